@@ -1,0 +1,136 @@
+// swift-tools-version:6.2
+import PackageDescription
+
+// Direction: Services → Messaging → Contracts → Primitives. A service never imports another service,
+// and each C module is imported by its one wrapper alone.
+
+let strict: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+]
+
+let log = Target.Dependency.product(name: "Logging", package: "swift-log")
+let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let web = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let mustache = Target.Dependency.product(name: "Mustache", package: "swift-mustache")
+let nio: [Target.Dependency] = [
+    .product(name: "NIOCore", package: "swift-nio"),
+    .product(name: "NIOPosix", package: "swift-nio"),
+]
+let http: [Target.Dependency] = [.product(name: "HTTPTypes", package: "swift-http-types")]
+
+/// A C library that comes as a Debian package; only its wrapper may import it.
+func cLibrary(_ name: String, package: String, pkgConfig: String? = nil) -> Target {
+    .systemLibrary(
+        name: name, path: "Shared/\(name)", pkgConfig: pkgConfig, providers: [.apt([package])])
+}
+
+func shared(_ name: String, _ dependencies: [Target.Dependency], _ resources: [Resource] = [])
+    -> Target
+{
+    .target(
+        name: name, dependencies: dependencies, path: "Shared/\(name)", resources: resources,
+        swiftSettings: strict)
+}
+
+/// A service is a library, so that tests can compose it with other edges, and a main of few lines.
+func service(
+    _ executable: String, _ module: String, _ dependencies: [Target.Dependency], embed: [String]
+) -> [Target] {
+    [
+        .target(
+            name: module, dependencies: dependencies, path: "Services/\(executable)",
+            exclude: ["Main"], resources: embed.map { .embedInCode($0) }, swiftSettings: strict),
+        .executableTarget(
+            name: "\(module)Main", dependencies: [.target(name: module), "ServiceKit"],
+            path: "Services/\(executable)/Main", swiftSettings: strict),
+    ]
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(
+        name: name, dependencies: dependencies, path: "Tests/\(name)", swiftSettings: strict)
+}
+
+let core: [Target.Dependency] = [
+    "Primitives", "Contracts", "Postgres", "Messaging", "ServiceKit", log, lifecycle, web,
+] + nio + http
+
+let crmTemplates = ["layout", "login", "leads", "lead", "deal", "company", "search"].map {
+    "Web/Templates/\($0).mustache"
+}
+
+let package = Package(
+    name: "throughline",
+    products: [
+        .executable(name: "bot-gateway", targets: ["BotGatewayMain"]),
+        .executable(name: "crm-core", targets: ["CRMCoreMain"]),
+        .executable(name: "accounting-bridge", targets: ["AccountingBridgeMain"]),
+        .executable(name: "bi-aggregator", targets: ["BIAggregatorMain"]),
+        .executable(name: "notifier", targets: ["NotifierMain"]),
+        .executable(name: "throughline", targets: ["ThroughlineMain"]),
+        .executable(name: "demo-world", targets: ["DemoWorld"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        cLibrary("CZeroMQ", package: "libzmq3-dev"),
+        cLibrary("CLibPQ", package: "libpq-dev", pkgConfig: "libpq"),
+        cLibrary("CSodium", package: "libsodium-dev"),
+        cLibrary("CXML2", package: "libxml2-dev", pkgConfig: "libxml-2.0"),
+        cLibrary("CCurl", package: "libcurl4-openssl-dev"),
+        shared("Primitives", []),
+        shared("Sodium", ["CSodium"]),
+        shared("Contracts", ["Primitives"]),
+        shared("Postgres", ["CLibPQ", "Primitives"]),
+        shared("ZeroMQ", ["CZeroMQ"]),
+        shared(
+            "Messaging", ["Contracts", "Postgres", "Primitives", "Sodium", "ZeroMQ", log],
+            [.embedInCode("Migrations/V001_bus.sql")]),
+        shared("Curl", ["CCurl"]),
+        shared(
+            "ServiceKit",
+            [
+                "Contracts", "Messaging", "Postgres", "Primitives", "Sodium", "ZeroMQ", log, lifecycle,
+                metrics, web, .product(name: "CoreMetrics", package: "swift-metrics"),
+                .product(name: "Yams", package: "Yams"), .product(name: "NIOCore", package: "swift-nio"),
+            ] + http),
+        shared("XMLStream", ["CXML2"]),
+        .executableTarget(
+            name: "ThroughlineMain",
+            dependencies: [
+                "Contracts", "Curl", "Postgres", "Primitives", "ServiceKit", "Sodium", "ZeroMQ",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], path: "Services/throughline", swiftSettings: strict),
+        .executableTarget(
+            name: "DemoWorld",
+            dependencies: ["Contracts", "Curl", "Primitives", "ServiceKit", "Sodium", log, web] + nio + http,
+            path: "deploy/demo-world", swiftSettings: strict),
+    ]
+        + service(
+            "bot-gateway", "BotGateway", core + ["Curl", "Sodium"],
+            embed: ["Migrations/V002_gateway.sql", "App/openapi.yaml"])
+        + service(
+            "crm-core", "CRMCore", core + ["Curl", "Sodium", mustache],
+            embed: ["Migrations/V002_crm.sql", "App/openapi.yaml"] + crmTemplates)
+        + service(
+            "accounting-bridge", "AccountingBridge", core + ["Sodium", "XMLStream", mustache],
+            embed: ["Migrations/V002_bridge.sql", "App/openapi.yaml"])
+        + service(
+            "bi-aggregator", "BIAggregator", core + ["ZeroMQ"], embed: ["Migrations/V002_bi.sql", "App/openapi.yaml"])
+        + service(
+            "notifier", "Notifier", core + ["Curl", "Sodium", mustache],
+            embed: [
+                "Migrations/V002_notifier.sql", "App/openapi.yaml", "App/Templates/new_lead.mustache",
+                "App/Templates/payment_received.mustache", "App/Templates/exchange_failing.mustache",
+            ])
+)

@@ -1,0 +1,41 @@
+import Contracts
+import Hummingbird
+import Logging
+import Messaging
+import Postgres
+import ServiceKit
+
+/// 1C's truth about money, isolated and replayable: the exchange, its journal, the copies of documents.
+public struct AccountingBridge: SuiteService {
+    public static let identity = ServiceIdentity.accountingBridge
+    public static let migrations = [
+        Migration(2, "V002_bridge.sql", PackageResources.V002_bridge_sql)
+    ]
+    public static let openAPI = String(decoding: PackageResources.openapi_yaml, as: UTF8.self)
+
+    public let bus: EventBus
+    private let settings: SuiteSettings
+    private let log: Logger
+
+    public init(_ context: ServiceContext) throws {
+        settings = context.settings
+        log = context.log
+        var crm = OrderQueue.handlers()
+        crm.on(SessionRevoked.self) { revoked, _, _ in context.access.revoke(revoked.sessionId) }
+        bus = try context.bus(subscriptions: [StreamName(publisher: "crm-core"): crm])
+    }
+
+    public func addRoutes(to router: Router<ServiceRequestContext>) {
+        ExchangeRoute(
+            settings: settings, bus: bus, journal: ExchangeJournal(pool: bus.pool),
+            queue: OrderQueue(bus: bus),
+            files: OrderFileReader(bus: bus, currency: settings.company.currency), log: log
+        ).add(to: router)
+        JournalAPI(bus: bus, settings: settings).add(to: router)
+        JournalPages(pool: bus.pool, settings: settings).add(to: router)
+    }
+
+    public var loops: [(name: String, run: @Sendable () async throws -> Void)] {
+        [("watching bases", { [bus] in try await BaseHealth.watch(bus) })]
+    }
+}

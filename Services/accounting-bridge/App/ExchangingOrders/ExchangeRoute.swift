@@ -1,0 +1,211 @@
+import Contracts
+import Hummingbird
+import HTTPTypes
+import Logging
+import Messaging
+import NIOCore
+import Postgres
+import Primitives
+import ServiceKit
+import Sodium
+
+/// `GET/POST /1c/exchange`: the site side of CommerceML «обмен с сайтом», as УТ 11 and УНФ speak it. Answers are
+/// always a text whose first line is the word that 1C compares; there is no closing line break, for УТ counts
+/// the lines (reference 13–20).
+struct ExchangeRoute: Sendable {
+    let settings: SuiteSettings
+    let bus: EventBus
+    let journal: ExchangeJournal
+    let queue: OrderQueue
+    let files: OrderFileReader
+    let log: Logger
+
+    static let cookie = "throughline_1c"
+    /// Bytes of one POST at most: larger than the piece size we ask for, since not everyone keeps to it.
+    static let bodyLimit = 32 * 1024 * 1024
+    static let fileLimitAsked = 10 * 1024 * 1024
+
+    func add(to router: Router<ServiceRequestContext>) {
+        for path in ["/1c/exchange", "/1c/:base/exchange"] as [RouterPath] {
+            router.get(path) { request, context in try await answer(request, context) }
+            router.post(path) { request, context in try await answer(request, context) }
+        }
+    }
+
+    private func answer(_ request: Request, _ context: ServiceRequestContext) async throws -> Response {
+        let type = request.query("type") ?? ""
+        let mode = request.query("mode") ?? ""
+        let wanted = context.parameters.get("base")
+        let base = findBase(request, wanted)
+        let body: [UInt8]
+        do { body = try await request.bytes(limit: Self.bodyLimit) } catch let problem as Problem {
+            let id = try await journal.open(
+                base: base?.base, session: nil, kind: "\(type).\(mode)",
+                method: request.method.rawValue, target: request.uri.description, body: [])
+            let answer = ExchangeJournal.Answer(
+                status: 413, body: "failure\nФайл больше \(Self.bodyLimit) байт",
+                result: "refused", reason: problem.detail)
+            try await journal.close(id, answer)
+            return response(answer)
+        }
+        let session = try await session(request, base?.base)
+        let id = try await journal.open(
+            base: base?.base ?? wanted, session: session, kind: "\(type).\(mode)",
+            method: request.method.rawValue, target: request.uri.description, body: body)
+        var answer: ExchangeJournal.Answer
+        if let base {
+            do {
+                answer = try await work(type, mode, base, session, request, body, exchange: id)
+            } catch let error as PostgresError where error.isTransient {
+                throw error
+            } catch {
+                log.error("an exchange failed", metadata: ["exchange": "\(id)", "reason": "\(error)"])
+                answer = .init(
+                    body: "failure\nОшибка на нашей стороне, запрос сохранён: \(id)", result: "failed",
+                    reason: "\(error)")
+            }
+        } else {
+            answer = .init(
+                status: 401, body: "failure\nНеверный логин или пароль", result: "refused",
+                reason: "неверный логин или пароль")
+        }
+        try await journal.close(id, answer)
+        return response(answer)
+    }
+
+    private func response(_ answer: ExchangeJournal.Answer) -> Response {
+        var response = Response.text(answer.body, type: answer.contentType, .init(code: answer.status))
+        if answer.status == 401 { response.headers[.wwwAuthenticate] = "Basic realm=\"1C\", charset=\"UTF-8\"" }
+        if let cookie = answer.cookie { response.headers[.setCookie] = "\(Self.cookie)=\(cookie); Path=/; HttpOnly" }
+        return response
+    }
+
+    /// The base whose credentials come with the request: they come with every one (reference 9).
+    private func findBase(_ request: Request, _ wanted: String?) -> SuiteSettings.Base? {
+        guard let header = request.headers[.authorization], header.lowercased().hasPrefix("basic "),
+            let bytes = fromBase64(String(header.dropFirst(6).filter { !$0.isWhitespace }))
+        else { return nil }
+        return settings.bases.first { base in
+            (wanted == nil || wanted == base.base)
+                && isEqualInConstantTime(bytes, Array("\(base.login):\(base.password)".utf8))
+        }
+    }
+
+    /// The session of the cookie; a client that lost it goes on in its base's latest.
+    private func session(_ request: Request, _ base: String?) async throws -> ID? {
+        guard let base else { return nil }
+        let given = request.cookies[Self.cookie].flatMap { ID($0.value) }
+            ?? request.query("sessid").flatMap { ID($0) }
+        return try await bus.pool.query(
+            """
+            SELECT id FROM onec_session WHERE base = $1
+            ORDER BY (id = $2) DESC NULLS LAST, started_at DESC LIMIT 1
+            """, [.text(base), .id(given)]
+        ).first?.id("id")
+    }
+
+    private func work(
+        _ type: String, _ mode: String, _ base: SuiteSettings.Base, _ session: ID?, _ request: Request,
+        _ body: [UInt8], exchange: ID
+    ) async throws -> ExchangeJournal.Answer {
+        if type == "catalog" {
+            return .init(
+                body: "failure\nОбмен товарами ещё не включён, включён только обмен заказами",
+                result: "refused", reason: "обмен товарами ещё не включён")
+        }
+        switch mode {
+        case "checkauth": return try await checkauth(type, base.base, exchange)
+        case "init": return .init(body: "zip=no\nfile_limit=\(Self.fileLimitAsked)")
+        case "query": return try await query(try known(session), base.base)
+        case "success": return try await success(try known(session), base.base, exchange)
+        case "file": return try await file(try known(session), base.base, request, body, exchange)
+        case "import": return try await importing(try known(session), base.base, request, exchange)
+        default:
+            // Unknown modes are answered `success`, never 404 (reference 8).
+            return .init(body: "success", understood: ["режим «\(mode)» не используется"])
+        }
+    }
+
+    private func known(_ session: ID?) throws -> ID {
+        guard let session else {
+            throw Problem.badRequest("сеанс не начат: сначала mode=checkauth")
+        }
+        return session
+    }
+
+    private func checkauth(_ type: String, _ base: String, _ exchange: ID) async throws -> ExchangeJournal.Answer {
+        let session = ID.make()
+        try await bus.pool.run([
+            Statement(
+                "INSERT INTO onec_session (id, base, type) VALUES ($1, $2, $3)",
+                [.id(session), .text(base), .text(type)]),
+            Statement(
+                """
+                INSERT INTO base_state (base, last_contact) VALUES ($1, now())
+                ON CONFLICT (base) DO UPDATE SET last_contact = now()
+                """, [.text(base)]),
+        ])
+        try await files.parkCut(before: session, base: base, exchange: exchange)
+        return .init(
+            body: "success\n\(Self.cookie)\n\(session)", understood: ["сеанс начат"],
+            cookie: session.description)
+    }
+
+    private func query(_ session: ID, _ base: String) async throws -> ExchangeJournal.Answer {
+        let orders = try await queue.batch(session, base)
+        let now = Timestamp.now()
+        let xml = CommerceMLWriter.orders(orders, at: now, day: now.day)
+        return .init(
+            body: xml, contentType: "application/xml; charset=utf-8",
+            understood: orders.isEmpty
+                ? ["заказов нет"] : ["отданы заказы: " + orders.map(\.number).joined(separator: ", ")])
+    }
+
+    private func success(_ session: ID, _ base: String, _ exchange: ID) async throws -> ExchangeJournal.Answer {
+        let taken = try await queue.acknowledge(session, base, exchange: exchange)
+        return .init(
+            body: "success",
+            understood: taken.isEmpty
+                ? ["подтверждать нечего"]
+                : ["1С забрала заказы: " + taken.map(\.number).joined(separator: ", ")],
+            journeys: taken.compactMap(\.journey))
+    }
+
+    private func file(
+        _ session: ID, _ base: String, _ request: Request, _ body: [UInt8], _ exchange: ID
+    ) async throws -> ExchangeJournal.Answer {
+        let name = try FileName.clean(request.query("filename"))
+        let outcome = try await files.take(body, name, session: session, base: base, exchange: exchange)
+        if outcome.isGrowing {
+            return .init(body: "success", understood: ["часть файла «\(name)» принята, ждём продолжения"])
+        }
+        // What is stored safely is answered `success`: after `failure` УНФ may drop its changes for good
+        // (reference 24). What is wrong with it is ours to show.
+        return .init(
+            body: "success", result: outcome.problem == nil ? "ok" : "parked", reason: outcome.problem,
+            understood: outcome.understood, journeys: outcome.journeys)
+    }
+
+    private func importing(
+        _ session: ID, _ base: String, _ request: Request, _ exchange: ID
+    ) async throws -> ExchangeJournal.Answer {
+        let name = try FileName.clean(request.query("filename"))
+        let outcome = try await files.read(
+            name, session: session, base: base, exchange: exchange, isLast: true)
+        if let problem = outcome.problem {
+            return .init(body: "failure\n\(problem)", result: "parked", reason: problem)
+        }
+        return .init(body: "success", understood: outcome.understood, journeys: outcome.journeys)
+    }
+}
+
+/// The name of a file as 1C gives it: perhaps with a Windows path (reference 27).
+enum FileName {
+    static func clean(_ given: String?) throws -> String {
+        let last = (given ?? "").split { $0 == "/" || $0 == "\\" }.last.map(String.init) ?? ""
+        guard !last.isEmpty, last != "..", last.utf8.count <= 255, !last.contains("\0") else {
+            throw Problem.badRequest("нет имени файла в параметре filename")
+        }
+        return last
+    }
+}

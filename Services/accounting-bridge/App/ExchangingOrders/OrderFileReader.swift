@@ -1,0 +1,203 @@
+import Contracts
+import Messaging
+import Postgres
+import Primitives
+import ServiceKit
+import Sodium
+import XMLStream
+
+/// Takes a file of orders coming back from 1C, in pieces of any size, and says what it tells of each order.
+struct OrderFileReader: Sendable {
+    let bus: EventBus
+    let currency: Currency
+
+    struct Outcome: Sendable {
+        var understood: [String] = []
+        var journeys: [ID] = []
+        var problem: String?
+        /// The file is right so far and not at its end.
+        var isGrowing = false
+    }
+
+    /// Bytes of one file at most.
+    static let fileLimit = 64 * 1024 * 1024
+
+    /// Keeps the piece, then tries whether the file is whole: nothing in the protocol says so.
+    func take(_ piece: [UInt8], _ filename: String, session: ID, base: String, exchange: ID) async throws -> Outcome {
+        try await bus.pool.query(
+            """
+            INSERT INTO file_piece (session, filename, position, exchange_id, body)
+            SELECT $1, $2, count(*), $3, $4 FROM file_piece WHERE session = $1 AND filename = $2
+            """, [.id(session), .text(filename), .id(exchange), .bytes(piece)])
+        return try await read(filename, session: session, base: base, exchange: exchange, isLast: false)
+    }
+
+    /// Reads what has come of the file; `isLast` when 1C says there is no more.
+    func read(_ filename: String, session: ID, base: String, exchange: ID, isLast: Bool) async throws -> Outcome {
+        if let row = try await bus.pool.query(
+            "SELECT state, reason FROM onec_file WHERE session = $1 AND filename = $2 AND state <> 'growing'",
+            [.id(session), .text(filename)]
+        ).first, isLast {
+            return Outcome(problem: try row.optionalString("reason"))
+        }
+        let pieces = try await bus.pool.query(
+            "SELECT body FROM file_piece WHERE session = $1 AND filename = $2 ORDER BY position",
+            [.id(session), .text(filename)])
+        let reader = CommerceMLReader()
+        let xml = XMLReader(reader)
+        var total = 0
+        do {
+            guard !pieces.isEmpty else {
+                throw XMLRefusal(reason: "файл «\(filename)» не был передан", isIncomplete: false)
+            }
+            for piece in pieces {
+                let bytes = try piece.bytes("body")
+                if total == 0, bytes.starts(with: Array("PK".utf8)) {
+                    throw XMLRefusal(reason: "пришёл архив, а сайт просил файлы без сжатия", isIncomplete: false)
+                }
+                total += bytes.count
+                guard total <= Self.fileLimit else {
+                    throw XMLRefusal(reason: "файл больше \(Self.fileLimit) байт", isIncomplete: false)
+                }
+                try xml.feed(bytes)
+            }
+            try xml.finish()
+        } catch let refusal as XMLRefusal {
+            if refusal.isIncomplete, !isLast {
+                try await note(filename, session, "growing", nil)
+                return Outcome(isGrowing: true)
+            }
+            let reason = refusal.isIncomplete ? "файл обрывается: \(refusal.reason)" : refusal.reason
+            try await park(filename, session, base, exchange, reason)
+            return Outcome(problem: reason)
+        }
+        let outcome = try await apply(reader.documents, reader.schemaVersion, base, exchange)
+        try await note(filename, session, "done", nil)
+        return outcome
+    }
+
+    private func note(_ filename: String, _ session: ID, _ state: String, _ reason: String?) async throws {
+        try await bus.pool.query(
+            """
+            INSERT INTO onec_file (session, filename, state, reason) VALUES ($1, $2, $3, $4)
+            ON CONFLICT (session, filename) DO UPDATE SET state = excluded.state, reason = excluded.reason
+            """, [.id(session), .text(filename), .text(state), .text(reason)])
+    }
+
+    private func park(_ filename: String, _ session: ID, _ base: String, _ exchange: ID, _ reason: String) async throws {
+        try await note(filename, session, "parked", reason)
+        try await bus.transaction { transaction in
+            try await transaction.query(
+                "INSERT INTO parked_document (id, base, exchange_id, reason) VALUES ($1, $2, $3, $4)",
+                [.id(.make()), .text(base), .id(exchange), .text(reason)])
+            try await BaseHealth.failing(base, "файл от 1С не читается", in: transaction)
+        }
+    }
+
+    /// Files whose session ended before they were whole: set aside, so that somebody sees them.
+    func parkCut(before session: ID, base: String, exchange: ID) async throws {
+        let rows = try await bus.pool.query(
+            """
+            SELECT f.session, f.filename FROM onec_file f JOIN onec_session s ON s.id = f.session
+            WHERE s.base = $1 AND f.session <> $2 AND f.state = 'growing'
+            """, [.text(base), .id(session)])
+        for row in rows {
+            try await park(
+                try row.string("filename"), try row.id("session"), base, exchange,
+                "файл «\(try row.string("filename"))» не был передан до конца")
+        }
+    }
+
+    private func apply(_ documents: [XMLElement], _ schema: String, _ base: String, _ exchange: ID) async throws -> Outcome {
+        var outcome = Outcome()
+        for document in documents {
+            do {
+                let report = try OrderReportReader(document, schema: schema, fallback: currency)
+                let (words, journey) = try await say(report, base, exchange)
+                outcome.understood.append(words)
+                if let journey { outcome.journeys.append(journey) }
+            } catch let refusal as XMLRefusal {
+                try await parkDocument(document.value("Номер"), base, exchange, refusal.reason)
+                outcome.understood.append("отложено: \(refusal.reason)")
+            }
+        }
+        try await bus.transaction { try await BaseHealth.works(base, in: $0) }
+        return outcome
+    }
+
+    private func parkDocument(_ number: String?, _ base: String, _ exchange: ID, _ reason: String) async throws {
+        try await bus.pool.query(
+            "INSERT INTO parked_document (id, base, exchange_id, number, reason) VALUES ($1, $2, $3, $4, $5)",
+            [.id(.make()), .text(base), .id(exchange), .text(number), .text(reason)])
+    }
+
+    /// One order's state. The same content again changes nothing and says nothing.
+    private func say(_ report: OrderReportReader, _ base: String, _ exchange: ID) async throws -> (String, ID?) {
+        try await bus.transaction { transaction in
+            guard let order = try await transaction.query(
+                """
+                SELECT id, base, journey_id, last_event, report_digest FROM order_out WHERE number = $1 FOR UPDATE
+                """, [.text(report.number)]
+            ).first else {
+                throw XMLRefusal(
+                    reason: "заказ с номером \(report.number) нам неизвестен", isIncomplete: false)
+            }
+            guard try order.string("base") == base else {
+                throw XMLRefusal(
+                    reason: "заказ \(report.number) ведёт база \(try order.string("base")), а не \(base)",
+                    isIncomplete: false)
+            }
+            let tells = try await learn(report, base, in: transaction)
+            let id = try order.id("id")
+            let journey = try order.optionalID("journey_id")
+            let event = OrderReported(
+                orderId: id, number: report.number, base: base, exchangeId: exchange,
+                onecId: report.onecId, onecNumber: report.onecNumber, posted: report.posted,
+                cancelled: report.cancelled, statusText: report.statusText, total: report.total,
+                paidFlag: report.paidFlag, shippedFlag: report.shippedFlag, tellsPayments: tells,
+                documents: report.documents, by: "1С \(base)")
+            let digest = try sha256(JSON.encode(Digest(event)))
+            if try order.optionalBytes("report_digest") == digest {
+                return ("заказ \(report.number): без изменений", journey)
+            }
+            let said = try transaction.emit(
+                event, key: id.description, correlation: journey, causation: try order.id("last_event"))
+            try await transaction.query(
+                """
+                UPDATE order_out SET report_digest = $2, onec_id = coalesce($3, onec_id), last_event = $4,
+                    state = CASE WHEN state = 'ready' THEN 'sent' ELSE state END,
+                    sent_at = coalesce(sent_at, now()) WHERE id = $1
+                """, [.id(id), .bytes(digest), .text(report.onecId), .id(said)])
+            let sums = report.documents.compactMap { document in
+                document.amount.map { "\(document.kind) \($0.amount) \($0.currency)" }
+            }
+            let words = "заказ \(report.number) = \(report.onecNumber ?? "без номера 1С")"
+            return ((([words] + sums)).joined(separator: ", "), journey)
+        }
+    }
+
+    /// Everything of a report but the exchange it came in.
+    private struct Digest: Encodable {
+        let onecId, onecNumber, statusText: String?
+        let posted, cancelled, paidFlag, shippedFlag: Bool?
+        let total: Money?
+        let tellsPayments: Bool
+        let documents: [ReportedDocument]
+        init(_ r: OrderReported) {
+            (onecId, onecNumber, statusText) = (r.onecId, r.onecNumber, r.statusText)
+            (posted, cancelled, paidFlag, shippedFlag) = (r.posted, r.cancelled, r.paidFlag, r.shippedFlag)
+            (total, tellsPayments, documents) = (r.total, r.tellsPayments, r.documents)
+        }
+    }
+
+    /// A base that has once sent payments as documents of their own is known to tell them.
+    private func learn(_ report: OrderReportReader, _ base: String, in transaction: EventTransaction) async throws -> Bool {
+        try await transaction.query(
+            """
+            INSERT INTO base_state AS b (base, tells_payments) VALUES ($1, $2)
+            ON CONFLICT (base) DO UPDATE SET tells_payments = b.tells_payments OR excluded.tells_payments
+            RETURNING tells_payments
+            """, [.text(base), .bool(report.hasSubordinates)]
+        )[0].bool("tells_payments")
+    }
+}

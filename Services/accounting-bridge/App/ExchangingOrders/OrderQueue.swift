@@ -1,0 +1,168 @@
+import Contracts
+import Messaging
+import Postgres
+import Primitives
+
+/// Orders on their way out, under 1C's own rules: one bad order must never block those behind it, and a query
+/// repeated in one session gets the same orders; only a new session may get fewer (reference 36–39).
+struct OrderQueue: Sendable {
+    let bus: EventBus
+
+    /// Sessions in which a lone order may stay unacknowledged before it is set aside by name.
+    private static let offerLimit: Int64 = 3
+
+    /// Takes what crm-core asks for.
+    static func handlers() -> EventHandlers {
+        var handlers = EventHandlers()
+        handlers.on(OrderRequested.self) { request, event, transaction in
+            let problem = Self.problem(request)
+            let added = try await transaction.query(
+                """
+                INSERT INTO order_out (id, number, base, journey_id, request, state, reason, requested_at, last_event)
+                VALUES ($1, $2, $3, $4, $5::jsonb, $6, $7, $8, $9)
+                ON CONFLICT DO NOTHING
+                """,
+                [
+                    .id(request.orderId), .text(request.number), .text(request.base),
+                    .id(event.correlation), .text(try JSON.text(request)),
+                    .text(problem == nil ? "ready" : "refused"), .text(problem), .time(event.at),
+                    .id(event.id),
+                ]
+            ).affected
+            let reason = added == 1 ? problem : "номер \(request.number) уже был у другого заказа"
+            if let reason {
+                try transaction.emit(
+                    OrderRefused(
+                        orderId: request.orderId, number: request.number, base: request.base,
+                        reason: reason, by: "мост 1С"),
+                    key: request.orderId.description, answering: event)
+            }
+        }
+        return handlers
+    }
+
+    /// What 1C would stumble over; nil when nothing.
+    static func problem(_ order: OrderRequested) -> String? {
+        if !(1...11).contains(order.number.count) || !order.number.allSatisfy({ $0.isASCII && $0.isNumber }) {
+            return "номер заказа должен состоять из 1–11 цифр"
+        }
+        if order.lines.isEmpty { return "в заказе нет строк" }
+        if order.lines.contains(where: { $0.name.isEmpty }) { return "у строки заказа нет наименования" }
+        if order.counterparty.name.isEmpty { return "у заказа нет названия клиента" }
+        return nil
+    }
+
+    /// The orders of this session: what it was given before, or a new batch.
+    func batch(_ session: ID, _ base: String) async throws -> [OrderRequested] {
+        try await bus.transaction { transaction in
+            let row = try await transaction.query(
+                "SELECT batch::text AS batch FROM onec_session WHERE id = $1 FOR UPDATE", [.id(session)]
+            ).first
+            let ids: [String]
+            if let row, try row.optionalString("batch") != nil { ids = try row.list("batch") } else {
+                ids = try await choose(session, base, in: transaction)
+            }
+            let rows = try await transaction.query(
+                """
+                SELECT request::text AS request FROM order_out WHERE id = ANY($1::text[]::uuid[])
+                ORDER BY requested_at, number
+                """, [.texts(ids)])
+            return try rows.map { try JSON.decode(OrderRequested.self, from: try $0.string("request").utf8) }
+        }
+    }
+
+    private func choose(_ session: ID, _ base: String, in transaction: EventTransaction) async throws -> [String] {
+        let state = try await transaction.query(
+            """
+            INSERT INTO base_state AS b (base) VALUES ($1) ON CONFLICT (base) DO UPDATE SET last_contact = now()
+            RETURNING batch_limit, paused_by
+            """, [.text(base)])[0]
+        if try state.optionalString("paused_by") != nil { return [] }
+        var limit = try state.int("batch_limit")
+        let unanswered = try await transaction.query(
+            """
+            SELECT batch::text AS batch, acknowledged FROM onec_session
+            WHERE base = $1 AND id <> $2 AND batch IS NOT NULL AND cardinality(batch) > 0
+            ORDER BY started_at DESC LIMIT 1
+            """, [.text(base), .id(session)]
+        ).first
+        if let unanswered, try !unanswered.bool("acknowledged") {
+            let size = Int64(try unanswered.list("batch").count)
+            limit = max(1, size / 2)
+            try await transaction.query(
+                "UPDATE base_state SET batch_limit = $2 WHERE base = $1", [.text(base), .int(limit)])
+            if size == 1 { try await quarantine(base, in: transaction) }
+        }
+        let rows = try await transaction.query(
+            """
+            UPDATE order_out SET offered = offered + 1 WHERE id IN (
+                SELECT id FROM order_out WHERE base = $1 AND state = 'ready'
+                ORDER BY requested_at, number LIMIT $2)
+            RETURNING id
+            """, [.text(base), .int(limit)])
+        let ids = try rows.map { try $0.string("id") }
+        try await transaction.query(
+            "UPDATE onec_session SET batch = $2::text[]::uuid[] WHERE id = $1", [.id(session), .texts(ids)])
+        return ids
+    }
+
+    /// A lone order that 1C has refused to acknowledge again and again stands aside, with its name.
+    private func quarantine(_ base: String, in transaction: EventTransaction) async throws {
+        let reason = "1С не подтверждает этот заказ: он отложен, чтобы не задерживать другие"
+        let rows = try await transaction.query(
+            """
+            UPDATE order_out SET state = 'refused', reason = $3 WHERE id = (
+                SELECT id FROM order_out WHERE base = $1 AND state = 'ready' AND offered >= $2
+                ORDER BY requested_at, number LIMIT 1)
+            RETURNING id, number, journey_id, last_event
+            """, [.text(base), .int(Self.offerLimit), .text(reason)])
+        for row in rows {
+            try transaction.emit(
+                OrderRefused(
+                    orderId: try row.id("id"), number: try row.string("number"), base: base,
+                    reason: reason, by: "мост 1С"),
+                key: try row.string("id"), correlation: try row.optionalID("journey_id"),
+                causation: try row.id("last_event"))
+            try await BaseHealth.failing(
+                base, "заказ \(try row.string("number")) 1С не принимает", in: transaction)
+        }
+    }
+
+    /// 1C says that it has stored what this session was given. The same word again changes nothing.
+    func acknowledge(_ session: ID, _ base: String, exchange: ID) async throws -> [(number: String, journey: ID?)] {
+        try await bus.transaction { transaction in
+            let row = try await transaction.query(
+                "SELECT batch::text AS batch, acknowledged FROM onec_session WHERE id = $1 FOR UPDATE",
+                [.id(session)]
+            ).first
+            try await BaseHealth.works(base, in: transaction)
+            guard let row, try row.optionalString("batch") != nil, try !row.bool("acknowledged") else { return [] }
+            let taken = try await transaction.query(
+                """
+                UPDATE order_out SET state = 'sent', sent_at = now()
+                WHERE id = ANY($1::text[]::uuid[]) AND state = 'ready'
+                RETURNING id, number, journey_id, last_event
+                """, [.texts(try row.list("batch"))])
+            var result: [(String, ID?)] = []
+            for order in taken {
+                let id = try order.id("id")
+                let journey = try order.optionalID("journey_id")
+                let event = try transaction.emit(
+                    OrderSent(
+                        orderId: id, number: try order.string("number"), base: base,
+                        exchangeId: exchange, by: "1С \(base)"),
+                    key: id.description, correlation: journey, causation: try order.id("last_event"))
+                try await transaction.query(
+                    "UPDATE order_out SET last_event = $2 WHERE id = $1", [.id(id), .id(event)])
+                result.append((try order.string("number"), journey))
+            }
+            try await transaction.run([
+                Statement("UPDATE onec_session SET acknowledged = true WHERE id = $1", [.id(session)]),
+                Statement(
+                    "UPDATE base_state SET batch_limit = least(50, batch_limit * 2) WHERE base = $1",
+                    [.text(base)]),
+            ])
+            return result
+        }
+    }
+}

@@ -1,0 +1,167 @@
+import Contracts
+import Hummingbird
+import Messaging
+import Postgres
+import Primitives
+import ServiceKit
+import Sodium
+
+/// The exchange journal and the state of each base.
+struct JournalAPI: Sendable {
+    let bus: EventBus
+    let settings: SuiteSettings
+
+    struct ExchangeView: Encodable, Sendable {
+        let id: ID
+        let base: String?
+        let at: Timestamp
+        let direction, kind, method, target: String
+        let status: Int64?
+        let result: String
+        let reason: String?
+        let understood: [String]
+        let journeyIds: [String]
+        let requestBytes: Int64
+    }
+    struct Whole: Encodable, Sendable {
+        let exchange: ExchangeView
+        let request, answer: String
+        /// Base64url of the bytes as they came.
+        let requestRaw, answerRaw: String
+    }
+    struct BaseView: Encodable, Sendable {
+        let base, driver: String
+        let tellsPayments: Bool
+        let cannotTell: String?
+        let waiting: Int64
+        let waitingSince, lastContact, lastSuccess: Timestamp?
+        let pausedBy, failingCause: String?
+        let failingSince: Timestamp?
+    }
+
+    static let columns = """
+        id, base, at, direction, kind, method, target, status, result, reason, understood::text AS understood,
+        journeys::text AS journeys, octet_length(request) AS request_bytes
+        """
+
+    func add(to router: Router<ServiceRequestContext>) {
+        router.get("/api/v1/exchanges") { request, context in
+            try context.require("head", "manager", "accountant", "integrator", "reader")
+            return try Response.json(try await list(request))
+        }
+        router.get("/api/v1/exchanges/:id") { _, context in
+            try context.require("head", "accountant", "integrator", "manager")
+            guard let id = ID(try context.parameters.require("id")),
+                let row = try await bus.pool.query(
+                    "SELECT \(Self.columns), request, answer FROM exchange WHERE id = $1", [.id(id)]
+                ).first
+            else { throw Problem.notFound("exchange") }
+            let (request, answer) = (try row.bytes("request"), try row.optionalBytes("answer") ?? [])
+            return try Response.json(
+                Whole(
+                    exchange: try Self.view(row), request: String(decoding: request, as: UTF8.self),
+                    answer: String(decoding: answer, as: UTF8.self), requestRaw: base64URL(request),
+                    answerRaw: base64URL(answer)))
+        }
+        router.get("/api/v1/bases") { _, context in
+            try context.requireCaller()
+            return try Response.json(Page(items: try await bases(), next: nil))
+        }
+        router.get("/api/v1/parked") { request, context in
+            try context.require("head", "accountant", "integrator")
+            let rows = try await bus.pool.query(
+                "SELECT id, base, exchange_id, number, reason, at FROM parked_document ORDER BY id DESC LIMIT $1",
+                [.int(try request.limit())])
+            struct Item: Encodable, Sendable {
+                let id: ID
+                let base: String
+                let exchangeId: ID
+                let number: String?
+                let reason: String
+                let at: Timestamp
+            }
+            return try Response.json(
+                Page(
+                    items: try rows.map {
+                        Item(
+                            id: try $0.id("id"), base: try $0.string("base"),
+                            exchangeId: try $0.id("exchange_id"), number: try $0.optionalString("number"),
+                            reason: try $0.string("reason"), at: try $0.time("at"))
+                    }, next: nil))
+        }
+        for (verb, paused) in [("pause", true), ("resume", false)] {
+            router.post("/api/v1/bases/:base/\(verb)") { _, context in
+                let caller = try context.require("head", "accountant", "integrator")
+                let base = try context.parameters.require("base")
+                guard settings.bases.contains(where: { $0.base == base }) else { throw Problem.notFound("base") }
+                try await bus.pool.query(
+                    """
+                    INSERT INTO base_state (base, paused_by) VALUES ($1, $2)
+                    ON CONFLICT (base) DO UPDATE SET paused_by = excluded.paused_by
+                    """, [.text(base), .text(paused ? caller.name : nil)])
+                return Response(status: .noContent)
+            }
+        }
+    }
+
+    static func view(_ row: Row) throws -> ExchangeView {
+        ExchangeView(
+            id: try row.id("id"), base: try row.optionalString("base"), at: try row.time("at"),
+            direction: try row.string("direction"), kind: try row.string("kind"),
+            method: try row.string("method"), target: try row.string("target"),
+            status: try row.optionalInt("status"), result: try row.string("result"),
+            reason: try row.optionalString("reason"),
+            understood: try JSON.decode([String].self, from: try row.string("understood").utf8),
+            journeyIds: try row.list("journeys"), requestBytes: try row.int("request_bytes"))
+    }
+
+    private func list(_ request: Request) async throws -> Page<ExchangeView> {
+        let limit = try request.limit()
+        let text = request.query("text").map { "%\($0)%" }
+        let rows = try await bus.pool.query(
+            """
+            SELECT \(Self.columns) FROM exchange
+            WHERE ($1::text IS NULL OR base = $1) AND ($2::text IS NULL OR direction = $2)
+                AND ($3::text IS NULL OR result = $3) AND ($4::text IS NULL OR kind = $4)
+                AND ($5::uuid IS NULL OR journeys @> ARRAY[$5::uuid])
+                AND ($6::text IS NULL OR understood::text ILIKE $6 OR reason ILIKE $6)
+                AND ($7::timestamptz IS NULL OR at >= $7) AND ($8::timestamptz IS NULL OR at < $8)
+                AND ($9::uuid IS NULL OR id < $9)
+            ORDER BY id DESC LIMIT $10
+            """,
+            [
+                .text(request.query("base")), .text(request.query("direction")),
+                .text(request.query("status")), .text(request.query("kind")),
+                .id(request.query("journeyId").flatMap { ID($0) }), .text(text),
+                .time(request.query("from").flatMap { Timestamp($0) }),
+                .time(request.query("to").flatMap { Timestamp($0) }),
+                .id(request.query("after").flatMap { ID($0) }), .int(limit + 1),
+            ])
+        let items = try rows.prefix(limit).map { try Self.view($0) }
+        return Page(items: items, next: rows.count > limit ? items.last?.id.description : nil)
+    }
+
+    func bases() async throws -> [BaseView] {
+        let rows = try await bus.pool.query(
+            """
+            SELECT b.base, coalesce(s.tells_payments, false) AS tells_payments, s.last_contact, s.last_success,
+                s.paused_by, s.failing_cause, s.failing_since,
+                (SELECT count(*) FROM order_out o WHERE o.base = b.base AND o.state = 'ready') AS waiting,
+                (SELECT min(requested_at) FROM order_out o WHERE o.base = b.base AND o.state = 'ready')
+                    AS waiting_since
+            FROM unnest($1::text[]) AS b (base) LEFT JOIN base_state s ON s.base = b.base
+            """, [.texts(settings.bases.map(\.base))])
+        return try rows.map { row in
+            let tells = try row.bool("tells_payments")
+            return BaseView(
+                base: try row.string("base"), driver: "commerceml", tellsPayments: tells,
+                cannotTell: tells ? nil : "частичные оплаты: эта база ещё не присылала их документами",
+                waiting: try row.int("waiting"), waitingSince: try row.optionalTime("waiting_since"),
+                lastContact: try row.optionalTime("last_contact"),
+                lastSuccess: try row.optionalTime("last_success"),
+                pausedBy: try row.optionalString("paused_by"),
+                failingCause: try row.optionalString("failing_cause"),
+                failingSince: try row.optionalTime("failing_since"))
+        }
+    }
+}

@@ -1,0 +1,174 @@
+import Contracts
+import Primitives
+import XMLStream
+
+/// A small tree of one Документ; never of a whole file.
+final class XMLElement {
+    let name: String
+    var text = ""
+    private(set) var children: [XMLElement] = []
+
+    init(_ name: String) { self.name = name }
+
+    func add(_ child: XMLElement) { children.append(child) }
+    func first(_ name: String) -> XMLElement? { children.first { $0.name == name } }
+    func all(_ name: String) -> [XMLElement] { children.filter { $0.name == name } }
+
+    /// The trimmed text of a child; nil when it is absent or empty.
+    func value(_ name: String) -> String? {
+        guard let text = first(name)?.trimmed, !text.isEmpty else { return nil }
+        return text
+    }
+    var trimmed: String {
+        let start = text.drop { $0.isWhitespace }
+        return String(start.reversed().drop { $0.isWhitespace }.reversed())
+    }
+
+    /// ЗначенияРеквизитов as names and values.
+    var requisites: [String: String] {
+        var values: [String: String] = [:]
+        for entry in first("ЗначенияРеквизитов")?.all("ЗначениеРеквизита") ?? [] {
+            if let name = entry.value("Наименование") { values[name] = entry.value("Значение") ?? "" }
+        }
+        return values
+    }
+}
+
+/// Reads the documents of a CommerceML file one by one, wherever they stand: below the root, or in a Контейнер.
+final class CommerceMLReader: XMLReader.Handler {
+    private var stack: [XMLElement] = []
+    private(set) var documents: [XMLElement] = []
+    private(set) var schemaVersion = ""
+    private var sawRoot = false
+    private var size = 0
+
+    /// Bytes of text in one document, and documents in one file, at most.
+    static let documentLimit = 4 * 1024 * 1024
+    static let countLimit = 10_000
+
+    func start(_ name: String, _ attributes: [String: String]) throws {
+        if !sawRoot {
+            sawRoot = true
+            guard name == "КоммерческаяИнформация" else {
+                throw XMLRefusal(
+                    reason: "корень файла «\(name)», а ожидается «КоммерческаяИнформация»",
+                    isIncomplete: false)
+            }
+            schemaVersion = attributes["ВерсияСхемы"] ?? ""
+        }
+        if !stack.isEmpty {
+            let element = XMLElement(name)
+            stack[stack.count - 1].add(element)
+            stack.append(element)
+        } else if name == "Документ" {
+            guard documents.count < Self.countLimit else {
+                throw XMLRefusal(reason: "в файле больше \(Self.countLimit) документов", isIncomplete: false)
+            }
+            size = 0
+            stack = [XMLElement(name)]
+        }
+    }
+
+    func text(_ text: String) throws {
+        guard let last = stack.last else { return }
+        size += text.utf8.count
+        guard size <= Self.documentLimit else {
+            throw XMLRefusal(reason: "документ больше \(Self.documentLimit) байт", isIncomplete: false)
+        }
+        last.text += text
+    }
+
+    func end(_ name: String) throws {
+        guard let closed = stack.popLast(), stack.isEmpty else { return }
+        documents.append(closed)
+    }
+}
+
+/// What one Документ of 1C's says of an order (reference a.7, facts 46–57).
+struct OrderReportReader {
+    let number: String
+    let onecId: String?
+    let currency: Currency?
+    let total: Money?
+    let requisites: [String: String]
+    let documents: [ReportedDocument]
+    let hasSubordinates: Bool
+
+    init(_ element: XMLElement, schema: String, fallback: Currency) throws {
+        guard let number = element.value("Номер") else {
+            throw XMLRefusal(reason: "у документа нет номера", isIncomplete: false)
+        }
+        self.number = number
+        onecId = element.value("Ид")
+        let word = element.value("Валюта")
+        let currency = word.flatMap { Currency(onec: $0) } ?? fallback
+        if let word, Currency(onec: word) == nil {
+            throw XMLRefusal(reason: "валюта «\(word)» неизвестна", isIncomplete: false)
+        }
+        self.currency = currency
+        total = Self.money(element.value("Сумма"), currency)
+        requisites = element.requisites
+        let subordinate = element.first("ПодчиненныеДокументы")?.all("ПодчиненныйДокумент") ?? []
+        documents = subordinate.compactMap { Self.document($0, currency) }
+        hasSubordinates = !subordinate.isEmpty || schema == "2.10"
+            || element.first("ПодчиненныеДокументы") != nil
+    }
+
+    /// 1C writes a point or a comma, two to four places, perhaps with blanks between thousands.
+    static func money(_ text: String?, _ currency: Currency) -> Money? {
+        guard let text else { return nil }
+        let plain = String(text.compactMap { $0 == "," ? "." : $0.isWhitespace ? nil : $0 })
+        return Money(plain, currency)
+    }
+
+    private static func document(_ element: XMLElement, _ parent: Currency) -> ReportedDocument? {
+        guard let id = element.value("Ид"), let operation = element.value("ХозОперация") else { return nil }
+        let currency = element.value("Валюта").flatMap { Currency(onec: $0) } ?? parent
+        let values = element.requisites
+        var amount = money(element.value("Сумма"), currency)
+        var kind: String
+        switch operation.lowercased() {
+        case "выплата наличных денег", "выплата безналичных денег", "эквайринговая операция":
+            kind = "payment"
+        case "возврат наличных денег", "возврат безналичных денег": kind = "refund"
+        case "отпуск товара": kind = "shipment"
+        case "возврат товара": kind = "return"
+        case "счет на оплату", "счёт на оплату": kind = "invoice"
+        default: return nil
+        }
+        // A cash refund comes with the word of a receipt; its sum tells it apart.
+        if let sum = amount, sum.minor < 0 {
+            if kind == "payment" { kind = "refund" }
+            amount = Money(minor: -sum.minor, currency: currency)
+        }
+        return ReportedDocument(
+            kind: kind, onecId: id,
+            number: values["Номер оплаты по 1С"] ?? values["Номер отгрузки по 1С"]
+                ?? values["Номер по 1С"] ?? element.value("Номер"),
+            date: day(
+                element.value("Дата") ?? values["Дата оплаты по 1С"] ?? values["Дата отгрузки по 1С"]),
+            amount: amount, posted: values["Проведен"].map { isTrue($0) } ?? true,
+            cancelled: isTrue(values["ПометкаУдаления"]) || isTrue(values["Отменен"]))
+    }
+
+    /// The day of `2021-02-18T9:49:02`.
+    static func day(_ text: String?) -> String? {
+        text.flatMap { Timestamp($0)?.day }
+    }
+
+    static func isTrue(_ text: String?) -> Bool {
+        guard let text else { return false }
+        return ["true", "1", "да", "истина"].contains(text.lowercased())
+    }
+
+    private func flag(_ name: String) -> Bool? { requisites[name].map { Self.isTrue($0) } }
+    private func isFilled(_ name: String) -> Bool { !(requisites[name] ?? "").isEmpty }
+
+    var onecNumber: String? { requisites["Номер по 1С"].flatMap { $0.isEmpty ? nil : $0 } }
+    var posted: Bool? { flag("Проведен") }
+    var cancelled: Bool { flag("Отменен") == true || flag("ПометкаУдаления") == true }
+    var statusText: String? { requisites["Статус заказа"] ?? requisites["Статуса заказа ИД"] }
+    /// УНФ says it; УТ only by giving the last payment's number once nothing is left to pay (fact 49).
+    var paidFlag: Bool? { flag("Оплачен") ?? (isFilled("Номер оплаты по 1С") ? true : nil) }
+    var shippedFlag: Bool? { flag("Отгружен") ?? (isFilled("Номер отгрузки по 1С") ? true : nil) }
+}

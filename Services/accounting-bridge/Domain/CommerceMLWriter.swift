@@ -1,0 +1,102 @@
+import Contracts
+import Primitives
+
+/// Writes orders as 1C's configurations take them: UTF-8 without BOM, two decimals, element order of schema 2.08.
+enum CommerceMLWriter {
+    static func orders(_ orders: [OrderRequested], at now: Timestamp, day: String) -> String {
+        var out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+        out += "<КоммерческаяИнформация xmlns=\"urn:1C.ru:commerceml_2\" ВерсияСхемы=\"2.08\" "
+        out += "ДатаФормирования=\"\(now.description.prefix(19))\">\n"
+        for order in orders { out += document(order, day) }
+        return out + "</КоммерческаяИнформация>\n"
+    }
+
+    private static func document(_ order: OrderRequested, _ day: String) -> String {
+        var out = "  <Документ>\n"
+        out += tag("Ид", order.orderId.description) + tag("Номер", order.number) + tag("Дата", day)
+        out += tag("ХозОперация", "Заказ товара") + tag("Роль", "Продавец")
+        out += tag("Валюта", order.currency.code) + tag("Курс", "1") + tag("Сумма", order.total.amount)
+        out += "    <Контрагенты>\n" + counterparty(order) + "    </Контрагенты>\n"
+        let comment = [order.comment, order.address.map { "Адрес доставки: \($0)" }].compactMap { $0 }
+        if !comment.isEmpty { out += tag("Комментарий", String(comment.joined(separator: "\n").prefix(3000))) }
+        out += "    <Товары>\n" + order.lines.map(line).joined() + "    </Товары>\n"
+        out += "    <ЗначенияРеквизитов>\n"
+        out += requisite("Вид заказа", kinds[order.kind] ?? order.kind)
+        out += "    </ЗначенияРеквизитов>\n"
+        return out + "  </Документ>\n"
+    }
+
+    private static let kinds = [
+        "goods": "Заказ товара", "prepayment": "Предварительная оплата",
+        "signing": "Подписание документов",
+    ]
+
+    private static func counterparty(_ order: OrderRequested) -> String {
+        let who = order.counterparty
+        var out = "      <Контрагент>\n"
+        out += tag("Ид", who.id.description) + tag("Наименование", who.name)
+        if who.isFirm {
+            out += tag("ОфициальноеНаименование", who.name)
+            if let inn = who.inn { out += tag("ИНН", inn) }
+            if let kpp = who.kpp { out += tag("КПП", kpp) }
+        } else {
+            out += tag("ПолноеНаименование", who.name)
+            if let inn = who.inn { out += tag("ИНН", inn) }
+        }
+        let contacts = [("ТелефонРабочий", who.phone), ("Почта", who.email)].compactMap { kind, value in
+            value.map { "        <Контакт>\n" + tag("Тип", kind) + tag("Значение", $0) + "        </Контакт>\n" }
+        }
+        if !contacts.isEmpty { out += "      <Контакты>\n\(contacts.joined())      </Контакты>\n" }
+        return out + tag("Роль", "Покупатель") + "      </Контрагент>\n"
+    }
+
+    private static func line(_ line: OrderLine) -> String {
+        var out = "      <Товар>\n"
+        out += tag("Ид", line.sku.isEmpty ? line.name : line.sku)
+        if !line.sku.isEmpty { out += tag("Артикул", line.sku) }
+        out += tag("Наименование", line.name)
+        out += "        <БазоваяЕдиница Код=\"796\" НаименованиеПолное=\"Штука\">"
+            + escape(line.unit ?? "шт") + "</БазоваяЕдиница>\n"
+        out += tag("ЦенаЗаЕдиницу", line.price.twoPlaces) + tag("Количество", line.quantity.description)
+        out += tag("Сумма", line.sum.amount)
+        out += "        <ЗначенияРеквизитов>\n" + requisite("ТипНоменклатуры", "Товар")
+            + "        </ЗначенияРеквизитов>\n"
+        return out + "      </Товар>\n"
+    }
+
+    private static func requisite(_ name: String, _ value: String) -> String {
+        "      <ЗначениеРеквизита>\n" + tag("Наименование", name) + tag("Значение", value)
+            + "      </ЗначениеРеквизита>\n"
+    }
+
+    private static func tag(_ name: String, _ text: String) -> String {
+        "    <\(name)>\(escape(text))</\(name)>\n"
+    }
+
+    /// Also leaves out the characters that XML 1.0 forbids.
+    static func escape(_ text: String) -> String {
+        var out = ""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "&": out += "&amp;"
+            case "<": out += "&lt;"
+            case ">": out += "&gt;"
+            case "\"": out += "&quot;"
+            case "\t", "\n", "\r": out.unicodeScalars.append(scalar)
+            case _ where scalar.value < 0x20 || scalar.value == 0xFFFE || scalar.value == 0xFFFF: break
+            default: out.unicodeScalars.append(scalar)
+            }
+        }
+        return out
+    }
+}
+
+extension Quantity {
+    /// A price with two decimals, as schema and 1C want sums; finer prices keep their places.
+    var twoPlaces: String {
+        let text = description
+        guard let point = text.firstIndex(of: ".") else { return text + ".00" }
+        let places = text.distance(from: point, to: text.endIndex) - 1
+        return places < 2 ? text + "0" : text
+    }
+}

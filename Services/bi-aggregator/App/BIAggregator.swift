@@ -1,0 +1,64 @@
+import Contracts
+import Hummingbird
+import Logging
+import Messaging
+import Postgres
+import ServiceKit
+import ZeroMQ
+
+/// Every figure with its cause, down to the message it came from.
+public struct BIAggregator: SuiteService {
+    public static let identity = ServiceIdentity.biAggregator
+    public static let migrations = [Migration(2, "V002_bi.sql", PackageResources.V002_bi_sql)]
+    public static let openAPI = String(decoding: PackageResources.openapi_yaml, as: UTF8.self)
+
+    public let bus: EventBus
+    private let live = LiveFigures()
+    private let topics: MetricTopics
+    private let port: ConsumerPort
+
+    public init(_ context: ServiceContext) throws {
+        let host = context.settings.httpHost
+        let isLocal = ["127.0.0.1", "localhost", "::1"].contains(host)
+        // Bound beyond loopback the topics demand a reader's key.
+        let security: Security =
+            isLocal ? .plain : .server(try context.keys.curve(.biAggregator), domain: "reader")
+        context.authenticator.allow(context.keys.readers(), in: "reader")
+        let posted = TopicsSlot()
+        let live = self.live
+        let facts = FactHandlers { cells in
+            posted.topics?.post(.changed(cells))
+            live.changed(cells)
+        }
+        var crm = facts.crm()
+        crm.on(SessionRevoked.self) { revoked, _, _ in context.access.revoke(revoked.sessionId) }
+        let bus = try context.bus(subscriptions: [
+            StreamName(publisher: "crm-core"): crm,
+            StreamName(publisher: "bot-gateway"): facts.gateway(),
+        ])
+        self.bus = bus
+        let log = context.log
+        topics = MetricTopics(context.zeromq, security: security, log: log) { prefix in
+            let rows = try? await bus.pool.query(
+                """
+                SELECT \(Cell.columns) FROM cell WHERE starts_with('metric/' || metric || '/' || grain, $1)
+                ORDER BY metric, grain, period, dimensions LIMIT 50000
+                """, [.text(prefix.filter { $0 != "\0" })])
+            return rows?.compactMap { try? Cell($0) } ?? []
+        }
+        posted.set(topics)
+        port = ConsumerPort(
+            host: host, port: ServiceIdentity.metricsPort(base: context.options.portBase),
+            folder: try SocketFolder.make(context.options), topics: topics, log: log)
+    }
+
+    public func addRoutes(to router: Router<ServiceRequestContext>) {
+        MetricsAPI(pool: bus.pool).add(to: router)
+        DashboardPages(pool: bus.pool, live: live).add(to: router)
+    }
+
+    public var loops: [(name: String, run: @Sendable () async throws -> Void)] {
+        topics.start()
+        return [("metric topics", { [port] in try await port.run() })]
+    }
+}

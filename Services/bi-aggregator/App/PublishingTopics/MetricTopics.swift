@@ -1,0 +1,107 @@
+import Contracts
+import Logging
+import Postgres
+import Primitives
+import Synchronization
+import ZeroMQ
+
+/// The metric topics on their public port. Every consumer has an XPUB socket of its own behind the port: libzmq offers
+/// no way to say something to one subscriber of a shared socket, and the present values are for the newcomer alone.
+final class MetricTopics: Sendable {
+    enum Command: Sendable {
+        case open(consumer: Int, endpoint: String, ready: @Sendable (Bool) -> Void)
+        case close(consumer: Int)
+        case changed([Cell])
+        case present(consumer: Int, [Cell])
+    }
+
+    private let context: ZeroMQContext
+    private let security: Security
+    private let log: Logger
+    private let commands = Mutex<[Command]>([])
+    private let waker = Waker()
+    private let presentValues: @Sendable (_ prefix: String) async -> [Cell]
+
+    init(
+        _ context: ZeroMQContext, security: Security, log: Logger,
+        presentValues: @escaping @Sendable (_ prefix: String) async -> [Cell]
+    ) {
+        self.context = context
+        self.security = security
+        self.log = log
+        self.presentValues = presentValues
+    }
+
+    func post(_ command: Command) {
+        commands.withLock { $0.append(command) }
+        waker.poke()
+    }
+
+    func start() {
+        startThread("metric-topics") { [self] in
+            do { try loop() } catch {
+                log.critical("metric topics ended", metadata: ["reason": "\(error)"])
+            }
+        }
+    }
+
+    private func loop() throws {
+        var sockets: [Int: Socket] = [:]
+        while true {
+            let order = sockets.keys.sorted()
+            let ready = try wait(for: order.compactMap { sockets[$0] }, or: waker, milliseconds: 1000)
+            for (index, consumer) in order.enumerated() where ready[index] {
+                if let socket = sockets[consumer] { try readSubscriptions(socket, consumer) }
+            }
+            let pending = commands.withLock { commands -> [Command] in
+                defer { commands = [] }
+                return commands
+            }
+            for command in pending {
+                switch command {
+                case .open(let consumer, let endpoint, let ready):
+                    do {
+                        let socket = try Socket(context, .xpub, security)
+                        try socket.setSendLimit(100_000)
+                        try socket.bind(endpoint)
+                        sockets[consumer] = socket
+                        ready(true)
+                    } catch {
+                        log.warning("a consumer was refused", metadata: ["reason": "\(error)"])
+                        ready(false)
+                    }
+                case .close(let consumer): sockets[consumer] = nil
+                case .changed(let cells):
+                    let messages = try cells.map(Self.frames)
+                    for socket in sockets.values { for frames in messages { _ = try socket.send(frames) } }
+                case .present(let consumer, let cells):
+                    guard let socket = sockets[consumer] else { continue }
+                    for cell in cells { _ = try socket.send(Self.frames(cell)) }
+                }
+            }
+        }
+    }
+
+    private static func frames(_ cell: Cell) throws -> [[UInt8]] {
+        [Array(cell.topic.utf8), Array(try JSON.encode(cell))]
+    }
+
+    private func readSubscriptions(_ socket: Socket, _ consumer: Int) throws {
+        while let message = try socket.receive() {
+            guard let frame = message.frames.first, frame.first == 1 else { continue }
+            let prefix = String(decoding: frame.dropFirst(), as: UTF8.self)
+            let presentValues = self.presentValues
+            Task {
+                let cells = await presentValues(prefix)
+                self.post(.present(consumer: consumer, cells))
+            }
+        }
+    }
+}
+
+/// A place for the topics that handlers made earlier post to.
+final class TopicsSlot: Sendable {
+    private let value = Mutex<MetricTopics?>(nil)
+    var topics: MetricTopics? { value.withLock { $0 } }
+    func set(_ topics: MetricTopics) { value.withLock { $0 = topics } }
+}

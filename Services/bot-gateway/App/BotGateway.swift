@@ -1,0 +1,79 @@
+import Contracts
+import Curl
+import Hummingbird
+import Logging
+import Messaging
+import Postgres
+import ServiceKit
+
+/// Owns conversations: every chat goes through it, nothing said is lost, a talk becomes a lead.
+public struct BotGateway: SuiteService {
+    public static let identity = ServiceIdentity.botGateway
+    public static let migrations = [
+        Migration(2, "V002_gateway.sql", PackageResources.V002_gateway_sql)
+    ]
+    public static let openAPI = String(decoding: PackageResources.openapi_yaml, as: UTF8.self)
+
+    public let bus: EventBus
+    private let settings: SuiteSettings
+    private let journal: IncomingJournal
+    private let log: Logger
+    private let arrived = Signal()
+    private let outgoing: [String: Signal]
+
+    public init(_ context: ServiceContext) throws {
+        settings = context.settings
+        log = context.log
+        let signals = Dictionary(uniqueKeysWithValues: settings.bots.map { ($0.name, Signal()) })
+        outgoing = signals
+        let everySignal = Signal()
+        var handlers = ManagerReply.handlers(outgoing: everySignal)
+        handlers[StreamName(publisher: "crm-core")]?.on(SessionRevoked.self) { revoked, _, _ in
+            context.access.revoke(revoked.sessionId)
+        }
+        allOutgoing = everySignal
+        bus = try context.bus(subscriptions: handlers)
+        let arrived = self.arrived
+        journal = IncomingJournal(pool: bus.pool) { arrived.poke() }
+    }
+
+    /// Poked for any bot; passed on to each bot's own sender.
+    private let allOutgoing: Signal
+
+    public func addRoutes(to router: Router<ServiceRequestContext>) {
+        let bots = Dictionary(uniqueKeysWithValues: settings.bots.map { ($0.name, $0) })
+        WebhookRoute(bots: bots, journal: journal).add(to: router)
+        MessagesAPI(bus: bus, telegramBots: Set(bots.keys)).add(to: router)
+        ConversationsAPI(bus: bus, outgoing: allOutgoing).add(to: router)
+    }
+
+    public var loops: [(name: String, run: @Sendable () async throws -> Void)] {
+        let bots = Dictionary(uniqueKeysWithValues: settings.bots.map { ($0.name, $0) })
+        let flows = Dictionary(settings.flows.map { ($0.name, $0) }) { $1 }
+        let http = HTTPClient()
+        let processor = TelegramProcessor(
+            bus: bus, bots: bots, flows: flows, signal: arrived, outgoing: allOutgoing, log: log)
+        var loops: [(name: String, run: @Sendable () async throws -> Void)] = [
+            ("processing updates", { try await processor.run() }),
+            ("abandoned talks", { [bus] in try await AbandonedTalks(bus: bus).run() }),
+            (
+                "outgoing",
+                { [allOutgoing, outgoing] in
+                    while !Task.isCancelled {
+                        await allOutgoing.wait(seconds: 60)
+                        for signal in outgoing.values { signal.poke() }
+                    }
+                }
+            ),
+        ]
+        for bot in settings.bots {
+            let sender = OutboxSender(
+                bot: bot, bus: bus, http: http, signal: outgoing[bot.name] ?? allOutgoing, log: log)
+            loops.append(("sending for \(bot.name)", { try await sender.run() }))
+            guard bot.receive == .poll else { continue }
+            let poller = UpdatePoller(bot: bot, pool: bus.pool, journal: journal, http: http, log: log)
+            loops.append(("polling for \(bot.name)", { try await poller.run() }))
+        }
+        return loops
+    }
+}

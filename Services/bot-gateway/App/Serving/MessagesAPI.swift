@@ -1,0 +1,181 @@
+import Contracts
+import Hummingbird
+import Messaging
+import Postgres
+import Primitives
+import ServiceKit
+
+/// `POST /api/v1/messages`: what any other bot or form heard or said.
+struct MessagesAPI: Sendable {
+    let bus: EventBus
+    let telegramBots: Set<String>
+
+    struct Body: Decodable, Sendable {
+        struct Attachment: Decodable, Sendable { let name, url, contentType: String? }
+        struct Consent: Decodable, Sendable { let given: Bool?; let text: String? }
+        let channel, conversationId, messageId: String
+        let direction, author: String?
+        let sender: Sender?
+        let text: String?
+        let sentAt: Timestamp?
+        let attachments: [Attachment]?
+        let answers: [String: String]?
+        let consent: Consent?
+        let externalOrderNumber: String?
+        let attribution: Attribution?
+    }
+
+    struct Accepted: Encodable, Sendable {
+        let journeyId, conversationId: ID
+        let duplicate: Bool
+    }
+
+    static let bodyLimit = 256 * 1024
+    private static let nameLimit = 200
+
+    func add(to router: Router<ServiceRequestContext>) {
+        router.post("/api/v1/messages") { request, context in
+            let caller = try context.require("bot")
+            let bytes = try await request.bytes(limit: Self.bodyLimit)
+            let body: Body
+            do { body = try JSON.decode(Body.self, from: bytes) } catch {
+                try await keep(bytes, caller)
+                let place = (error as? DecodingError)?.place ?? "the body is no JSON"
+                throw Problem.badRequest("\(place); the body is kept")
+            }
+            try check(body, caller)
+            return try Response.json(try await take(body, bytes), .accepted)
+        }
+    }
+
+    private func check(_ body: Body, _ caller: Caller) throws {
+        guard caller.channels.isEmpty || caller.channels.contains(body.channel) else {
+            throw Problem.forbidden
+        }
+        guard !telegramBots.contains(body.channel) else {
+            throw Problem.invalid("«\(body.channel)» is a Telegram bot: its messages come from Telegram")
+        }
+        for (name, value) in [
+            ("channel", body.channel), ("conversationId", body.conversationId),
+            ("messageId", body.messageId),
+        ] where value.isEmpty || value.utf8.count > Self.nameLimit || value.contains("\0") {
+            throw Problem.invalid("\(name) has 1 to \(Self.nameLimit) bytes")
+        }
+        guard ["in", "out"].contains(body.direction ?? "in") else {
+            throw Problem.invalid("direction is in or out")
+        }
+        guard ["client", "bot", "manager"].contains(body.author ?? "client") else {
+            throw Problem.invalid("author is client, bot or manager")
+        }
+    }
+
+    private func keep(_ bytes: [UInt8], _ caller: Caller) async throws {
+        try await bus.pool.query(
+            """
+            INSERT INTO incoming (connection, state, reason, body)
+            VALUES ($1, 'parked', 'the body could not be understood', $2)
+            """, [.text("api:\(caller.name)"), .bytes(bytes)])
+    }
+
+    private func take(_ body: Body, _ bytes: [UInt8]) async throws -> Accepted {
+        try await bus.transaction { transaction in
+            let key = "\(body.conversationId)\u{1f}\(body.messageId)"
+            let isNew = try await transaction.query(
+                """
+                INSERT INTO incoming (connection, dedupe_key, state, body) VALUES ($1, $2, 'done', $3)
+                ON CONFLICT ON CONSTRAINT incoming_once DO NOTHING
+                """, [.text(body.channel), .text(key), .bytes(bytes)]
+            ).affected == 1
+            guard isNew else { return try await known(body, in: transaction) }
+            var conversation = try await Conversation.open(
+                connection: body.channel, externalID: body.conversationId, isTelegram: false,
+                sender: body.sender.map(\.clean) ?? Sender(), attribution: body.attribution,
+                in: transaction)
+            if body.direction == "out" {
+                try await said(body, &conversation, in: transaction)
+            } else {
+                try await heard(body, &conversation, in: transaction)
+            }
+            try await conversation.save(in: transaction)
+            return Accepted(
+                journeyId: conversation.journeyID, conversationId: conversation.id, duplicate: false)
+        }
+    }
+
+    /// The same message again: what it was told the first time.
+    private func known(_ body: Body, in transaction: EventTransaction) async throws -> Accepted {
+        let rows = try await transaction.query(
+            """
+            SELECT c.id, coalesce(m.journey_id, c.journey_id) AS journey_id FROM conversation c
+            LEFT JOIN message m ON m.conversation_id = c.id AND m.external_id = $3
+            WHERE c.connection = $1 AND c.external_id = $2
+            """, [.text(body.channel), .text(body.conversationId), .text(body.messageId)])
+        guard let row = rows.first else { throw Problem.conflict("the first copy is still being taken") }
+        return Accepted(
+            journeyId: try row.id("journey_id"), conversationId: try row.id("id"), duplicate: true)
+    }
+
+    private func heard(
+        _ body: Body, _ conversation: inout Conversation, in transaction: EventTransaction
+    ) async throws {
+        let messageID = ID.make()
+        let at = body.sentAt ?? .now()
+        let text = (body.text ?? "").withoutNUL
+        _ = try await conversation.record(
+            messageID: messageID, direction: "in", author: "client", externalID: body.messageId,
+            text: text, state: "received", at: at, in: transaction)
+        try conversation.emit(
+            MessageReceived(
+                conversationId: conversation.id, messageId: messageID, channel: body.channel,
+                author: "client", sender: body.sender?.clean, text: text, sentAt: at,
+                attribution: body.attribution, externalOrderNumber: body.externalOrderNumber,
+                attachments: body.attachments?.count ?? 0, by: body.sender?.name ?? "клиент"),
+            in: transaction)
+        if conversation.waitingSince == nil { conversation.waitingSince = .now() }
+        if let consent = body.consent, consent.given ?? true {
+            try conversation.emit(
+                ConsentGiven(
+                    conversationId: conversation.id, channel: body.channel, how: "form",
+                    textDigest: consent.text ?? "", by: body.sender?.name ?? "клиент"),
+                in: transaction)
+        }
+        let answers = (body.answers ?? [:]).mapValues(\.withoutNUL)
+        // A form says everything at once: the lead is ready with its first message.
+        guard conversation.isNewJourney || !answers.isEmpty || body.sender?.phone != nil else { return }
+        let phone = (body.sender?.phone ?? answers["phone"]).flatMap { Phone($0)?.e164 }
+        try conversation.emit(
+            AnswersChanged(
+                conversationId: conversation.id, channel: body.channel, answers: answers,
+                name: body.sender?.name?.withoutNUL ?? answers["name"], phone: phone,
+                phoneConfirmed: false, email: body.sender?.email ?? answers["email"],
+                state: "complete"),
+            in: transaction)
+    }
+
+    private func said(
+        _ body: Body, _ conversation: inout Conversation, in transaction: EventTransaction
+    ) async throws {
+        let messageID = ID.make()
+        let author = body.author == "manager" ? "manager" : "bot"
+        let text = (body.text ?? "").withoutNUL
+        _ = try await conversation.record(
+            messageID: messageID, direction: "out", author: author, externalID: body.messageId,
+            text: text, state: "sent", at: body.sentAt ?? .now(), in: transaction)
+        let seconds = conversation.waitingSince.map { max(0, Timestamp.now().seconds(since: $0)) }
+        if author == "manager" { conversation.waitingSince = nil }
+        try conversation.emit(
+            MessageSent(
+                conversationId: conversation.id, messageId: messageID, channel: body.channel,
+                author: author, text: text, state: "sent", responseSeconds: seconds,
+                by: body.sender?.name ?? (author == "bot" ? "бот" : "менеджер")),
+            in: transaction)
+    }
+}
+
+extension Sender {
+    var clean: Sender {
+        Sender(
+            id: id?.withoutNUL, name: name?.withoutNUL, phone: phone?.withoutNUL,
+            email: email?.withoutNUL)
+    }
+}

@@ -1,0 +1,7 @@
+import BotGateway
+import ServiceKit
+
+@main
+struct Main {
+    static func main() async { await ServiceRunner.main(BotGateway.self) }
+}

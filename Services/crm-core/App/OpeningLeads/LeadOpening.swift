@@ -1,0 +1,192 @@
+import Contracts
+import Messaging
+import Postgres
+import Primitives
+
+/// What the gateway says becomes contacts, leads and chats.
+struct LeadOpening: Sendable {
+    let live: LivePages
+
+    /// Minutes in which a new lead should be taken: its first next step.
+    static let takeMinutes = 15
+
+    func handlers() -> EventHandlers {
+        var handlers = EventHandlers()
+        handlers.on(JourneyOpened.self) { try await open($0, $1, in: $2) }
+        handlers.on(MessageReceived.self) { try await heard($0, $1, in: $2) }
+        handlers.on(MessageSent.self) { try await said($0, $1, in: $2) }
+        handlers.on(AnswersChanged.self) { try await answered($0, $1, in: $2) }
+        handlers.on(ConversationHandedOver.self) { handed, event, transaction in
+            try await transaction.query(
+                "UPDATE conversation SET held_by = $2 WHERE id = $1",
+                [.id(handed.conversationId), .text(handed.to == "manager" ? handed.by : nil)])
+            notify(event, transaction)
+        }
+        return handlers
+    }
+
+    private func notify(_ event: ReceivedEvent, _ transaction: EventTransaction) {
+        guard let journey = event.correlation else { return }
+        transaction.afterCommit { live.changed(journey) }
+    }
+
+    private func open(
+        _ opened: JourneyOpened, _ event: ReceivedEvent, in transaction: EventTransaction
+    ) async throws {
+        let contact = try await contact(opened.channel, opened.conversationId, in: transaction)
+        let responsible = try await Staff.nextResponsible(in: transaction)
+        let touch = try opened.attribution.map { try JSON.text($0) }
+        let id = ID.make()
+        let answers = try await transaction.run([
+            Statement(
+                """
+                INSERT INTO journey (id, contact_id, opened_at) VALUES ($1, $2, $3)
+                ON CONFLICT (id) DO NOTHING
+                """, [.id(opened.journeyId), .id(contact), .time(event.at)]),
+            Statement(
+                """
+                INSERT INTO conversation (id, journey_id, channel) VALUES ($1, $2, $3)
+                ON CONFLICT (id) DO UPDATE SET journey_id = excluded.journey_id
+                """, [.id(opened.conversationId), .id(opened.journeyId), .text(opened.channel)]),
+            Statement(
+                """
+                INSERT INTO lead (id, journey_id, conversation_id, contact_id, channel, campaign,
+                    first_touch, last_touch, responsible_id, next_task, next_task_at, name)
+                SELECT $1, $2, $3, $4, $5, $6, $7::jsonb, $7::jsonb, $8, 'Ответить клиенту',
+                    now() + interval '\(Self.takeMinutes) minutes', c.name
+                FROM contact c WHERE c.id = $4
+                RETURNING number
+                """,
+                [
+                    .id(id), .id(opened.journeyId), .id(opened.conversationId), .id(contact),
+                    .text(opened.channel), .text(opened.attribution?.campaignName), .text(touch),
+                    .id(responsible?.id),
+                ]),
+        ])
+        guard var lead = try await Lead.find(id: id, in: transaction) else { return }
+        try await lead.emit(
+            LeadCreated(
+                leadId: id, number: try answers[2][0].int("number"), journeyId: opened.journeyId,
+                name: opened.by, slice: lead.slice),
+            cause: event.id, notBefore: event.at, in: transaction)
+        notify(event, transaction)
+    }
+
+    private func contact(
+        _ channel: String, _ conversation: ID, in transaction: EventTransaction
+    ) async throws -> ID {
+        if let known = try await transaction.query(
+            "SELECT contact_id FROM contact_identity WHERE channel = $1 AND conversation_id = $2",
+            [.text(channel), .id(conversation)]
+        ).first { return try known.id("contact_id") }
+        let id = ID.make()
+        try await transaction.run([
+            Statement("INSERT INTO contact (id) VALUES ($1)", [.id(id)]),
+            Statement(
+                "INSERT INTO contact_identity (channel, conversation_id, contact_id) VALUES ($1, $2, $3)",
+                [.text(channel), .id(conversation), .id(id)]),
+        ])
+        return id
+    }
+
+    private func heard(
+        _ message: MessageReceived, _ event: ReceivedEvent, in transaction: EventTransaction
+    ) async throws {
+        let isCommand = message.text.hasPrefix("/")
+        let touch = try message.attribution.map { try JSON.text($0) }
+        let name = message.sender?.name
+        try await transaction.run([
+            chat(
+                message.messageId, message.conversationId, event, message.author, message.by,
+                message.text, "received", message.sentAt),
+            Statement(
+                """
+                UPDATE lead SET text = coalesce(text, $2), name = coalesce(name, $3),
+                    last_touch = coalesce($4::jsonb, last_touch),
+                    first_touch = coalesce(first_touch, $4::jsonb),
+                    external_order_number = coalesce($5, external_order_number),
+                    updated_at = now(), version = version + 1 WHERE journey_id = $1
+                """,
+                [
+                    .id(event.correlation), .text(isCommand || message.text.isEmpty ? nil : message.text),
+                    .text(name), .text(touch), .text(message.externalOrderNumber),
+                ]),
+            Statement(
+                """
+                UPDATE contact SET name = coalesce(name, $2), email = coalesce(email, $3) WHERE id =
+                    (SELECT contact_id FROM lead WHERE journey_id = $1)
+                """, [.id(event.correlation), .text(name), .text(message.sender?.email)]),
+        ])
+        notify(event, transaction)
+    }
+
+    private func said(
+        _ message: MessageSent, _ event: ReceivedEvent, in transaction: EventTransaction
+    ) async throws {
+        try await transaction.run([
+            chat(
+                message.messageId, message.conversationId, event, message.author, message.by,
+                message.text, message.state, event.at)
+        ])
+        notify(event, transaction)
+    }
+
+    private func chat(
+        _ id: ID, _ conversation: ID, _ event: ReceivedEvent, _ author: String, _ by: String?,
+        _ text: String, _ state: String, _ at: Timestamp
+    ) -> Statement {
+        Statement(
+            """
+            INSERT INTO chat_message (id, journey_id, conversation_id, author, by_whom, text, state, at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            ON CONFLICT (id) DO UPDATE SET state = excluded.state
+            """,
+            [
+                .id(id), .id(event.correlation), .id(conversation), .text(author), .text(by),
+                .text(text), .text(state), .time(at),
+            ])
+    }
+
+    private func answered(
+        _ changed: AnswersChanged, _ event: ReceivedEvent, in transaction: EventTransaction
+    ) async throws {
+        guard var lead = try await Lead.find(journey: event.correlation, in: transaction) else {
+            throw Parked("there is no lead of journey \(event.correlation?.description ?? "none")")
+        }
+        let ready = changed.state != "open"
+        try await transaction.run([
+            Statement(
+                """
+                UPDATE lead SET answers = answers || $2::jsonb, name = coalesce($3, name),
+                    phone = coalesce($4, phone), phone_confirmed = phone_confirmed OR $5,
+                    email = coalesce($6, email), text = coalesce(text, $7), is_ready = is_ready OR $8,
+                    is_complete = is_complete OR $9, updated_at = now(), version = version + 1
+                WHERE id = $1
+                """,
+                [
+                    .id(lead.id), .text(try JSON.text(changed.answers)), .text(changed.name),
+                    .text(changed.phone), .bool(changed.phoneConfirmed), .text(changed.email),
+                    .text(changed.answers["need"]), .bool(ready), .bool(changed.state == "complete"),
+                ]),
+            Statement(
+                """
+                UPDATE contact SET name = coalesce($2, name), email = coalesce($3, email),
+                    version = version + 1 WHERE id = $1
+                """, [.id(lead.contactID), .text(changed.name), .text(changed.email)]),
+        ])
+        if let phone = changed.phone {
+            try await ContactLinking.learn(
+                phone, confirmed: changed.phoneConfirmed, lead, in: transaction)
+        }
+        if ready, !lead.isReady {
+            try await lead.emit(
+                LeadReady(
+                    leadId: lead.id, number: lead.number, journeyId: lead.journeyID,
+                    responsibleId: lead.responsibleID, name: changed.name ?? lead.name,
+                    phone: changed.phone ?? lead.phone, text: changed.answers["need"] ?? lead.text,
+                    complete: changed.state == "complete", slice: lead.slice),
+                cause: event.id, notBefore: event.at, in: transaction)
+        }
+        notify(event, transaction)
+    }
+}

@@ -1,0 +1,160 @@
+import Contracts
+import Messaging
+import Postgres
+import Primitives
+
+/// What the bridge says of our orders: taken, refused, and each state with its documents.
+struct OrderReports: Sendable {
+    let live: LivePages
+
+    func handlers() -> EventHandlers {
+        var handlers = EventHandlers()
+        handlers.on(OrderSent.self) { sent, event, transaction in
+            try await status(sent.orderId, "sent", from: ["requested"], event, in: transaction)
+        }
+        handlers.on(OrderRefused.self) { refused, event, transaction in
+            try await transaction.query(
+                "UPDATE sales_order SET failure = $2 WHERE id = $1",
+                [.id(refused.orderId), .text(refused.reason)])
+            try await status(refused.orderId, "failed", from: ["requested"], event, in: transaction)
+        }
+        handlers.on(OrderReported.self) { try await reported($0, $1, in: $2) }
+        return handlers
+    }
+
+    private func status(
+        _ id: ID, _ status: String, from: [String], _ event: ReceivedEvent,
+        in transaction: EventTransaction
+    ) async throws {
+        let changed = try await transaction.query(
+            """
+            UPDATE sales_order SET status = $2, as_of = $4, last_event = $5, version = version + 1
+            WHERE id = $1 AND status = ANY($3::text[])
+            """, [.id(id), .text(status), .texts(from), .time(event.at), .id(event.id)]
+        ).affected
+        if changed == 1 { try await tell(id, event, in: transaction) }
+    }
+
+    private func reported(
+        _ report: OrderReported, _ event: ReceivedEvent, in transaction: EventTransaction
+    ) async throws {
+        guard let order = try await transaction.query(
+            "SELECT base, currency FROM sales_order WHERE id = $1 FOR UPDATE", [.id(report.orderId)]
+        ).first else { throw Parked("there is no order \(report.number) here") }
+        guard try order.string("base") == report.base else {
+            throw Parked(
+                "order \(report.number) belongs to base \(try order.string("base")), "
+                    + "base \(report.base) is not authoritative for it")
+        }
+        try await transaction.query(
+            """
+            UPDATE sales_order SET
+                status = CASE WHEN $2 THEN 'cancelled'
+                    WHEN $3 THEN 'closed'
+                    WHEN status IN ('requested', 'sent', 'failed') THEN 'accepted' ELSE status END,
+                onec_number = coalesce($4, onec_number), onec_id = coalesce($5, onec_id),
+                total_minor = coalesce($6, total_minor), tells_payments = $7,
+                paid_flag = $8, shipped_flag = $9, as_of = $10, last_event = $11, failure = NULL,
+                version = version + 1
+            WHERE id = $1
+            """,
+            [
+                .id(report.orderId), .bool(report.cancelled == true),
+                .bool(Self.closes(report.statusText)), .text(report.onecNumber), .text(report.onecId),
+                .int(report.total?.minor), .bool(report.tellsPayments), .bool(report.paidFlag),
+                .bool(report.shippedFlag), .time(event.at), .id(event.id),
+            ])
+        for document in report.documents {
+            try await record(document, report, event, in: transaction)
+        }
+        try await tell(report.orderId, event, in: transaction)
+    }
+
+    /// УНФ's closing state of an order; other configurations send none.
+    private static func closes(_ status: String?) -> Bool {
+        guard let status = status?.lowercased() else { return false }
+        return ["завершен", "завершён", "закрыт", "выполнен"].contains(status)
+    }
+
+    private func record(
+        _ document: ReportedDocument, _ report: OrderReported, _ event: ReceivedEvent,
+        in transaction: EventTransaction
+    ) async throws {
+        let changed = try await transaction.query(
+            """
+            INSERT INTO document AS d (base, kind, onec_id, order_id, number, date, amount_minor, currency,
+                posted, cancelled, as_of, exchange_id)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+            ON CONFLICT (base, kind, onec_id) DO UPDATE SET number = excluded.number, date = excluded.date,
+                amount_minor = excluded.amount_minor, currency = excluded.currency,
+                posted = excluded.posted, cancelled = excluded.cancelled, as_of = excluded.as_of,
+                exchange_id = excluded.exchange_id
+            WHERE (d.number, d.date, d.amount_minor, d.currency, d.posted, d.cancelled) IS DISTINCT FROM
+                (excluded.number, excluded.date, excluded.amount_minor, excluded.currency,
+                 excluded.posted, excluded.cancelled)
+            """,
+            [
+                .text(report.base), .text(document.kind), .text(document.onecId), .id(report.orderId),
+                .text(document.number), .text(document.date), .int(document.amount?.minor),
+                .text(document.amount?.currency.code), .bool(document.posted),
+                .bool(document.cancelled), .time(event.at), .id(report.exchangeId),
+            ]
+        ).affected
+        guard changed == 1, ["payment", "refund"].contains(document.kind), let amount = document.amount
+        else { return }
+        let deal = try await deal(of: report.orderId, in: transaction)
+        try transaction.emit(
+            PaymentRecorded(
+                documentKey: "\(report.base)/\(document.kind)/\(document.onecId)", kind: document.kind,
+                orderId: report.orderId, orderNumber: report.number, dealId: deal?.id,
+                responsibleId: deal?.responsibleID, amount: amount,
+                date: document.date ?? event.at.day, counted: document.posted && !document.cancelled,
+                documentNumber: document.number, slice: deal?.slice ?? Slice(), by: "1С \(report.base)"),
+            key: report.orderId.description, answering: event)
+    }
+
+    private func deal(of order: ID, in transaction: EventTransaction) async throws -> Deal? {
+        guard let id = try await transaction.query(
+            "SELECT deal_id FROM sales_order WHERE id = $1", [.id(order)]
+        ).first?.optionalID("deal_id") else { return nil }
+        return try await Deal.find(id, in: transaction, lock: false)
+    }
+
+    /// Says what the order has become; closes the journey when nothing more is expected.
+    private func tell(_ id: ID, _ event: ReceivedEvent, in transaction: EventTransaction) async throws {
+        guard let order = try await OrderView.load(id, in: transaction) else { return }
+        let deal = try await deal(of: id, in: transaction)
+        try transaction.emit(
+            OrderChanged(
+                orderId: id, number: order.number, dealId: order.dealId, status: order.status,
+                payment: order.payment, shipment: order.shipment, onecNumber: order.onecNumber,
+                total: order.total, paid: order.paid, owed: order.owed, dueDate: order.dueDate,
+                slice: deal?.slice ?? Slice(), by: "1С \(order.base)"),
+            key: id.description, answering: event)
+        guard let journey = event.correlation else { return }
+        if let deal, deal.outcome == "won", try await isSettled(deal.id, in: transaction) {
+            let closed = try await transaction.query(
+                "UPDATE journey SET closed_at = now() WHERE id = $1 AND closed_at IS NULL",
+                [.id(journey)]
+            ).affected
+            if closed == 1 {
+                try transaction.emit(
+                    JourneyClosed(journeyId: journey, reason: "оплачено и отгружено"),
+                    key: id.description, answering: event)
+            }
+        }
+        transaction.afterCommit { live.changed(journey) }
+    }
+
+    private func isSettled(_ deal: ID, in transaction: EventTransaction) async throws -> Bool {
+        let rows = try await transaction.query(
+            "SELECT id FROM sales_order WHERE deal_id = $1 AND status NOT IN ('cancelled', 'failed')",
+            [.id(deal)])
+        for row in rows {
+            guard let order = try await OrderView.load(try row.id("id"), in: transaction),
+                order.isSettled
+            else { return false }
+        }
+        return !rows.isEmpty
+    }
+}

@@ -1,0 +1,135 @@
+import Contracts
+import Messaging
+import Postgres
+import Primitives
+import ServiceKit
+
+/// Asks 1C for an order. Everything 1C would refuse, or make a double of, is refused here, in words.
+struct OrderRequest: Sendable {
+    let bus: EventBus
+    let settings: SuiteSettings
+    let numbers: OrderNumbers
+    let live: LivePages
+
+    struct Body: Decodable, Sendable {
+        struct Line: Decodable, Sendable {
+            let sku, name: String
+            let quantity, price: Quantity
+            let unit, vat: String?
+            let discount: String?
+        }
+        let kind, organization: String?
+        let lines: [Line]
+        let currency: Currency
+        let address, comment: String?
+    }
+    struct Asked: Codable, Sendable {
+        let orderId: ID
+        let number, status: String
+    }
+
+    static let lineLimit = 1000
+
+    func ask(_ dealID: ID, _ body: Body, by caller: Caller) async throws -> Asked {
+        let kind = body.kind ?? "goods"
+        guard ["goods", "prepayment", "signing"].contains(kind) else {
+            throw Problem.invalid("kind is goods, prepayment or signing")
+        }
+        let lines = try lines(body)
+        let total = lines.reduce(Money.zero(body.currency)) { $0 + $1.sum }
+        return try await bus.transaction { transaction in
+            guard var deal = try await Deal.find(dealID, in: transaction),
+                caller.seesAll || deal.responsibleID == caller.userID
+            else { throw Problem.notFound("deal") }
+            guard deal.outcome != "lost" else { throw Problem.conflict("the deal is lost") }
+            let code = body.organization ?? deal.organization
+            guard let organization = settings.organization(code) else {
+                throw Problem.invalid("there is no organization «\(code)»")
+            }
+            guard let base = settings.base(of: organization) else {
+                throw Problem.invalid("no 1C base keeps the books of «\(organization.name)»")
+            }
+            let counterparty = try await counterparty(deal, in: transaction)
+            let number = try await numbers.next(firstNumber: base.firstNumber, in: transaction)
+            let id = ID.make()
+            try await transaction.query(
+                """
+                INSERT INTO sales_order (id, number, kind, organization, base, deal_id, journey_id, currency,
+                    asked_minor, lines)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb)
+                """,
+                [
+                    .id(id), .text(number), .text(kind), .text(code), .text(base.base), .id(dealID),
+                    .id(deal.journeyID), .text(body.currency.code), .int(total.minor),
+                    .text(try JSON.text(lines)),
+                ])
+            try await deal.emit(
+                OrderRequested(
+                    orderId: id, number: number, kind: kind, base: base.base, organization: code,
+                    dealId: dealID, currency: body.currency, total: total, lines: lines,
+                    counterparty: counterparty, address: body.address, comment: body.comment,
+                    slice: deal.slice, by: caller.name), in: transaction)
+            try await transaction.query(
+                "UPDATE sales_order SET last_event = $2 WHERE id = $1", [.id(id), .id(deal.lastEvent)])
+            if let journey = deal.journeyID { transaction.afterCommit { live.changed(journey) } }
+            return Asked(orderId: id, number: number, status: "requested")
+        }
+    }
+
+    private func lines(_ body: Body) throws -> [OrderLine] {
+        guard !body.lines.isEmpty, body.lines.count <= Self.lineLimit else {
+            throw Problem.invalid("an order has 1 to \(Self.lineLimit) lines")
+        }
+        return try body.lines.enumerated().map { index, line in
+            let place = "line \(index + 1)"
+            guard !line.name.isEmpty, line.name.count <= 250, line.sku.count <= 100 else {
+                throw Problem.invalid("\(place): name has 1 to 250 characters, sku at most 100")
+            }
+            guard line.quantity > Quantity(tenThousandths: 0),
+                line.price >= Quantity(tenThousandths: 0),
+                let sum = line.quantity.times(price: line.price, in: body.currency)
+            else {
+                throw Problem.invalid("\(place): quantity is above zero, price not below, the sum fits")
+            }
+            let discount = try line.discount.map { text in
+                guard let money = Money(text, body.currency), money.minor >= 0, money.minor <= sum.minor
+                else { throw Problem.invalid("\(place): discount is a sum of at most the line's") }
+                return money
+            }
+            return OrderLine(
+                sku: line.sku, name: line.name, quantity: line.quantity, price: line.price,
+                unit: line.unit, vat: line.vat, discount: discount,
+                sum: sum - (discount ?? .zero(body.currency)))
+        }
+    }
+
+    /// A firm needs INN, and КПП when it is a legal entity: 1C would otherwise make a double by name.
+    private func counterparty(_ deal: Deal, in transaction: EventTransaction) async throws -> Counterparty {
+        let contact = try await transaction.query(
+            "SELECT id, name, phone, email FROM contact WHERE id = $1", [.id(deal.contactID)]
+        ).first
+        let (phone, email) = (
+            try contact?.optionalString("phone"), try contact?.optionalString("email")
+        )
+        if let companyID = deal.companyID, let company = try await transaction.query(
+            "SELECT name, inn, kpp FROM company WHERE id = $1", [.id(companyID)]
+        ).first {
+            guard let inn = try company.optionalString("inn"), let number = TaxNumber(inn) else {
+                throw Problem.invalid("the company has no valid INN or BIN: 1C would make a double by name")
+            }
+            let kpp = try company.optionalString("kpp")
+            guard number.kind != .innOfFirm || kpp.map({ isKPP($0) }) == true else {
+                throw Problem.invalid("a legal entity needs a КПП: 1C looks it up by INN and КПП")
+            }
+            return Counterparty(
+                id: companyID, name: try company.string("name"), isFirm: true, inn: inn, kpp: kpp,
+                phone: phone, email: email)
+        }
+        guard let contact, let name = try contact.optionalString("name"), !name.isEmpty else {
+            throw Problem.invalid("the deal has neither a company nor a contact with a name")
+        }
+        return Counterparty(
+            id: try contact.id("id"), name: name, isFirm: false, inn: nil, kpp: nil, phone: phone,
+            email: email)
+    }
+}

@@ -1,0 +1,119 @@
+import Contracts
+import Postgres
+import Primitives
+
+/// An order as the API shows it, with what is known and what is not.
+struct OrderView: Encodable, Sendable {
+    struct DocumentView: Encodable, Sendable {
+        let base, kind, onecId: String
+        let number, date: String?
+        let amount: Money?
+        let posted, cancelled: Bool
+        let asOf: Timestamp
+        let exchangeId: ID?
+    }
+    struct Flag: Encodable, Sendable {
+        let department: String
+        let done: Bool
+        let by: String?
+        let at: Timestamp?
+    }
+    let id: ID
+    let number, kind, origin, organization, base: String
+    let onecNumber: String?
+    let dealId, journeyId: ID?
+    let status: String
+    let failure: String?
+    let payment, shipment: String
+    let paymentUnknown, shipmentUnknown: String?
+    let askedTotal: Money
+    let total, paid, refunded, shipped, returned, owed: Money?
+    let totalUnknown, paidUnknown, refundedUnknown, shippedUnknown, returnedUnknown, owedUnknown: String?
+    let dueDate: String?
+    var flags: [Flag] = []
+    let documents: [DocumentView]
+    let lines: [OrderLine]
+    let asOf: Timestamp?
+    let createdAt: Timestamp
+    let isSettled: Bool
+
+    enum CodingKeys: CodingKey {
+        case id, number, kind, origin, organization, base, onecNumber, dealId, journeyId, status, failure
+        case payment, shipment, paymentUnknown, shipmentUnknown, askedTotal, total, paid, refunded, shipped
+        case returned, owed, totalUnknown, paidUnknown, refundedUnknown, shippedUnknown, returnedUnknown
+        case owedUnknown, dueDate, flags, documents, lines, asOf, createdAt
+    }
+
+    static func load(_ id: ID, in runner: some StatementRunner) async throws -> OrderView? {
+        let answers = try await runner.run([
+            Statement(
+                """
+                SELECT id, number, kind, origin, organization, base, onec_number, deal_id, journey_id, status,
+                    failure, currency, asked_minor, total_minor, tells_payments, paid_flag, shipped_flag,
+                    due_date::text AS due_date, lines::text AS lines, as_of, created_at
+                FROM sales_order WHERE id = $1
+                """, [.id(id)]),
+            Statement(
+                """
+                SELECT base, kind, onec_id, number, date, amount_minor, currency, posted, cancelled, as_of,
+                    exchange_id FROM document WHERE order_id = $1 ORDER BY date, onec_id
+                """, [.id(id)]),
+        ])
+        guard let row = answers[0].first, let asked = try row.money("asked_minor") else { return nil }
+        return try OrderView(row, asked: asked, documents: answers[1])
+    }
+
+    private init(_ row: Row, asked: Money, documents rows: Rows) throws {
+        let documents = try rows.map {
+            DocumentView(
+                base: try $0.string("base"), kind: try $0.string("kind"),
+                onecId: try $0.string("onec_id"), number: try $0.optionalString("number"),
+                date: try $0.optionalString("date"), amount: try $0.money("amount_minor"),
+                posted: try $0.bool("posted"), cancelled: try $0.bool("cancelled"),
+                asOf: try $0.time("as_of"), exchangeId: try $0.optionalID("exchange_id"))
+        }
+        let told = try row.money("total_minor")
+        let state = OrderState(
+            total: told ?? asked, tellsPayments: try row.optionalBool("tells_payments"),
+            paidFlag: try row.optionalBool("paid_flag"),
+            shippedFlag: try row.optionalBool("shipped_flag"),
+            documents: documents.map {
+                .init(kind: $0.kind, amount: $0.amount, counts: $0.posted && !$0.cancelled)
+            })
+        id = try row.id("id")
+        number = try row.string("number")
+        kind = try row.string("kind")
+        origin = try row.string("origin")
+        organization = try row.string("organization")
+        base = try row.string("base")
+        onecNumber = try row.optionalString("onec_number")
+        dealId = try row.optionalID("deal_id")
+        journeyId = try row.optionalID("journey_id")
+        status = try row.string("status")
+        failure = try row.optionalString("failure")
+        payment = state.payment
+        shipment = state.shipment
+        let reason = state.knowsSums ? nil : OrderState.cannotTell
+        paymentUnknown = payment == "unknown" ? reason : nil
+        shipmentUnknown = shipment == "unknown" ? reason : nil
+        askedTotal = asked
+        total = told
+        totalUnknown = told == nil ? "1С ещё не сообщила сумму заказа" : nil
+        paid = state.knowsSums ? state.paid : nil
+        paidUnknown = reason
+        refunded = state.knowsSums ? state.refunded : nil
+        refundedUnknown = reason
+        shipped = state.knowsSums ? state.shipped : nil
+        shippedUnknown = reason
+        returned = state.knowsSums ? state.returned : nil
+        returnedUnknown = reason
+        owed = state.knowsSums ? state.owed : nil
+        owedUnknown = reason
+        dueDate = try row.optionalString("due_date")
+        self.documents = documents
+        lines = try JSON.decode([OrderLine].self, from: try row.string("lines").utf8)
+        asOf = try row.optionalTime("as_of")
+        createdAt = try row.time("created_at")
+        isSettled = state.isSettled
+    }
+}

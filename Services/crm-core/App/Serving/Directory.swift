@@ -1,0 +1,110 @@
+import Contracts
+import Messaging
+import Postgres
+import Primitives
+import ServiceKit
+
+/// Companies and contacts as people write them down.
+struct Directory: Sendable {
+    let pool: PostgresPool
+
+    struct CompanyBody: Decodable, Sendable { let name, inn, kpp, address: String? }
+    struct ContactBody: Decodable, Sendable {
+        let name, phone, email, role: String?
+        let companyId: ID?
+    }
+
+    func addCompany(_ body: CompanyBody) async throws -> CompanyView {
+        guard let name = body.name, !name.isEmpty, name.count <= 250 else {
+            throw Problem.invalid("name has 1 to 250 characters")
+        }
+        try check(body)
+        let id = ID.make()
+        try await pool.query(
+            "INSERT INTO company (id, name, inn, kpp, address) VALUES ($1, $2, $3, $4, $5)",
+            [.id(id), .text(name), .text(body.inn), .text(body.kpp), .text(body.address)])
+        return try await company(id)
+    }
+
+    func changeCompany(_ id: ID, _ body: CompanyBody, version: Int64?) async throws -> CompanyView {
+        try check(body)
+        let changed = try await pool.query(
+            """
+            UPDATE company SET name = coalesce($2, name), inn = coalesce($3, inn), kpp = coalesce($4, kpp),
+                address = coalesce($5, address), version = version + 1 WHERE id = $1 AND version = $6
+            """,
+            [
+                .id(id), .text(body.name), .text(body.inn), .text(body.kpp), .text(body.address),
+                .int(version ?? -1),
+            ]
+        ).affected
+        let now = try await company(id)
+        guard changed == 1 else { throw Self.stale(now.version) }
+        return now
+    }
+
+    private func check(_ body: CompanyBody) throws {
+        if let inn = body.inn, let problem = TaxNumber.problem(inn) { throw Problem.invalid("inn: \(problem)") }
+        if let kpp = body.kpp, !isKPP(kpp) { throw Problem.invalid("kpp: a КПП has 9 characters") }
+    }
+
+    func company(_ id: ID) async throws -> CompanyView {
+        guard let row = try await pool.query("\(CompanyView.select) WHERE id = $1", [.id(id)]).first else {
+            throw Problem.notFound("company")
+        }
+        return try CompanyView(row)
+    }
+
+    func addContact(_ body: ContactBody) async throws -> ContactView {
+        guard let name = body.name, !name.isEmpty, name.count <= 250 else {
+            throw Problem.invalid("name has 1 to 250 characters")
+        }
+        let id = ID.make()
+        try await pool.query(
+            "INSERT INTO contact (id, name, phone, email, role, company_id) VALUES ($1, $2, $3, $4, $5, $6)",
+            [
+                .id(id), .text(name), .text(try phone(body)), .text(body.email), .text(body.role),
+                .id(body.companyId),
+            ])
+        return try await contact(id)
+    }
+
+    func changeContact(_ id: ID, _ body: ContactBody, version: Int64?) async throws -> ContactView {
+        let changed = try await pool.query(
+            """
+            UPDATE contact SET name = coalesce($2, name),
+                phone_confirmed = phone_confirmed AND ($3::text IS NULL OR phone = $3),
+                phone = coalesce($3, phone), email = coalesce($4, email), role = coalesce($5, role),
+                company_id = coalesce($6, company_id), version = version + 1
+            WHERE id = $1 AND version = $7
+            """,
+            [
+                .id(id), .text(body.name), .text(try phone(body)), .text(body.email),
+                .text(body.role), .id(body.companyId), .int(version ?? -1),
+            ]
+        ).affected
+        let now = try await contact(id)
+        guard changed == 1 else { throw Self.stale(now.version) }
+        return now
+    }
+
+    private func phone(_ body: ContactBody) throws -> String? {
+        try body.phone.map { text in
+            guard let phone = Phone(text) else { throw Problem.invalid("phone: no phone number") }
+            return phone.e164
+        }
+    }
+
+    func contact(_ id: ID) async throws -> ContactView {
+        guard let row = try await pool.query("\(ContactView.select) WHERE id = $1", [.id(id)]).first else {
+            throw Problem.notFound("contact")
+        }
+        return try ContactView(row)
+    }
+
+    static func stale(_ version: Int64) -> Problem {
+        Problem(
+            .preconditionFailed, "version", "If-Match must carry the record's version",
+            detail: "the version now is \(version)")
+    }
+}

@@ -1,0 +1,63 @@
+import Primitives
+
+/// What is known of an order's money and goods, from documents first, from 1C's flags as hints, and unknown where
+/// the base cannot tell. A value: rows in, words out.
+struct OrderState: Sendable, Equatable {
+    struct Document: Sendable {
+        let kind: String
+        let amount: Money?
+        let counts: Bool
+    }
+
+    let currency: Currency
+    /// 1C's total when it said one, else what was asked.
+    let total: Money
+    let tellsPayments: Bool?
+    let paidFlag, shippedFlag: Bool?
+    let paid, refunded, shipped, returned: Money
+
+    init(
+        total: Money, tellsPayments: Bool?, paidFlag: Bool?, shippedFlag: Bool?,
+        documents: [Document]
+    ) {
+        currency = total.currency
+        self.total = total
+        self.tellsPayments = tellsPayments
+        self.paidFlag = paidFlag
+        self.shippedFlag = shippedFlag
+        func sum(_ kind: String) -> Money {
+            documents.filter { $0.kind == kind && $0.counts && $0.amount?.currency == total.currency }
+                .reduce(Money.zero(total.currency)) { $0 + ($1.amount ?? .zero(total.currency)) }
+        }
+        paid = sum("payment")
+        refunded = sum("refund")
+        shipped = sum("shipment")
+        returned = sum("return")
+    }
+
+    /// Sums are known when each payment comes as a document, or nothing has been reported yet.
+    var knowsSums: Bool { tellsPayments ?? true }
+    static let cannotTell =
+        "эта база 1С не сообщает отдельные оплаты: видно только полную оплату, без сумм"
+
+    var owed: Money { total - paid + refunded }
+
+    var payment: String {
+        guard knowsSums else { return paidFlag == true ? "full" : "unknown" }
+        let kept = paid - refunded
+        if kept.minor <= 0 { return total.minor == 0 ? "full" : "none" }
+        if kept.minor < total.minor { return "partly" }
+        return kept.minor == total.minor ? "full" : "over"
+    }
+
+    var shipment: String {
+        let kept = shipped - returned
+        if kept.minor >= total.minor, total.minor > 0 { return "full" }
+        if shippedFlag == true { return "full" }
+        if kept.minor > 0 { return "partly" }
+        return knowsSums ? "none" : "unknown"
+    }
+
+    /// Nothing more is expected of money or goods.
+    var isSettled: Bool { ["full", "over"].contains(payment) && shipment == "full" }
+}

@@ -1,0 +1,79 @@
+import Curl
+import HTTPTypes
+import Hummingbird
+import NIOCore
+import ServiceKit
+
+/// `/journal/…` and `/dashboard/…` belong to other services; people see them in the workspace's frame. The one exception
+/// to "no service calls another's HTTP": it is for people's eyes.
+struct ForwardedPages: Sendable {
+    let bridge, bi: String
+    let renderer: PageRenderer
+    let http = HTTPClient()
+
+    func add(to router: Router<ServiceRequestContext>) {
+        for path in ["/journal", "/journal/:rest"] as [RouterPath] {
+            router.get(path) { request, context in
+                try await forward(request, context, to: bridge, title: "Обмен с 1С")
+            }
+        }
+        router.get("/dashboard") { request, context in
+            try await forward(request, context, to: bi, title: "Показатели")
+        }
+        router.get("/dashboard/data") { request, context in
+            try await forward(request, context, to: bi, title: nil)
+        }
+        router.get("/dashboard/live") { request, context in
+            guard let token = try session(request, context) else { throw LoginFirst() }
+            let (stream, continuation) = AsyncStream<[UInt8]>.makeStream(bufferingPolicy: .bufferingNewest(64))
+            let transfer = Task {
+                try? await http.stream(
+                    .init(
+                        "GET", bi + "/dashboard/live", headers: [("Authorization", "Bearer \(token)")],
+                        timeoutSeconds: 3600), onHead: { _ in },
+                    onBytes: { bytes in
+                        continuation.yield(bytes)
+                        return true
+                    })
+                continuation.finish()
+            }
+            continuation.onTermination = { _ in transfer.cancel() }
+            let body = ResponseBody { writer in
+                for await bytes in stream { try await writer.write(ByteBuffer(bytes: bytes)) }
+                try await writer.finish(nil)
+            }
+            return Response(
+                status: .ok,
+                headers: [.contentType: "text/event-stream", .cacheControl: "no-store"], body: body)
+        }
+    }
+
+    private func session(_ request: Request, _ context: ServiceRequestContext) throws -> String? {
+        guard context.caller?.userID != nil else { return nil }
+        return request.cookies[Sessions.cookie]?.value
+            ?? request.headers[.authorization].map { String($0.dropFirst(7)) }
+    }
+
+    private func forward(
+        _ request: Request, _ context: ServiceRequestContext, to owner: String, title: String?
+    ) async throws -> Response {
+        guard let token = try session(request, context) else { throw LoginFirst() }
+        let answer: HTTPClient.Response
+        do {
+            answer = try await http.send(
+                .init(
+                    "GET", owner + request.uri.description,
+                    headers: [("Authorization", "Bearer \(token)")], timeoutSeconds: 10))
+        } catch {
+            let words = "<div class=\"alert alert-warning\">Этот раздел сейчас недоступен, остальное работает.</div>"
+            return try await renderer.frame(
+                words, title: title ?? "", request, context.caller, status: .badGateway)
+        }
+        let text = String(decoding: answer.body, as: UTF8.self)
+        guard let title, answer.status == 200 else {
+            return Response.text(
+                text, type: answer.header("content-type") ?? "application/json", .init(code: answer.status))
+        }
+        return try await renderer.frame(text, title: title, request, context.caller)
+    }
+}

@@ -1,0 +1,73 @@
+import HTTPTypes
+import Hummingbird
+import Mustache
+import Postgres
+import Primitives
+import ServiceKit
+
+/// Puts a page's content into the frame all pages share.
+struct PageRenderer: Sendable {
+    let sessions: Sessions
+    let settings: SuiteSettings
+    let pool: PostgresPool
+    private let library: MustacheLibrary
+
+    init(sessions: Sessions, settings: SuiteSettings, pool: PostgresPool) throws {
+        self.sessions = sessions
+        self.settings = settings
+        self.pool = pool
+        func template(_ bytes: [UInt8]) throws -> MustacheTemplate {
+            try MustacheTemplate(string: String(decoding: bytes, as: UTF8.self))
+        }
+        library = MustacheLibrary(templates: [
+            "layout": try template(PackageResources.layout_mustache),
+            "login": try template(PackageResources.login_mustache),
+            "leads": try template(PackageResources.leads_mustache),
+            "lead": try template(PackageResources.lead_mustache),
+            "deal": try template(PackageResources.deal_mustache),
+            "company": try template(PackageResources.company_mustache),
+            "search": try template(PackageResources.search_mustache),
+        ])
+    }
+
+    func language(_ request: Request) -> String {
+        let wanted = request.query("lang") ?? request.cookies["lang"]?.value ?? settings.company.locale
+        return wanted == "en" ? "en" : "ru"
+    }
+
+    func page(
+        _ name: String, title: String, _ fields: [String: Any], _ request: Request, _ caller: Caller?,
+        status: HTTPResponse.Status = .ok
+    ) async throws -> Response {
+        var fields = fields
+        let language = language(request)
+        fields["t"] = ScreenTexts.all(language)
+        fields["csrf"] = caller?.sessionID.map { sessions.csrf($0) } ?? ""
+        let content = library.render(fields, withTemplate: name) ?? ""
+        return try await frame(content, title: title, request, caller, status: status)
+    }
+
+    /// The frame round content that another service made, or ours.
+    func frame(
+        _ content: String, title: String, _ request: Request, _ caller: Caller?,
+        status: HTTPResponse.Status = .ok
+    ) async throws -> Response {
+        let language = language(request)
+        var fields: [String: Any] = [
+            "content": content, "title": title, "lang": language,
+            "otherLang": language == "ru" ? "en" : "ru", "t": ScreenTexts.all(language),
+        ]
+        if let caller, let session = caller.sessionID {
+            fields["user"] = caller.name
+            fields["csrf"] = sessions.csrf(session)
+            fields["atWork"] = try await pool.query(
+                "SELECT at_work FROM staff WHERE id = $1", [.id(caller.userID)]
+            ).first?.bool("at_work") ?? false
+        }
+        var response = Response.html(library.render(fields, withTemplate: "layout") ?? content, status)
+        if request.query("lang") != nil {
+            response.headers[.setCookie] = "lang=\(language); Path=/; Max-Age=31536000; SameSite=Lax"
+        }
+        return response
+    }
+}

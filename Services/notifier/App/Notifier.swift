@@ -1,0 +1,47 @@
+import Contracts
+import Hummingbird
+import Logging
+import Messaging
+import Postgres
+import ServiceKit
+
+/// The right person hears of it once, in time.
+public struct Notifier: SuiteService {
+    public static let identity = ServiceIdentity.notifier
+    public static let migrations = [
+        Migration(2, "V002_notifier.sql", PackageResources.V002_notifier_sql)
+    ]
+    public static let openAPI = String(decoding: PackageResources.openapi_yaml, as: UTF8.self)
+
+    public let bus: EventBus
+    private let smtp: SuiteSettings.SMTP?
+    private let log: Logger
+    private let signal = Signal()
+
+    public init(_ context: ServiceContext) throws {
+        smtp = context.settings.smtp
+        log = context.log
+        let signal = self.signal
+        let address = context.settings.publicURL ?? context.httpAddress(.crmCore)
+        var (crm, bridge) = Letters(publicURL: address).handlers()
+        crm.on(SessionRevoked.self) { revoked, _, _ in context.access.revoke(revoked.sessionId) }
+        crm.onEvery { _, transaction in transaction.afterCommit { signal.poke() } }
+        bridge.onEvery { _, transaction in transaction.afterCommit { signal.poke() } }
+        bus = try context.bus(subscriptions: [
+            StreamName(publisher: "crm-core"): crm, StreamName(publisher: "accounting-bridge"): bridge,
+        ])
+    }
+
+    public func addRoutes(to router: Router<ServiceRequestContext>) {
+        NotificationsAPI(bus: bus, signal: signal).add(to: router)
+    }
+
+    public var loops: [(name: String, run: @Sendable () async throws -> Void)] {
+        guard let smtp else {
+            log.warning("no smtp.url is set: letters are kept and wait")
+            return []
+        }
+        let sender = MailSender(bus: bus, smtp: smtp, signal: signal, log: log)
+        return [("sending mail", { try await sender.run() })]
+    }
+}

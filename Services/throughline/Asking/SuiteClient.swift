@@ -1,0 +1,58 @@
+import Contracts
+import Curl
+import Primitives
+import ServiceKit
+
+/// Asks the running services over HTTP, as the operator: who may read the data folder may sign a session.
+struct SuiteClient: Sendable {
+    let host: String
+    let portBase: Int
+    var token: String?
+
+    init(host: String = "127.0.0.1", portBase: Int, data: String? = nil) throws {
+        self.init(host: host, portBase: portBase)
+        guard let data else { return }
+        let session = SessionToken(
+            session: .make(), user: .make(), name: "operator", roles: ["admin"],
+            expiresAt: Timestamp.now().adding(seconds: 300))
+        token = try session.signed(try KeyFolder(data: absolute(data)).signingKey())
+    }
+
+    init(host: String, portBase: Int) {
+        self.host = host
+        self.portBase = portBase
+    }
+
+    func get(_ service: ServiceIdentity, _ path: String) async throws -> (status: Int, json: RawJSON) {
+        let headers = token.map { [("Authorization", "Bearer \($0)")] } ?? []
+        let answer = try await HTTPClient().send(
+            .init(
+                "GET", "http://\(host):\(service.httpPort(base: portBase))\(path)", headers: headers,
+                timeoutSeconds: 5))
+        return (answer.status, (try? JSON.decode(RawJSON.self, from: answer.body)) ?? .null)
+    }
+
+    func allReady() async -> Bool {
+        for service in ServiceIdentity.allCases {
+            guard let answer = try? await get(service, "/readyz"), answer.status == 200 else { return false }
+        }
+        return true
+    }
+}
+
+extension RawJSON {
+    subscript(path: String...) -> RawJSON {
+        path.reduce(self) { $0[$1] ?? .null }
+    }
+    var list: [RawJSON] { if case .array(let items) = self { items } else { [] } }
+    var words: String {
+        switch self {
+        case .string(let text): text
+        case .int(let value): String(value)
+        case .double(let value): String(value)
+        case .bool(let value): value ? "yes" : "no"
+        case .null: "—"
+        default: text
+        }
+    }
+}

@@ -1,0 +1,46 @@
+import Primitives
+
+/// An order's state as 1C told it. Nil is what this base did not tell.
+public struct OrderReported: EventContract {
+    public static let type = "onec.order.reported.v1"
+    public let orderId: ID
+    public let number: String
+    public let base: String
+    public let exchangeId: ID
+    public let onecId: String?
+    public let onecNumber: String?
+    public let posted: Bool?
+    public let cancelled: Bool?
+    public let statusText: String?
+    public let total: Money?
+    public let paidFlag: Bool?
+    public let shippedFlag: Bool?
+    /// Each payment comes as a document of its own.
+    public let tellsPayments: Bool
+    public let documents: [ReportedDocument]
+    public let by: String?
+
+    public init(
+        orderId: ID, number: String, base: String, exchangeId: ID, onecId: String? = nil,
+        onecNumber: String? = nil, posted: Bool? = nil, cancelled: Bool? = nil,
+        statusText: String? = nil, total: Money? = nil, paidFlag: Bool? = nil,
+        shippedFlag: Bool? = nil, tellsPayments: Bool, documents: [ReportedDocument],
+        by: String? = nil
+    ) {
+        self.orderId = orderId
+        self.number = number
+        self.base = base
+        self.exchangeId = exchangeId
+        self.onecId = onecId
+        self.onecNumber = onecNumber
+        self.posted = posted
+        self.cancelled = cancelled
+        self.statusText = statusText
+        self.total = total
+        self.paidFlag = paidFlag
+        self.shippedFlag = shippedFlag
+        self.tellsPayments = tellsPayments
+        self.documents = documents
+        self.by = by
+    }
+}

@@ -1,0 +1,226 @@
+import Contracts
+import Logging
+import Primitives
+import Synchronization
+import ZeroMQ
+
+/// The one thread that owns a service's bus sockets. It never waits for the database: what comes in is
+/// handed to bounded queues, what goes out is taken from a list, and beacons are said in between.
+final class BusThread: Sendable {
+    enum Command: Sendable {
+        /// Frames for every subscriber.
+        case publish([[UInt8]])
+        case letter(to: String, [[UInt8]])
+        /// The connections to a peer seem dead.
+        case reconnect(peer: String)
+        /// A burst is over: say where we stand, now.
+        case beacon
+        case stop
+    }
+
+    private let configuration: BusConfiguration
+    private let log: Logger
+    private let commands = Mutex<[Command]>([])
+    private let waker = Waker()
+    private let counters = Mutex(BusCounters())
+    private let heads: @Sendable () -> [StreamHead]
+    private let deliver: @Sendable (Inbound, _ from: String) -> Void
+
+    /// Commands waiting at most; live frames beyond it are dropped, the log has them.
+    static let commandLimit = 10_000
+    static let beaconPause = 1.0
+
+    init(
+        _ configuration: BusConfiguration, log: Logger,
+        heads: @escaping @Sendable () -> [StreamHead],
+        deliver: @escaping @Sendable (Inbound, _ from: String) -> Void
+    ) {
+        self.configuration = configuration
+        self.log = log
+        self.heads = heads
+        self.deliver = deliver
+    }
+
+    func post(_ command: Command) {
+        let taken = commands.withLock { commands -> Bool in
+            guard commands.count < Self.commandLimit else { return false }
+            commands.append(command)
+            return true
+        }
+        if !taken { counters.withLock { $0.droppedOut += 1 } }
+        waker.poke()
+    }
+
+    var counts: BusCounters { counters.withLock { $0 } }
+
+    /// Binds the doors and starts the thread.
+    ///
+    /// - Throws: when a door cannot be bound, or a key that has no business here gets in.
+    func start(_ context: ZeroMQContext, _ authenticator: Authenticator) throws {
+        authenticator.allow(configuration.peerNames, in: BusConfiguration.domain)
+        let sockets = try Handover(BusSockets(configuration, context))
+        try DoorTest.run(configuration, context, authenticator)
+        startThread("bus") { [self] in
+            do { try loop(sockets.value) } catch {
+                log.critical("the bus thread ended", metadata: ["reason": "\(error)"])
+            }
+        }
+    }
+
+    /// Carries the sockets into their thread, once, before it starts.
+    private struct Handover: @unchecked Sendable {  // Safety: see above; thread start is a full fence.
+        let value: BusSockets
+        init(_ value: BusSockets) { self.value = value }
+    }
+
+    private func loop(_ sockets: BusSockets) throws {
+        var nextBeacon = ContinuousClock.now
+        while true {
+            let ready = try wait(for: sockets.readable, or: waker, milliseconds: 200)
+            let pending = commands.withLock { commands -> [Command] in
+                defer { commands = [] }
+                return commands
+            }
+            for command in pending {
+                if case .stop = command { return }
+                try perform(command, sockets)
+            }
+            if ready[0] { try grant(sockets.publisher) }
+            if ready[1] { try receive(sockets.letterbox, Wire.readLetter) }
+            for (index, subscriber) in sockets.subscribers.enumerated() where ready[2 + index] {
+                try receive(subscriber.socket, from: subscriber.peer.name) { frames, _ in
+                    Wire.readLive(frames)
+                }
+            }
+            if ContinuousClock.now >= nextBeacon {
+                nextBeacon = .now + .seconds(Self.beaconPause)
+                try sayBeacons(sockets)
+            }
+        }
+    }
+
+    private func perform(_ command: Command, _ sockets: BusSockets) throws {
+        switch command {
+        case .publish(let frames): _ = try sockets.publisher.send(frames)
+        case .letter(let peer, let frames):
+            guard let door = sockets.doors[peer] else { return }
+            if try !door.send(frames) { counters.withLock { $0.lettersRefused += 1 } }
+        case .reconnect(let peer):
+            counters.withLock { $0.reconnects += 1 }
+            try sockets.reconnect(peer)
+        case .beacon: try sayBeacons(sockets)
+        case .stop: break
+        }
+    }
+
+    /// A stream's beacon goes to its subscribers; a command stream's to its one target's letterbox.
+    private func sayBeacons(_ sockets: BusSockets) throws {
+        for head in heads() {
+            if head.stream.hasPrefix("cmd.") {
+                let target = String(head.stream.dropFirst(4))
+                let beacon = head.beacon(state: "ready", from: configuration.name)
+                try perform(.letter(to: target, Wire.letter("BCN", beacon)), sockets)
+            } else {
+                _ = try sockets.publisher.send(Wire.live(head.beacon(state: "ready")))
+            }
+        }
+    }
+
+    /// Grants a peer the facts of this service and nothing else.
+    private func grant(_ publisher: Socket) throws {
+        while let message = try publisher.receive() {
+            guard let frame = message.frames.first, let verb = frame.first else { continue }
+            let prefix = Array(frame.dropFirst())
+            guard verb == 1 else {
+                try publisher.withdraw(prefix)
+                continue
+            }
+            let allowed = Array("e/\(configuration.name)/".utf8)
+            if message.peer != nil, prefix.starts(with: allowed), prefix.count < 200 {
+                try publisher.grant(prefix)
+            } else {
+                counters.withLock { $0.subscriptionsRefused += 1 }
+            }
+        }
+    }
+
+    /// - Parameter publisher: whose SUB this is; a letter's sender is told by its key.
+    private func receive(
+        _ socket: Socket, from publisher: String? = nil, _ read: ([[UInt8]], String?) -> Inbound?
+    ) throws {
+        // Bounded, so that beacons and commands have their turn in a flood.
+        for _ in 0..<256 {
+            guard let message = try socket.receive() else { return }
+            guard let inbound = read(message.frames, message.peer) else {
+                counters.withLock { $0.unreadable += 1 }
+                continue
+            }
+            deliver(inbound, publisher ?? message.peer ?? "")
+        }
+    }
+}
+
+/// What the sockets' thread counted since its start.
+public struct BusCounters: Codable, Sendable {
+    public var droppedOut = 0
+    public var lettersRefused = 0
+    public var subscriptionsRefused = 0
+    public var unreadable = 0
+    public var reconnects = 0
+}
+
+/// The sockets of one service, made in their final options.
+final class BusSockets {
+    let publisher: Socket
+    let letterbox: Socket
+    private(set) var subscribers: [(peer: BusPeer, socket: Socket)] = []
+    private(set) var doors: [String: Socket] = [:]
+    private let configuration: BusConfiguration
+
+    /// Largest frame taken: an event with its encryption overhead, or a header.
+    static let frameLimit: Int64 = 512 * 1024
+
+    init(_ configuration: BusConfiguration, _ context: ZeroMQContext) throws {
+        self.configuration = configuration
+        let door = Security.server(configuration.keys, domain: BusConfiguration.domain)
+        publisher = try Socket(context, .xpub, door)
+        try publisher.setSendLimit(10_000)
+        try publisher.setMessageLimit(Self.frameLimit)
+        try publisher.setManualSubscriptions()
+        letterbox = try Socket(context, .pull, door)
+        // Never full: a stopped input can abort the process when the peer uses heartbeats (reference 16).
+        try letterbox.setReceiveLimit(0)
+        try letterbox.setMessageLimit(Self.frameLimit)
+        try publisher.bind(configuration.publishEndpoint)
+        try letterbox.bind(configuration.letterboxEndpoint)
+        for peer in configuration.peers {
+            let key = Security.client(configuration.keys, serverKey: peer.publicKey)
+            if configuration.subscribed.contains(peer.name) {
+                let subscriber = try Socket(context, .sub, key)
+                try subscriber.setReceiveLimit(0)
+                try subscriber.setMessageLimit(Self.frameLimit)
+                try subscriber.subscribe(Wire.topic(stream: peer.name, lane: .main))
+                try subscriber.connect(peer.publishEndpoint)
+                subscribers.append((peer, subscriber))
+            }
+            let sender = try Socket(context, .push, key)
+            try sender.setImmediate()
+            try sender.setSendTimeout(milliseconds: 0)
+            try sender.setSendLimit(100)
+            try sender.connect(peer.letterboxEndpoint)
+            doors[peer.name] = sender
+        }
+    }
+
+    var readable: [Socket] { [publisher, letterbox] + subscribers.map(\.socket) }
+
+    func reconnect(_ name: String) throws {
+        guard let peer = configuration.peers.first(where: { $0.name == name }) else { return }
+        if let (_, socket) = subscribers.first(where: { $0.peer.name == name }) {
+            socket.disconnect(peer.publishEndpoint)
+            try socket.connect(peer.publishEndpoint)
+        }
+        doors[name]?.disconnect(peer.letterboxEndpoint)
+        try doors[name]?.connect(peer.letterboxEndpoint)
+    }
+}

@@ -1,0 +1,83 @@
+import Contracts
+import FoundationEssentials
+import Primitives
+
+/// An event about to be written: its CloudEvents body is made here, once, and never changed again.
+public struct EventDraft: Sendable {
+    public let id: ID
+    public let stream: String
+    public let lane: Lane
+    public let key: String
+    public let type: String
+    public let at: Timestamp
+    public let correlation: ID?
+    public let causation: ID?
+    let body: [UInt8]
+
+    /// Bytes of a whole event at most; larger content is stored once and referred to.
+    public static let bodyLimit = 256 * 1024
+
+    /// - Parameters:
+    ///   - source: the service that says it, `crm-core`.
+    ///   - key: events of one key keep their order everywhere: the aggregate's id.
+    ///   - correlation: the journey.
+    ///   - causation: the event this one answers.
+    ///   - target: set for a command to one service; nil for a fact.
+    public init<Contract: EventContract>(
+        _ data: Contract, source: String, key: String, subject: String? = nil,
+        correlation: ID?, causation: ID?, id: ID = .make(), at: Timestamp = .now(),
+        target: String? = nil, lane: Lane = .main
+    ) throws {
+        self.id = id
+        self.stream = target.map { "cmd.\($0)" } ?? source
+        self.lane = lane
+        self.key = key
+        self.type = Contract.type
+        self.at = at
+        self.correlation = correlation
+        self.causation = causation
+        let event = CloudEvent(
+            id: id, source: "/\(source)", type: Contract.type, subject: subject ?? key, time: at,
+            dataschema: "urn:throughline:\(Contract.type)", partitionkey: key,
+            correlationid: correlation, causationid: causation,
+            traceparent: Self.traceparent(correlation: correlation, event: id), data: data)
+        body = Array(try JSON.encode(event))
+        guard body.count <= Self.bodyLimit else {
+            throw EventTooLarge(type: type, bytes: body.count)
+        }
+    }
+
+    /// One trace per journey (W3C Trace Context): the journey's id is the trace, the event's the span.
+    private static func traceparent(correlation: ID?, event: ID) -> String {
+        let trace = (correlation ?? event).description.filter { $0 != "-" }
+        return "00-\(trace)-\(event.description.filter { $0 != "-" }.suffix(16))-01"
+    }
+}
+
+/// Independent sequences, so that a mass import never delays a deal.
+public enum Lane: String, Codable, Sendable { case main, bulk }
+
+public struct EventTooLarge: Error, CustomStringConvertible {
+    public let type: String
+    public let bytes: Int
+    public var description: String {
+        "an event \(type) of \(bytes) bytes is over the limit of \(EventDraft.bodyLimit)"
+    }
+}
+
+/// CloudEvents 1.0, structured mode, with our extension attributes.
+struct CloudEvent<Payload: Encodable>: Encodable {
+    var specversion = "1.0"
+    let id: ID
+    let source: String
+    let type: String
+    let subject: String
+    let time: Timestamp
+    var datacontenttype = "application/json"
+    let dataschema: String
+    let partitionkey: String
+    let correlationid: ID?
+    let causationid: ID?
+    let traceparent: String
+    let data: Payload
+}

@@ -1,0 +1,69 @@
+import Contracts
+import Postgres
+import Primitives
+import Synchronization
+
+/// A database transaction that also says things: events are collected and written as its last statement,
+/// after every aggregate row has been locked. That is what makes order per key true.
+public final class EventTransaction: StatementRunner {
+    private struct State {
+        var drafts: [EventDraft] = []
+        var hooks: [@Sendable () -> Void] = []
+    }
+    private let transaction: Transaction
+    private let source: String
+    private let state = Mutex(State())
+
+    init(_ transaction: Transaction, source: String) {
+        self.transaction = transaction
+        self.source = source
+    }
+
+    @discardableResult
+    public func run(_ statements: [Statement]) async throws -> [Rows] {
+        try await transaction.run(statements)
+    }
+
+    /// Says `data` when the transaction commits. Returns the event's id, to be the cause of others.
+    @discardableResult
+    public func emit(
+        _ data: some EventContract, key: String, subject: String? = nil, correlation: ID?,
+        causation: ID?, notBefore: Timestamp? = nil, target: String? = nil, lane: Lane = .main
+    ) throws -> ID {
+        // An effect is never written down as earlier than its cause, whatever the clocks say.
+        let at = max(Timestamp.now(), notBefore ?? Timestamp(milliseconds: 0))
+        let draft = try EventDraft(
+            data, source: source, key: key, subject: subject, correlation: correlation,
+            causation: causation, at: at, target: target, lane: lane)
+        state.withLock { $0.drafts.append(draft) }
+        return draft.id
+    }
+
+    /// Says `data` in answer to `cause`, in the same journey.
+    @discardableResult
+    public func emit(
+        _ data: some EventContract, key: String, answering cause: ReceivedEvent,
+        target: String? = nil
+    ) throws -> ID {
+        try emit(
+            data, key: key, correlation: cause.correlation, causation: cause.id,
+            notBefore: cause.at, target: target)
+    }
+
+    /// Runs `hook` after the commit, in this process only: to tell open pages that something moved.
+    public func afterCommit(_ hook: @escaping @Sendable () -> Void) {
+        state.withLock { $0.hooks.append(hook) }
+    }
+
+    /// Writes the collected events; the streams that got some.
+    func writeEvents() async throws -> Set<String> {
+        let drafts = state.withLock { $0.drafts }
+        guard !drafts.isEmpty else { return [] }
+        try await run([EventLog.append(drafts)])
+        return Set(drafts.map(\.stream))
+    }
+
+    func runHooks() {
+        for hook in state.withLock({ $0.hooks }) { hook() }
+    }
+}

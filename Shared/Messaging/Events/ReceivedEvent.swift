@@ -1,0 +1,83 @@
+import Contracts
+import FoundationEssentials
+import Primitives
+
+/// An event as it arrived: the exact bytes, and its attributes read from them.
+public struct ReceivedEvent: Sendable {
+    public let id: ID
+    public let source: String
+    public let type: String
+    public let key: String
+    public let subject: String?
+    public let at: Timestamp
+    public let correlation: ID?
+    public let causation: ID?
+    public let position: StreamPosition
+    public let bytes: [UInt8]
+
+    /// - Throws: ``Unreadable`` when the bytes are no CloudEvent of ours.
+    init(_ bytes: [UInt8], position: StreamPosition) throws {
+        do {
+            let attributes = try JSON.decode(Attributes.self, from: bytes)
+            id = attributes.id
+            source = String(attributes.source.drop { $0 == "/" })
+            type = attributes.type
+            key = attributes.partitionkey
+            subject = attributes.subject
+            at = attributes.time
+            correlation = attributes.correlationid
+            causation = attributes.causationid
+        } catch {
+            throw Unreadable(what: "the event at \(position)")
+        }
+        self.position = position
+        self.bytes = bytes
+    }
+
+    /// The event's data as its contract.
+    public func data<Contract: EventContract>(as contract: Contract.Type) throws -> Contract {
+        do { return try JSON.decode(Enclosed<Contract>.self, from: bytes).data } catch {
+            throw Unreadable(what: "the data of \(type)")
+        }
+    }
+
+    private struct Attributes: Decodable {
+        let id: ID
+        let source: String
+        let type: String
+        let partitionkey: String
+        let subject: String?
+        let time: Timestamp
+        let correlationid: ID?
+        let causationid: ID?
+    }
+    private struct Enclosed<Contract: Decodable>: Decodable { let data: Contract }
+
+    /// The bytes are not what they claim. Holds no values: they may be personal data.
+    public struct Unreadable: Error, CustomStringConvertible {
+        let what: String
+        public var description: String { "\(what) could not be read" }
+    }
+}
+
+/// Where an event stands: publisher, stream, lane and sequence number.
+public struct StreamPosition: Hashable, Sendable, CustomStringConvertible {
+    public let stream: StreamName
+    public let seq: Int64
+    public var description: String { "\(stream)#\(seq)" }
+}
+
+public struct StreamName: Hashable, Sendable, CustomStringConvertible {
+    public let publisher: String
+    /// The publisher's name for facts; `cmd.<target>` for commands.
+    public let stream: String
+    public let lane: Lane
+
+    public init(publisher: String, stream: String? = nil, lane: Lane = .main) {
+        self.publisher = publisher
+        self.stream = stream ?? publisher
+        self.lane = lane
+    }
+
+    public var description: String { "\(publisher)/\(stream)/\(lane.rawValue)" }
+}

@@ -1,0 +1,82 @@
+import Postgres
+import Primitives
+
+/// Answers a subscriber's questions about our own log.
+struct PageReader: Sendable {
+    let pool: PostgresPool
+    let recent: RecentEvents
+    let lease: LeaseState
+    let name: String
+
+    func welcome(_ hello: Hello) async throws -> Welcome? {
+        guard let head = lease.head(hello.stream, hello.lane), lease.missing == nil else { return nil }
+        var status = Welcome.Status.match
+        if hello.seq > head.seq {
+            status = .ahead
+        } else if hello.seq + 1 < head.oldest {
+            status = .expired
+        } else if hello.seq > 0, hello.seq >= head.oldest {
+            let link = try await link(hello.stream, hello.lane, hello.seq)
+            if link != hello.link { status = .diverged }
+        }
+        return Welcome(
+            from: name, stream: hello.stream, lane: hello.lane, status: status, epoch: head.epoch,
+            term: head.term, head: head.seq, oldest: head.oldest)
+    }
+
+    private func link(_ stream: String, _ lane: Lane, _ seq: Int64) async throws -> Link? {
+        let rows = try await pool.query(
+            """
+            SELECT n.link FROM day_range d JOIN event_no n
+                ON n.day = d.day AND n.stream = d.stream AND n.lane = d.lane AND n.seq = $3
+            WHERE d.stream = $1 AND d.lane = $2 AND $3 BETWEEN d.first AND d.last
+            """, [.text(stream), .text(lane.rawValue), .int(seq)])
+        return try rows.first.flatMap { Link(try $0.bytes("link")) }
+    }
+
+    func page(_ request: PullPage) async throws -> EventBatch? {
+        guard let head = lease.head(request.stream, request.lane), lease.missing == nil,
+            request.seq >= head.oldest, request.seq <= head.seq
+        else { return nil }
+        if let (before, entries) = recent.page(
+            stream: request.stream, lane: request.lane, from: request.seq), !entries.isEmpty
+        {
+            return batch(head, before, entries)
+        }
+        let rows = try await pool.query(
+            """
+            SELECT n.seq, n.link, e.body FROM event_no n
+            JOIN event e ON e.day = n.event_day AND e.id = n.event_id
+            WHERE n.stream = $1 AND n.lane = $2 AND n.seq >= $3 AND n.seq < $3 + \(EventBatch.pageCount)
+                AND n.day >= (SELECT max(day) FROM day_range
+                              WHERE stream = $1 AND lane = $2 AND first <= $3)
+            ORDER BY n.seq
+            """, [.text(request.stream), .text(request.lane.rawValue), .int(request.seq)])
+        var entries: [RecentEvents.Entry] = []
+        var bytes = 0
+        for row in rows {
+            guard let link = Link(try row.bytes("link")) else { break }
+            let body = try row.bytes("body")
+            bytes += body.count
+            if bytes > EventBatch.pageBytes, !entries.isEmpty { break }
+            entries.append(.init(seq: try row.int("seq"), link: link, body: body))
+        }
+        guard !entries.isEmpty, entries[0].seq == request.seq else { return nil }
+        let before =
+            request.seq == 1
+            ? Link.zero : try await link(request.stream, request.lane, request.seq - 1) ?? .zero
+        return batch(head, before, entries)
+    }
+
+    private func batch(_ head: StreamHead, _ before: Link, _ entries: [RecentEvents.Entry])
+        -> EventBatch
+    {
+        EventBatch(
+            header: .init(
+                kind: "PAGE", stream: head.stream, lane: head.lane, epoch: head.epoch,
+                term: head.term, seq: entries[0].seq, n: entries.count, head: head.seq,
+                chainBefore: before, chainAfter: entries[entries.count - 1].link,
+                oldest: head.oldest, from: name),
+            bodies: entries.map(\.body))
+    }
+}

@@ -1,0 +1,38 @@
+import Synchronization
+
+/// What the sockets' thread hands to a task: bounded, and when full the newest is dropped and counted. The
+/// thread never waits; what is dropped stands in the publisher's log and is asked for again.
+final class InputQueue<Element: Sendable>: Sendable {
+    private struct State {
+        var elements: [Element] = []
+        var dropped = 0
+    }
+    private let state = Mutex(State())
+    private let signal = Signal()
+    private let limit: Int
+
+    init(limit: Int) { self.limit = limit }
+
+    func push(_ element: Element) {
+        state.withLock { state in
+            if state.elements.count < limit { state.elements.append(element) } else { state.dropped += 1 }
+        }
+        signal.poke()
+    }
+
+    /// Everything that has come; waits up to `seconds` when there is nothing.
+    func next(seconds: Double) async -> [Element] {
+        if let ready = take() { return ready }
+        await signal.wait(seconds: seconds)
+        return take() ?? []
+    }
+
+    private func take() -> [Element]? {
+        state.withLock { state in
+            defer { state.elements = [] }
+            return state.elements.isEmpty ? nil : state.elements
+        }
+    }
+
+    var dropped: Int { state.withLock { $0.dropped } }
+}

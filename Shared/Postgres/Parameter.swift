@@ -1,0 +1,64 @@
+import Primitives
+
+/// A value sent to the server. Numbers and texts go as text, bytes and arrays in binary form: no
+/// escaping and no second copy of a body.
+public struct Parameter: Sendable {
+    let bytes: [UInt8]?
+    let isBinary: Bool
+
+    init(bytes: [UInt8]?, isBinary: Bool) {
+        self.bytes = bytes
+        self.isBinary = isBinary
+    }
+
+    public static let null = Parameter(bytes: nil, isBinary: false)
+
+    public static func text(_ value: String?) -> Parameter {
+        Parameter(bytes: value.map { Array($0.utf8) }, isBinary: false)
+    }
+    public static func int(_ value: (some BinaryInteger)?) -> Parameter {
+        .text(value.map { String($0) })
+    }
+    public static func double(_ value: Double?) -> Parameter { .text(value.map { String($0) }) }
+    public static func bool(_ value: Bool?) -> Parameter { .text(value.map { $0 ? "t" : "f" }) }
+    public static func id(_ value: ID?) -> Parameter { .text(value?.description) }
+    public static func time(_ value: Timestamp?) -> Parameter { .text(value?.description) }
+    public static func bytes(_ value: [UInt8]?) -> Parameter {
+        Parameter(bytes: value, isBinary: true)
+    }
+
+    /// `text[]`; also fits `$1::text[]::uuid[]` and the like.
+    public static func texts(_ values: [String?]) -> Parameter {
+        array(oid: 25, values.map { $0.map { Array($0.utf8) } })
+    }
+    public static func ids(_ values: [ID?]) -> Parameter { texts(values.map { $0?.description }) }
+    public static func times(_ values: [Timestamp?]) -> Parameter {
+        texts(values.map { $0?.description })
+    }
+    /// `bigint[]`.
+    public static func ints(_ values: [Int64?]) -> Parameter {
+        array(oid: 20, values.map { $0.map { Array(bigEndian: $0) } })
+    }
+    /// `bytea[]`.
+    public static func byteArrays(_ values: [[UInt8]?]) -> Parameter { array(oid: 17, values) }
+
+    /// PostgreSQL's binary array: dimensions, has-null flag, element type, length, lower bound, items.
+    private static func array(oid: Int32, _ items: [[UInt8]?]) -> Parameter {
+        var out: [UInt8] = []
+        out.reserveCapacity(20 + items.reduce(0) { $0 + 4 + ($1?.count ?? 0) })
+        let hasNull: Int32 = items.contains { $0 == nil } ? 1 : 0
+        for word in [items.isEmpty ? 0 : 1, hasNull, oid] as [Int32] { out += Array(bigEndian: word) }
+        if !items.isEmpty { out += Array(bigEndian: Int32(items.count)) + Array(bigEndian: Int32(1)) }
+        for item in items {
+            out += Array(bigEndian: item.map { Int32($0.count) } ?? -1)
+            if let item { out += item }
+        }
+        return Parameter(bytes: out, isBinary: true)
+    }
+}
+
+extension Array where Element == UInt8 {
+    init(bigEndian value: some FixedWidthInteger) {
+        self = Swift.withUnsafeBytes(of: value.bigEndian) { Array($0) }
+    }
+}

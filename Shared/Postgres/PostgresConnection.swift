@@ -1,0 +1,260 @@
+internal import CLibPQ
+import Glibc
+import Synchronization
+
+/// One server session. An actor on its own serial executor: libpq calls block its thread alone.
+public actor PostgresConnection: StatementRunner {
+    private let executor: SerialQueueExecutor
+    public nonisolated var unownedExecutor: UnownedSerialExecutor {
+        executor.asUnownedSerialExecutor()
+    }
+
+    private var handle: OpaquePointer?
+    private let canceller = Canceller()
+    private var prepared: [String: String] = [:]
+    private(set) public var isBroken = false
+
+    /// Statements kept prepared on the server; beyond it the session starts anew with none.
+    private static let preparedLimit = 500
+
+    public init(_ configuration: PostgresConfiguration) async throws {
+        executor = SerialQueueExecutor(label: "postgres.\(configuration.applicationName)")
+        try open(configuration)
+    }
+
+    isolated deinit { if let handle { PQfinish(handle) } }
+
+    private func open(_ configuration: PostgresConfiguration) throws {
+        let pairs = configuration.keywords
+        let keys = pairs.map { strdup($0.0) }
+        let values = pairs.map { strdup($0.1) }
+        defer { (keys + values).forEach { free($0) } }
+        let keyList = keys.map { UnsafePointer<CChar>($0) } + [nil]
+        let valueList = values.map { UnsafePointer<CChar>($0) } + [nil]
+        guard let opened = PQconnectdbParams(keyList, valueList, 1) else {
+            throw PostgresError.disconnected("out of memory")
+        }
+        guard PQstatus(opened) == CONNECTION_OK else {
+            let why = Self.words(PQerrorMessage(opened))
+            PQfinish(opened)
+            throw PostgresError.disconnected(why)
+        }
+        guard PQsetnonblocking(opened, 1) == 0, PQenterPipelineMode(opened) == 1 else {
+            PQfinish(opened)
+            throw PostgresError.disconnected("pipeline mode is not available")
+        }
+        handle = opened
+        canceller.set(UInt(bitPattern: PQgetCancel(opened)))
+    }
+
+    public func close() {
+        canceller.set(0)
+        if let handle { PQfinish(handle) }
+        handle = nil
+        isBroken = true
+    }
+
+    /// The server's process id of this session; for tests that kill it.
+    public var backendPID: Int32 { handle.map { PQbackendPID($0) } ?? 0 }
+
+    @discardableResult
+    public func run(_ statements: [Statement]) async throws -> [Rows] {
+        try await withTaskCancellationHandler {
+            try runPipeline(statements)
+        } onCancel: { [canceller] in
+            canceller.cancel()
+        }
+    }
+
+    /// Runs SQL text of several statements without parameters (migrations).
+    public func runScript(_ sql: String) throws {
+        guard let handle, !isBroken else { throw PostgresError.disconnected("connection closed") }
+        guard PQexitPipelineMode(handle) == 1 else { throw broken() }
+        defer { _ = PQenterPipelineMode(handle) }
+        guard let result = PQexec(handle, sql) else { throw broken() }
+        defer { PQclear(result) }
+        let status = PQresultStatus(result)
+        guard status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY
+        else { throw PQstatus(handle) == CONNECTION_OK ? Self.refusal(result) : broken() }
+    }
+
+    private func runPipeline(_ statements: [Statement]) throws -> [Rows] {
+        guard let handle, !isBroken else { throw PostgresError.disconnected("connection closed") }
+        if Task.isCancelled { throw CancellationError() }
+        if prepared.count > Self.preparedLimit { throw broken("too many different statements") }
+        var expected: [Bool] = []
+        var fresh: [String] = []
+        for statement in statements {
+            let name: String
+            if let known = prepared[statement.sql] { name = known } else {
+                name = "s\(prepared.count)"
+                guard PQsendPrepare(handle, name, statement.sql, 0, nil) == 1 else { throw broken() }
+                prepared[statement.sql] = name
+                fresh.append(statement.sql)
+                expected.append(false)
+            }
+            try send(handle, name, statement.parameters)
+            expected.append(true)
+        }
+        guard PQpipelineSync(handle) == 1 else { throw broken() }
+        do { return try collect(handle, expected) } catch {
+            // A prepare behind or at the failure did not happen; forget those of this pipeline.
+            for sql in fresh { prepared[sql] = nil }
+            if !fresh.isEmpty, !isBroken { try? deallocateAll(handle) }
+            throw error
+        }
+    }
+
+    private func send(_ handle: OpaquePointer, _ name: String, _ parameters: [Parameter]) throws {
+        let count = parameters.count
+        var lengths = [Int32](repeating: 0, count: count)
+        var formats = [Int32](repeating: 0, count: count)
+        // One buffer holds all values, each with a closing NUL for the text form.
+        var buffer: [UInt8] = []
+        var offsets = [Int](repeating: -1, count: count)
+        for (index, parameter) in parameters.enumerated() {
+            guard let bytes = parameter.bytes else { continue }
+            guard parameter.isBinary || !bytes.contains(0) else {
+                throw PostgresError.refused(
+                    sqlState: "22021", message: "a text holds a NUL character", constraint: nil)
+            }
+            offsets[index] = buffer.count
+            buffer += bytes
+            buffer.append(0)
+            lengths[index] = Int32(bytes.count)
+            formats[index] = parameter.isBinary ? 1 : 0
+        }
+        let sent = buffer.withUnsafeBufferPointer { memory -> Int32 in
+            let values = offsets.map { offset -> UnsafePointer<CChar>? in
+                guard offset >= 0, let base = memory.baseAddress else { return nil }
+                return UnsafeRawPointer(base + offset).assumingMemoryBound(to: CChar.self)
+            }
+            return PQsendQueryPrepared(handle, name, Int32(count), values, lengths, formats, 0)
+        }
+        guard sent == 1 else { throw broken() }
+    }
+
+    /// Reads results until the synchronisation point, writing and reading by turns: with one side
+    /// only, a long pipeline would wait for ever (reference messaging 63).
+    private func collect(_ handle: OpaquePointer, _ expected: [Bool]) throws -> [Rows] {
+        var answers: [Rows] = []
+        var failure: PostgresError?
+        var position = 0
+        while true {
+            guard let result = try nextResult(handle) else {
+                position += 1
+                continue
+            }
+            defer { PQclear(result) }
+            switch PQresultStatus(result) {
+            case PGRES_PIPELINE_SYNC:
+                if let failure { throw failure }
+                return answers
+            case PGRES_COMMAND_OK, PGRES_TUPLES_OK:
+                if position < expected.count, expected[position] {
+                    answers.append(Self.rows(result))
+                }
+            case PGRES_PIPELINE_ABORTED: break
+            default:
+                guard PQstatus(handle) == CONNECTION_OK else { throw broken() }
+                if failure == nil { failure = Self.refusal(result) }
+            }
+        }
+    }
+
+    private func nextResult(_ handle: OpaquePointer) throws -> OpaquePointer? {
+        while true {
+            let pending = PQflush(handle)
+            guard pending >= 0 else { throw broken() }
+            if pending == 0, PQisBusy(handle) == 0 { return PQgetResult(handle) }
+            var descriptor = pollfd(
+                fd: PQsocket(handle), events: Int16(POLLIN | (pending == 1 ? POLLOUT : 0)), revents: 0)
+            guard poll(&descriptor, 1, -1) >= 0 || errno == EINTR else { throw broken() }
+            if descriptor.revents & Int16(POLLIN | POLLERR | POLLHUP) != 0 {
+                guard PQconsumeInput(handle) == 1 else { throw broken() }
+            }
+        }
+    }
+
+    private func deallocateAll(_ handle: OpaquePointer) throws {
+        prepared = [:]
+        guard
+            PQsendQueryParams(handle, "DEALLOCATE ALL", 0, nil, nil, nil, nil, 0) == 1,
+            PQpipelineSync(handle) == 1
+        else { throw broken() }
+        _ = try? collect(handle, [true])
+    }
+
+    private func broken(_ why: String? = nil) -> PostgresError {
+        let text = why ?? handle.map { Self.words(PQerrorMessage($0)) } ?? "connection closed"
+        close()
+        return .disconnected(text)
+    }
+}
+
+extension PostgresConnection {
+    private static func words(_ message: UnsafePointer<CChar>?) -> String {
+        guard let message else { return "unknown reason" }
+        return String(cString: message).split(separator: "\n").joined(separator: "; ")
+    }
+
+    private static func field(_ result: OpaquePointer, _ code: Int32) -> String? {
+        PQresultErrorField(result, code).map { String(cString: $0) }
+    }
+
+    private static func refusal(_ result: OpaquePointer) -> PostgresError {
+        .refused(
+            sqlState: field(result, THROUGHLINE_PG_DIAG_SQLSTATE) ?? "XX000",
+            message: field(result, THROUGHLINE_PG_DIAG_MESSAGE_PRIMARY) ?? "no message",
+            constraint: field(result, THROUGHLINE_PG_DIAG_CONSTRAINT_NAME))
+    }
+
+    private static func rows(_ result: OpaquePointer) -> Rows {
+        let (count, width) = (Int(PQntuples(result)), Int(PQnfields(result)))
+        var columns: [String: Int] = [:]
+        for index in 0..<width { columns[String(cString: PQfname(result, Int32(index)))] = index }
+        var cells: [[UInt8]?] = []
+        cells.reserveCapacity(count * width)
+        for row in 0..<Int32(count) {
+            for column in 0..<Int32(width) {
+                guard PQgetisnull(result, row, column) == 0,
+                    let value = PQgetvalue(result, row, column)
+                else {
+                    cells.append(nil)
+                    continue
+                }
+                let length = Int(PQgetlength(result, row, column))
+                cells.append(Array(UnsafeRawBufferPointer(start: value, count: length)))
+            }
+        }
+        precondition(columns.count == width, "two columns of one query carry the same name")
+        return Rows(
+            columns: columns, cells: cells, count: count,
+            affected: Int(String(cString: PQcmdTuples(result))) ?? 0,
+            commandTag: String(cString: PQcmdStatus(result)))
+    }
+}
+
+/// Holds libpq's cancel handle, which alone may be used from another thread. Kept as an address: the mutex
+/// is what guards it.
+private final class Canceller: Sendable {
+    private let address = Mutex<UInt>(0)
+
+    func set(_ fresh: UInt) {
+        address.withLock { address in
+            if let old = OpaquePointer(bitPattern: address) { PQfreeCancel(old) }
+            address = fresh
+        }
+    }
+
+    /// Asks the server to stop what this session does. A short blocking call to the server.
+    func cancel() {
+        address.withLock { address in
+            guard let pointer = OpaquePointer(bitPattern: address) else { return }
+            var reason = [CChar](repeating: 0, count: 256)
+            _ = PQcancel(pointer, &reason, 256)
+        }
+    }
+
+    deinit { set(0) }
+}

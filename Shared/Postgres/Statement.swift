@@ -1,0 +1,25 @@
+/// One SQL statement with its parameters. The text is prepared once per connection.
+public struct Statement: Sendable {
+    public let sql: String
+    public let parameters: [Parameter]
+
+    public init(_ sql: String, _ parameters: [Parameter] = []) {
+        self.sql = sql
+        self.parameters = parameters
+    }
+}
+
+/// Anything a statement can be run on: a connection, or an open transaction.
+public protocol StatementRunner: Sendable {
+    /// Runs the statements in one round trip (libpq pipeline mode) and answers in their order.
+    /// The first refused one is thrown; those behind it were not run.
+    @discardableResult
+    func run(_ statements: [Statement]) async throws -> [Rows]
+}
+
+extension StatementRunner {
+    @discardableResult
+    public func query(_ sql: String, _ parameters: [Parameter] = []) async throws -> Rows {
+        try await run([Statement(sql, parameters)])[0]
+    }
+}

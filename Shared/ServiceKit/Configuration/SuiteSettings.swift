@@ -1,0 +1,89 @@
+import Primitives
+
+/// The suite's configuration, validated as a whole: one YAML file for all services.
+public struct SuiteSettings: Sendable {
+    public struct Company: Sendable {
+        public var name = "Моя компания"
+        public var currency = Currency.rub
+        public var timeZone = "Europe/Moscow"
+        public var locale = "ru"
+    }
+    public struct Organization: Sendable {
+        public let code, name: String
+        public let inn, kpp, base: String?
+    }
+    public struct User: Sendable {
+        public let login, name, password: String
+        public let roles: [String]
+        public let email, department: String?
+    }
+    public struct APIKey: Sendable {
+        public let name, key: String
+        public let roles: [String]
+        /// Empty: every channel.
+        public let channels: [String]
+    }
+    public struct Bot: Sendable {
+        public enum Receive: String, Sendable { case poll, webhook }
+        public let name, channel, token: String
+        public let receive: Receive
+        public let webhookSecret: String?
+        public let upstream, flow: String
+    }
+    public struct Base: Sendable {
+        public let base, driver, login, password: String
+        public let firstNumber: Int64
+        public let timeZone: String
+    }
+    public struct SMTP: Sendable {
+        public let url, from: String
+    }
+    public struct FlowStep: Sendable, Codable {
+        public let id, kind, prompt: String
+        public let retry: String?
+    }
+    public struct Flow: Sendable, Codable {
+        public let name, greeting, consent, consentText, consentButton, thanks: String
+        public let phoneButton: String
+        /// Seconds of silence after which a talk counts as abandoned.
+        public let abandonAfter: Int64
+        public let steps: [FlowStep]
+    }
+
+    public var company = Company()
+    public var organizations: [Organization] = []
+    public var users: [User] = []
+    public var apiKeys: [APIKey] = []
+    public var bots: [Bot] = []
+    public var bases: [Base] = []
+    public var flows: [Flow] = []
+    public var smtp: SMTP?
+    public var databaseURL: String?
+    public var publicURL: String?
+    public var httpHost = "127.0.0.1"
+    public var logLevel = "info"
+    public var logFormat = "text"
+
+    public static let roles = ["admin", "head", "manager", "accountant", "logistician", "integrator"]
+    public static let keyRoles = ["bot", "reader", "integrator", "admin"]
+
+    public func organization(_ code: String) -> Organization? {
+        organizations.first { $0.code == code }
+    }
+
+    /// The base that keeps an organization's books: its own, else the only one there is.
+    public func base(of organization: Organization) -> Base? {
+        if let name = organization.base { return bases.first { $0.base == name } }
+        return bases.count == 1 ? bases[0] : nil
+    }
+}
+
+/// Everything that is wrong with the settings, in one message.
+public struct WrongSettings: Error, CustomStringConvertible {
+    public let file: String
+    public let problems: [String]
+    public var description: String {
+        "the settings in \(file) cannot be used:\n"
+            + problems.map { "  - \($0)" }.joined(separator: "\n")
+    }
+}

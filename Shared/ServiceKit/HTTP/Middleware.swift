@@ -1,0 +1,96 @@
+import HTTPTypes
+import Hummingbird
+import Metrics
+import Postgres
+
+/// Turns every error into a problem document, and logs only what is our own fault.
+struct ProblemMiddleware: RouterMiddleware {
+    typealias Context = ServiceRequestContext
+
+    func handle(
+        _ request: Request, context: Context,
+        next: (Request, Context) async throws -> Response
+    ) async throws -> Response {
+        do { return try await next(request, context) } catch {
+            let problem = Self.problem(error)
+            if problem.status.code >= 500 {
+                context.logger.error(
+                    "request failed",
+                    metadata: ["path": "\(request.uri.path.masked)", "reason": "\(error)"])
+            }
+            return try problem.response(from: request, context: context)
+        }
+    }
+
+    private static func problem(_ error: any Error) -> Problem {
+        switch error {
+        case let problem as Problem: problem
+        case let error as HTTPError where error.status == .notFound: .notFound("page")
+        case let error as HTTPError: Problem(error.status, "http", error.body ?? "The request failed")
+        case let error as PostgresError where error.isTransient:
+            Problem(.serviceUnavailable, "unavailable", "The database is not reachable; try again")
+        case let error as PostgresError where error.sqlState?.hasPrefix("22") == true:
+            .badRequest("a value is not of the wanted form")
+        default: Problem(.internalServerError, "internal", "The request failed; it has been logged")
+        }
+    }
+}
+
+/// Finds out who calls: a bearer token, an API key, or the workspace's cookie.
+struct CallerMiddleware: RouterMiddleware {
+    typealias Context = ServiceRequestContext
+    let access: AccessControl
+
+    func handle(
+        _ request: Request, context: Context,
+        next: (Request, Context) async throws -> Response
+    ) async throws -> Response {
+        var context = context
+        if let header = request.headers[.authorization], header.lowercased().hasPrefix("bearer ") {
+            context.caller = access.caller(
+                bearer: String(header.dropFirst(7)).trimmed)
+        } else if let cookie = request.cookies[AccessControl.cookie]?.value {
+            context.caller = access.caller(bearer: cookie).map { $0.throughCookie() }
+        }
+        return try await next(request, context)
+    }
+}
+
+/// Counts requests and their times by route and status.
+struct RequestMetrics: RouterMiddleware {
+    typealias Context = ServiceRequestContext
+
+    func handle(
+        _ request: Request, context: Context,
+        next: (Request, Context) async throws -> Response
+    ) async throws -> Response {
+        let start = ContinuousClock.now
+        let response = try await next(request, context)
+        let labels = [
+            ("route", context.endpointPath ?? "none"), ("method", request.method.rawValue),
+            ("status", "\(response.status.code)"),
+        ]
+        Metrics.Timer(label: "http_request_seconds", dimensions: labels)
+            .recordNanoseconds((ContinuousClock.now - start).nanoseconds)
+        return response
+    }
+}
+
+extension Duration {
+    var nanoseconds: Int64 {
+        components.seconds * 1_000_000_000 + components.attoseconds / 1_000_000_000
+    }
+}
+
+extension String {
+    var trimmed: String {
+        String(drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed())
+    }
+
+    /// A path without the bot token that may stand in it.
+    var masked: String {
+        split(separator: "/", omittingEmptySubsequences: false).map {
+            $0.hasPrefix("bot") && $0.contains(":") ? "bot***" : String($0)
+        }.joined(separator: "/")
+    }
+}

@@ -1,0 +1,125 @@
+import Hummingbird
+import HTTPTypes
+import NIOCore
+import Contracts
+
+/// What a request carries through the handlers: who calls.
+public struct ServiceRequestContext: RequestContext {
+    public var coreContext: CoreRequestContextStorage
+    public var caller: Caller?
+
+    public init(source: Source) { coreContext = .init(source: source) }
+
+    /// The caller, who must be known.
+    public func requireCaller() throws -> Caller {
+        guard let caller else { throw Problem.unauthorized }
+        return caller
+    }
+
+    /// The caller, who must have one of the roles; an admin may do everything.
+    @discardableResult
+    public func require(_ roles: String...) throws -> Caller {
+        let caller = try requireCaller()
+        guard caller.isAdmin || !caller.roles.isDisjoint(with: roles) else { throw Problem.forbidden }
+        return caller
+    }
+}
+
+extension Request {
+    /// The body's bytes. One that is over `limit` is read to its end, so that the caller sees the answer, and
+    /// thrown away.
+    public func bytes(limit: Int) async throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        var total = 0
+        for try await part in body {
+            total += part.readableBytes
+            if total <= limit { bytes += part.readableBytesView }
+        }
+        guard total <= limit else { throw Problem.tooLarge(limit: limit) }
+        return bytes
+    }
+
+    /// The body as JSON of a known shape.
+    public func json<Value: Decodable>(_ type: Value.Type, limit: Int = 256 * 1024) async throws -> Value {
+        let bytes = try await bytes(limit: limit)
+        do { return try JSON.decode(type, from: bytes) } catch let error as DecodingError {
+            throw Problem.badRequest(error.place)
+        } catch {
+            throw Problem.badRequest("the body is no JSON of the wanted shape")
+        }
+    }
+
+    public func query(_ name: String) -> String? {
+        uri.queryParameters[name[...]].map(String.init)
+    }
+
+    /// `?limit=`, 1 to 200; 50 when absent.
+    public func limit() throws -> Int {
+        guard let text = query("limit") else { return 50 }
+        guard let limit = Int(text), (1...200).contains(limit) else {
+            throw Problem.badRequest("limit is a number from 1 to 200")
+        }
+        return limit
+    }
+}
+
+extension DecodingError {
+    /// Where a JSON body breaks its shape, without the values: they may be personal data.
+    public var place: String {
+        func path(_ context: Context) -> String {
+            context.codingPath.map(\.stringValue).joined(separator: ".")
+        }
+        return switch self {
+        case .keyNotFound(let key, let context):
+            "«\((context.codingPath.map(\.stringValue) + [key.stringValue]).joined(separator: "."))» is missing"
+        case .typeMismatch(let type, let context), .valueNotFound(let type, let context):
+            "«\(path(context))» is not of the wanted kind (\(type))"
+        case .dataCorrupted(let context):
+            context.codingPath.isEmpty
+                ? "the body is no JSON" : "«\(path(context))»: \(context.debugDescription)"
+        @unknown default: "the body is no JSON of the wanted shape"
+        }
+    }
+}
+
+/// Answers of the usual kinds.
+extension Response {
+    public static func json(_ value: some Encodable, _ status: HTTPResponse.Status = .ok) throws -> Response {
+        Response(
+            status: status, headers: [.contentType: "application/json; charset=utf-8"],
+            body: .init(byteBuffer: ByteBuffer(bytes: try JSON.encode(value))))
+    }
+
+    public static func text(
+        _ text: String, type: String = "text/plain; charset=utf-8",
+        _ status: HTTPResponse.Status = .ok
+    ) -> Response {
+        Response(
+            status: status, headers: [.contentType: type],
+            body: .init(byteBuffer: ByteBuffer(string: text)))
+    }
+
+    public static func html(_ text: String, _ status: HTTPResponse.Status = .ok) -> Response {
+        var response = Response.text(text, type: "text/html; charset=utf-8", status)
+        response.headers[.cacheControl] = "no-store"
+        return response
+    }
+}
+
+/// One page of a list: `{"items":[…],"next":"…"|null}`.
+public struct Page<Item: Encodable & Sendable>: Encodable, Sendable {
+    public let items: [Item]
+    public let next: String?
+
+    public init(items: [Item], next: String?) {
+        self.items = items
+        self.next = next
+    }
+
+    enum CodingKeys: CodingKey { case items, next }
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(items, forKey: .items)
+        try container.encode(next, forKey: .next)
+    }
+}

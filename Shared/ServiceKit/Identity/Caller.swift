@@ -1,0 +1,39 @@
+import Primitives
+
+/// Who calls an HTTP face: a user with a session, or a program with an API key.
+public struct Caller: Sendable {
+    public enum Kind: Sendable, Equatable { case user(ID), key }
+    public let kind: Kind
+    public let name: String
+    public let roles: Set<String>
+    /// For keys: the channels they may write to; empty means all.
+    public let channels: Set<String>
+    /// Came by cookie: writing needs a CSRF token as well.
+    public private(set) var isCookie = false
+    public let sessionID: ID?
+
+    public init(
+        kind: Kind, name: String, roles: Set<String>, channels: Set<String> = [],
+        sessionID: ID? = nil
+    ) {
+        self.kind = kind
+        self.name = name
+        self.roles = roles
+        self.channels = channels
+        self.sessionID = sessionID
+    }
+
+    public var isAdmin: Bool { roles.contains("admin") }
+    public var userID: ID? { if case .user(let id) = kind { id } else { nil } }
+
+    /// May see everybody's records, not only his own.
+    public var seesAll: Bool {
+        isAdmin || !roles.isDisjoint(with: ["head", "accountant", "logistician", "reader", "integrator"])
+    }
+
+    func throughCookie() -> Caller {
+        var caller = self
+        caller.isCookie = true
+        return caller
+    }
+}

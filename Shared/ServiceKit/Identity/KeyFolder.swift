@@ -1,0 +1,105 @@
+import FoundationEssentials
+import Sodium
+import ZeroMQ
+
+/// The suite's keys in the data folder: one CURVE pair per service, and crm-core's signing key. Secrets are
+/// files of mode 0600 in a folder of mode 0700.
+public struct KeyFolder: Sendable {
+    public let path: String
+    public init(data: String) { path = data + "/keys" }
+
+    public struct Missing: Error, CustomStringConvertible {
+        let file: String
+        public var description: String {
+            "the key \(file) is missing or damaged; make the suite's keys with: throughline keys init"
+        }
+    }
+
+    /// Makes what is missing; leaves alone what is there.
+    public func create() throws {
+        let files = FileManager.default
+        try files.createDirectory(
+            atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        for service in ServiceIdentity.allCases where read("\(service.name).secret") == nil {
+            let keys = CurveKeys.generate()
+            try write("\(service.name).secret", keys.secretKey, mode: 0o600)
+            try write("\(service.name).public", keys.publicKey, mode: 0o644)
+        }
+        if read("session.seed") == nil {
+            let seed = randomBytes(32)
+            guard let key = SigningKey(seed: seed) else { throw Missing(file: "session.seed") }
+            try write("session.public", hex(key.verifying.bytes), mode: 0o644)
+            try write("session.seed", hex(seed), mode: 0o600)
+        }
+    }
+
+    public func curve(_ service: ServiceIdentity) throws -> CurveKeys {
+        guard let keys = read("\(service.name).secret").flatMap({ CurveKeys(secretKey: $0) }) else {
+            throw Missing(file: "\(service.name).secret")
+        }
+        return keys
+    }
+
+    public func publicKey(_ service: ServiceIdentity) throws -> String {
+        guard let key = read("\(service.name).public"), key.utf8.count == 40 else {
+            throw Missing(file: "\(service.name).public")
+        }
+        return key
+    }
+
+    public func verifyingKey() throws -> VerifyingKey {
+        guard let bytes = read("session.public").flatMap({ unhex($0) }),
+            let key = VerifyingKey(bytes)
+        else { throw Missing(file: "session.public") }
+        return key
+    }
+
+    public func signingKey() throws -> SigningKey {
+        guard let seed = read("session.seed").flatMap({ unhex($0) }), let key = SigningKey(seed: seed)
+        else { throw Missing(file: "session.seed") }
+        return key
+    }
+
+    /// Readers of metric topics: name → public key.
+    public func readers() -> [String: String] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+        var readers: [String: String] = [:]
+        for name in names where name.hasPrefix("reader-") && name.hasSuffix(".public") {
+            if let key = read(name) {
+                readers[key] = String(name.dropFirst("reader-".count).dropLast(".public".count))
+            }
+        }
+        return readers
+    }
+
+    /// Makes a key pair for a BI consumer; the caller hands the secret over and forgets it.
+    public func addReader(_ name: String) throws -> CurveKeys {
+        let keys = CurveKeys.generate()
+        try write("reader-\(name).public", keys.publicKey, mode: 0o644)
+        return keys
+    }
+
+    fileprivate func read(_ name: String) -> String? {
+        guard let data = try? Data(contentsOf: URL(filePath: "\(path)/\(name)")) else { return nil }
+        return String(decoding: data, as: UTF8.self).trimmed
+    }
+
+    fileprivate func write(_ name: String, _ text: String, mode: Int) throws {
+        let file = "\(path)/\(name)"
+        guard
+            FileManager.default.createFile(
+                atPath: file, contents: Data((text + "\n").utf8),
+                attributes: [.posixPermissions: mode])
+        else { throw Missing(file: file) }
+    }
+}
+
+extension KeyFolder {
+    /// A random secret of this name, made on first use: 48 hexadecimal digits.
+    public func secret(_ name: String) throws -> String {
+        if let known = read("\(name).secret") { return known }
+        let fresh = hex(randomBytes(24))
+        try write("\(name).secret", fresh, mode: 0o600)
+        return fresh
+    }
+}

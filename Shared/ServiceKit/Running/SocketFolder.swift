@@ -1,0 +1,26 @@
+import FoundationEssentials
+import Glibc
+
+/// A private folder for local sockets: the bus's, or one in the temporary directory where the path would be too long.
+public enum SocketFolder {
+    /// Longest path of a Unix socket, with room for its file name.
+    static let pathLimit = 70
+
+    public static func make(_ options: LaunchOptions) throws -> String {
+        if let bus = options.bus { return bus }
+        let path = "/tmp/throughline-\(getuid())-\(getpid())"
+        try create(path)
+        return path
+    }
+
+    public static func create(_ path: String) throws {
+        try FileManager.default.createDirectory(
+            atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    }
+
+    /// The bus folder for a data folder: below it when a socket's path fits, else by its name in /tmp.
+    public static func forBus(data: String, digest: (String) -> String) -> String {
+        let path = data + "/bus"
+        return path.utf8.count <= pathLimit ? path : "/tmp/throughline-\(getuid())-\(digest(data).prefix(12))"
+    }
+}

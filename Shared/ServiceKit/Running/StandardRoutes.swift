@@ -1,0 +1,95 @@
+import Contracts
+import HTTPTypes
+import Hummingbird
+import Messaging
+import Postgres
+import Primitives
+import Synchronization
+
+/// Where a starting service is, for `/readyz`.
+final class Readiness: Sendable {
+    private let missing = Mutex<String?>("starting")
+    func set(_ reason: String?) { missing.withLock { $0 = reason } }
+    var reason: String? { missing.withLock { $0 } }
+}
+
+/// What every service answers alike.
+struct StandardRoutes<Service: SuiteService>: Sendable {
+    let service: Service
+    let readiness: Readiness
+
+    struct Ready: Codable {
+        let ready: Bool
+        let missing: [String]
+        let heads: [String: Int64]
+        let subscriptions: [SubscriptionStatus]
+        let bus: BusCounters
+    }
+
+    func ready() -> Ready {
+        let missing = [readiness.reason, service.bus.missing].compactMap { $0 }
+            + service.bus.subscriptions.filter(\.stopped).map { "\($0.name): \($0.phase)" }
+        return Ready(
+            ready: missing.isEmpty, missing: missing, heads: service.bus.heads,
+            subscriptions: service.bus.subscriptions, bus: service.bus.counters)
+    }
+
+    func add(to router: Router<ServiceRequestContext>) {
+        router.get("/healthz") { _, _ in Response.text("ok\n") }
+        router.get("/readyz") { _, _ in
+            let state = ready()
+            return try Response.json(state, state.ready ? .ok : .serviceUnavailable)
+        }
+        router.get("/metrics") { _, _ in
+            Response.text(
+                PrometheusFactory.shared.text() + busMetrics(),
+                type: "text/plain; version=0.0.4; charset=utf-8")
+        }
+        router.get("/api/v1/parked/events") { request, context in
+            try context.require("head", "integrator")
+            return try Response.json(try await parked(try request.limit()))
+        }
+        router.get("/openapi.yaml") { _, _ in
+            Response.text(Service.openAPI, type: "application/yaml; charset=utf-8")
+        }
+    }
+
+    struct ParkedEvent: Encodable, Sendable {
+        let id: ID
+        let service, what, reason: String
+        let at: Timestamp
+        let journeyId: ID?
+    }
+
+    /// What this service has set aside, newest first.
+    private func parked(_ limit: Int) async throws -> Page<ParkedEvent> {
+        let rows = try await service.bus.pool.query(
+            """
+            SELECT id, type || ' ' || stream || '#' || seq AS what, reason, parked_at, correlation FROM parked
+            ORDER BY parked_at DESC LIMIT $1
+            """, [.int(limit)])
+        let items = try rows.map {
+            ParkedEvent(
+                id: try $0.id("id"), service: Service.identity.name, what: try $0.string("what"),
+                reason: try $0.string("reason"), at: try $0.time("parked_at"),
+                journeyId: try $0.optionalID("correlation"))
+        }
+        return Page(items: items, next: nil)
+    }
+
+    private func busMetrics() -> String {
+        var out = "# TYPE throughline_stream_lag gauge\n"
+        for one in service.bus.subscriptions {
+            out += "throughline_stream_lag{stream=\"\(one.name)\"} \(one.lag)\n"
+        }
+        out += "# TYPE throughline_stream_refilled counter\n"
+        for one in service.bus.subscriptions {
+            out += "throughline_stream_refilled{stream=\"\(one.name)\"} \(one.refilled)\n"
+        }
+        out += "# TYPE throughline_stream_head gauge\n"
+        for (name, seq) in service.bus.heads.sorted(by: { $0.key < $1.key }) {
+            out += "throughline_stream_head{stream=\"\(name)\"} \(seq)\n"
+        }
+        return out
+    }
+}

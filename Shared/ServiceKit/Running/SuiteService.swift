@@ -1,0 +1,26 @@
+import Hummingbird
+import Messaging
+import Postgres
+
+/// One of the five: what it owns and does, composed from a context; run by ``ServiceRunner`` or by a test.
+public protocol SuiteService: Sendable {
+    static var identity: ServiceIdentity { get }
+    /// Its own schema's files, numbered from 2; number 1 is the bus.
+    static var migrations: [Migration] { get }
+    var bus: EventBus { get }
+
+    init(_ context: ServiceContext) throws
+
+    func addRoutes(to router: Router<ServiceRequestContext>)
+    /// After the schema is ready and before work begins.
+    func prepare() async throws
+    /// Loops that run until they are cancelled; each is started again when it fails.
+    var loops: [(name: String, run: @Sendable () async throws -> Void)] { get }
+    /// The OpenAPI description of what this service serves now.
+    static var openAPI: String { get }
+}
+
+extension SuiteService {
+    public func prepare() async throws {}
+    public var loops: [(name: String, run: @Sendable () async throws -> Void)] { [] }
+}

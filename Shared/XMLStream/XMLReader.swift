@@ -1,0 +1,140 @@
+internal import CXML2
+
+/// Why an outside XML document was not taken, in words a person understands.
+public struct XMLRefusal: Error, CustomStringConvertible, Sendable {
+    public let reason: String
+    /// The document is right so far and ends too early: more may come.
+    public let isIncomplete: Bool
+    public var description: String { reason }
+}
+
+/// Reads XML in pieces through libxml2's SAX2 push parser; never a whole tree. Every encoding that the document
+/// declares and iconv knows is read (UTF-8, windows-1251). A DOCTYPE is refused: no entities, so no bombs.
+public final class XMLReader {
+    public protocol Handler: AnyObject {
+        /// Names are local: 1C's configurations differ in namespaces.
+        func start(_ name: String, _ attributes: [String: String]) throws
+        func text(_ text: String) throws
+        func end(_ name: String) throws
+    }
+
+    /// Open elements at most.
+    public static let depthLimit = 100
+
+    private let handler: any Handler
+    private var parser: xmlParserCtxtPtr?
+    private var depth = 0
+    private var refusal: (any Error)?
+    private var closedRoot = false
+
+    public init(_ handler: any Handler) {
+        self.handler = handler
+        var sax = xmlSAXHandler()
+        throughline_sax_table(&sax)
+        sax.startElementNs = onStart
+        sax.endElementNs = onEnd
+        sax.characters = onText
+        sax.cdataBlock = onText
+        sax.internalSubset = onDoctype
+        parser = xmlCreatePushParserCtxt(&sax, nil, nil, 0, nil)
+        parser?.pointee.userData = Unmanaged.passUnretained(self).toOpaque()
+        // No network, no entity replacement; NOBLANKS does not matter to a SAX reader.
+        xmlCtxtUseOptions(
+            parser, Int32(XML_PARSE_NONET.rawValue | XML_PARSE_NOERROR.rawValue | XML_PARSE_NOWARNING.rawValue))
+        parser?.pointee.userData = Unmanaged.passUnretained(self).toOpaque()
+    }
+
+    deinit { xmlFreeParserCtxt(parser) }
+
+    /// Takes the next bytes of the document.
+    public func feed(_ bytes: [UInt8]) throws { try parse(bytes, end: false) }
+
+    /// The document is at its end.
+    public func finish() throws { try parse([], end: true) }
+
+    private func parse(_ bytes: [UInt8], end: Bool) throws {
+        let result = bytes.withUnsafeBytes { memory in
+            xmlParseChunk(
+                parser, memory.baseAddress?.assumingMemoryBound(to: CChar.self), Int32(memory.count),
+                end ? 1 : 0)
+        }
+        if let refusal { throw refusal }
+        guard result != 0 else { return }
+        throw XMLRefusal(reason: words(), isIncomplete: isIncomplete(result))
+    }
+
+    private func isIncomplete(_ code: Int32) -> Bool {
+        [XML_ERR_DOCUMENT_END, XML_ERR_DOCUMENT_EMPTY, XML_ERR_TAG_NOT_FINISHED, XML_ERR_GT_REQUIRED]
+            .contains(xmlParserErrors(UInt32(bitPattern: code))) && !closedRoot
+    }
+
+    private func words() -> String {
+        guard let error = xmlCtxtGetLastError(parser) else { return "это не XML" }
+        let message = error.pointee.message.map { String(cString: $0) } ?? "ошибка"
+        return "XML не читается, строка \(error.pointee.line): "
+            + String(message.prefix { !$0.isNewline })
+    }
+
+    private func stop(_ error: any Error) {
+        if refusal == nil { refusal = error }
+        xmlStopParser(parser)
+    }
+
+    fileprivate func started(_ name: String, _ attributes: [String: String]) {
+        guard refusal == nil else { return }
+        depth += 1
+        guard depth <= Self.depthLimit else {
+            return stop(
+                XMLRefusal(
+                    reason: "XML вложен глубже \(Self.depthLimit) уровней", isIncomplete: false))
+        }
+        do { try handler.start(name, attributes) } catch { stop(error) }
+    }
+
+    fileprivate func read(_ text: String) {
+        guard refusal == nil else { return }
+        do { try handler.text(text) } catch { stop(error) }
+    }
+
+    fileprivate func ended(_ name: String) {
+        guard refusal == nil else { return }
+        depth -= 1
+        if depth == 0 { closedRoot = true }
+        do { try handler.end(name) } catch { stop(error) }
+    }
+
+    fileprivate func doctype() {
+        stop(XMLRefusal(reason: "XML с DOCTYPE не принимается", isIncomplete: false))
+    }
+}
+
+private func reader(_ context: UnsafeMutableRawPointer?) -> XMLReader? {
+    context.map { Unmanaged<XMLReader>.fromOpaque($0).takeUnretainedValue() }
+}
+
+private func string(_ text: UnsafePointer<xmlChar>?) -> String { text.map { String(cString: $0) } ?? "" }
+
+private let onStart: startElementNsSAX2Func = {
+    context, name, _, _, _, _, attributeCount, _, attributes in
+    var read: [String: String] = [:]
+    if let attributes {
+        // Five pointers an attribute: local name, prefix, URI, value's begin and end.
+        for index in 0..<Int(attributeCount) {
+            let entry = attributes + index * 5
+            guard let begin = entry[3], let end = entry[4] else { continue }
+            read[string(entry[0])] = String(
+                decoding: UnsafeBufferPointer(start: begin, count: end - begin), as: UTF8.self)
+        }
+    }
+    reader(context)?.started(string(name), read)
+}
+
+private let onEnd: endElementNsSAX2Func = { context, name, _, _ in reader(context)?.ended(string(name)) }
+
+private let onText: charactersSAXFunc = { context, text, length in
+    guard let text else { return }
+    let bytes = UnsafeBufferPointer(start: text, count: Int(length))
+    reader(context)?.read(String(decoding: bytes, as: UTF8.self))
+}
+
+private let onDoctype: internalSubsetSAXFunc = { context, _, _, _ in reader(context)?.doctype() }

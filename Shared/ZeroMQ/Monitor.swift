@@ -1,0 +1,48 @@
+internal import CZeroMQ
+
+/// What a socket's connection just went through.
+public enum ConnectionEvent: Sendable, Equatable {
+    case connected, retried, disconnected, accepted, handshakeSucceeded
+    case handshakeFailed(String)
+}
+
+/// Reports a socket's connection events; lives in the same thread as the socket.
+public final class SocketMonitor {
+    private let pair: Socket
+    private let watched: Socket
+
+    public init(_ context: ZeroMQContext, _ socket: Socket, name: String) throws {
+        let endpoint = "inproc://monitor.\(name)"
+        guard zmq_socket_monitor(socket.pointer, endpoint, Int32(ZMQ_EVENT_ALL)) == 0 else {
+            throw ZeroMQError.last("monitor \(name)")
+        }
+        watched = socket
+        pair = try Socket(context, .pair)
+        try pair.connect(endpoint)
+    }
+
+    public var pollable: Socket { pair }
+
+    /// The next event, or nil when none is there. Events of no interest to us are passed over.
+    public func next() throws -> ConnectionEvent? {
+        while let message = try pair.receive() {
+            guard let head = message.frames.first, head.count >= 6 else { continue }
+            let code = Int32(UInt16(head[0]) | UInt16(head[1]) << 8)
+            let value = head[2...5].reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+            switch code {
+            case ZMQ_EVENT_CONNECTED: return .connected
+            case ZMQ_EVENT_CONNECT_RETRIED: return .retried
+            case ZMQ_EVENT_DISCONNECTED: return .disconnected
+            case ZMQ_EVENT_ACCEPTED: return .accepted
+            case ZMQ_EVENT_HANDSHAKE_SUCCEEDED: return .handshakeSucceeded
+            case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: return .handshakeFailed("refused with \(value)")
+            case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
+                return .handshakeFailed("protocol error \(value)")
+            case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+                return .handshakeFailed("connection lost in the handshake")
+            default: continue
+            }
+        }
+        return nil
+    }
+}
