@@ -105,6 +105,12 @@ let package = Package(
                 .product(name: "Yams", package: "Yams"), .product(name: "NIOCore", package: "swift-nio"),
             ] + http),
         shared("XMLStream", ["CXML2"]),
+        tests("PrimitivesTests", ["Primitives"]),
+        tests("PostgresTests", ["Postgres", "Primitives"]),
+        tests("MessagingTests", ["Messaging", "Primitives"]),
+        tests("BotGatewayTests", ["BotGateway", "Primitives", "ServiceKit"]),
+        tests("CRMCoreTests", ["CRMCore", "Primitives"]),
+        tests("AccountingBridgeTests", ["AccountingBridge", "Contracts", "Primitives", "XMLStream"]),
         .executableTarget(
             name: "ThroughlineMain",
             dependencies: [

@@ -6,6 +6,11 @@ public struct XMLRefusal: Error, CustomStringConvertible, Sendable {
     /// The document is right so far and ends too early: more may come.
     public let isIncomplete: Bool
     public var description: String { reason }
+
+    public init(reason: String, isIncomplete: Bool) {
+        self.reason = reason
+        self.isIncomplete = isIncomplete
+    }
 }
 
 /// Reads XML in pieces through libxml2's SAX2 push parser; never a whole tree. Every encoding that the document

@@ -12,6 +12,8 @@ final class EmbeddedCluster {
     private let port: Int
     private let keys: KeyFolder
     private var pid: pid_t?
+    private var launch: (() throws -> Void)?
+    private var log: String { data + "/postgres.log" }
 
     struct Failure: Error, CustomStringConvertible {
         let description: String
@@ -29,12 +31,21 @@ final class EmbeddedCluster {
         let bin = try Self.programs()
         let password = try keys.secret("database-admin")
         let prefix = try userPrefix(supervisor)
+        launch = { [unowned self] in try self.start(supervisor, bin, prefix) }
         if !FileManager.default.fileExists(atPath: folder + "/PG_VERSION") {
             try create(supervisor, bin, prefix, password)
         }
         try endPredecessor()
-        let log = data + "/postgres.log"
-        _ = FileManager.default.createFile(atPath: log, contents: nil)
+        try launch?()
+        let url = "postgres://throughline:\(password)@127.0.0.1:\(port)/postgres"
+        try waitUntilUp(url)
+        return url
+    }
+
+    private func start(_ supervisor: Supervisor, _ bin: String, _ prefix: [String]) throws {
+        if !FileManager.default.fileExists(atPath: log) {
+            _ = FileManager.default.createFile(atPath: log, contents: nil)
+        }
         let command = (["/usr/bin/setsid"] + prefix + [
             bin + "/postgres", "-D", folder, "-p", "\(port)", "-c", "listen_addresses=127.0.0.1",
             "-c", "unix_socket_directories=", "-c", "max_connections=150", "-c", "shared_buffers=64MB",
@@ -44,9 +55,13 @@ final class EmbeddedCluster {
         pid = supervisor.spawn(
             ["/bin/sh", "-c", "exec \(command) >>'\(log)' 2>&1"],
             ["PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"])
-        let url = "postgres://throughline:\(password)@127.0.0.1:\(port)/postgres"
-        try waitUntilUp(url, log)
-        return url
+    }
+
+    /// The server's process ended by itself: it is started again, and recovers.
+    func ended(_ dead: pid_t) {
+        guard dead == pid else { return }
+        LogOutput.write("throughline: PostgreSQL ended; starting it again\n")
+        do { try launch?() } catch { LogOutput.write("throughline: \(error)\n") }
     }
 
     func stop(_ supervisor: Supervisor) {
@@ -122,7 +137,7 @@ final class EmbeddedCluster {
         }
     }
 
-    private func waitUntilUp(_ url: String, _ log: String) throws {
+    private func waitUntilUp(_ url: String) throws {
         var configuration = PostgresConfiguration(url: url, applicationName: "throughline")
         configuration.connectTimeout = 2
         let wanted = configuration

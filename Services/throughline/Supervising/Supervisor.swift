@@ -17,7 +17,8 @@ final class Supervisor {
     }
     private var running: [pid_t: Running] = [:]
     private var waitingToStart: [(child: Child, at: Double, quickDeaths: Int)] = []
-    private(set) var stopping = false
+    /// A child that is no service ended: the database.
+    var onOtherEnd: ((pid_t) -> Void)?
 
     /// Seconds that a service has for draining before it is killed.
     private static let drainLimit = 10.0
@@ -65,7 +66,10 @@ final class Supervisor {
     private func reap() -> Int32? {
         var status: Int32 = 0
         while case let pid = waitpid(-1, &status, WNOHANG), pid > 0 {
-            guard let dead = running.removeValue(forKey: pid) else { continue }
+            guard let dead = running.removeValue(forKey: pid) else {
+                onOtherEnd?(pid)
+                continue
+            }
             let exited = status & 0x7f == 0
             let code = status >> 8 & 0xff
             if exited, code == 78 { return 78 }
@@ -98,7 +102,6 @@ final class Supervisor {
     }
 
     private func stopAll() {
-        stopping = true
         for pid in running.keys { kill(pid, SIGTERM) }
         let end = Self.now + Self.drainLimit
         var status: Int32 = 0

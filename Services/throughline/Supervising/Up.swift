@@ -30,6 +30,7 @@ struct Up: ParsableCommand {
         let admin: String
         if let given = settings.databaseURL { admin = given } else {
             admin = try cluster.start(supervisor)
+            supervisor.onOtherEnd = { cluster.ended($0) }
         }
         do {
             let urls = try waiting { try await Provisioning(admin: admin, keys: keys).run() }

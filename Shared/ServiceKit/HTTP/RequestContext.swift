@@ -11,6 +11,7 @@ public struct ServiceRequestContext: RequestContext {
     public init(source: Source) { coreContext = .init(source: source) }
 
     /// The caller, who must be known.
+    @discardableResult
     public func requireCaller() throws -> Caller {
         guard let caller else { throw Problem.unauthorized }
         return caller

@@ -1,0 +1,131 @@
+import Primitives
+import Testing
+
+@testable import Messaging
+
+/// A publisher's log in memory, to cut batches from.
+private struct Log {
+    var bodies: [[UInt8]] = []
+    var links: [Link] = [.zero]
+
+    init(_ count: Int) { for index in 0..<count { add("event \(index)") } }
+
+    mutating func add(_ text: String) {
+        bodies.append(Array(text.utf8))
+        links.append(links[links.count - 1].next(seq: Int64(bodies.count), body: bodies[bodies.count - 1]))
+    }
+
+    func batch(_ range: ClosedRange<Int>, head: Int? = nil, term: Int64 = 1) -> EventBatch {
+        EventBatch(
+            header: .init(
+                stream: "a", lane: .main, epoch: 1, term: term, seq: Int64(range.lowerBound), n: range.count,
+                head: Int64(head ?? range.upperBound), chainBefore: links[range.lowerBound - 1],
+                chainAfter: links[range.upperBound]),
+            bodies: Array(bodies[(range.lowerBound - 1)..<range.upperBound]))
+    }
+
+    func beacon(term: Int64 = 1) -> Beacon {
+        Beacon(
+            stream: "a", lane: .main, epoch: 1, term: term, head: Int64(bodies.count),
+            headchain: links[bodies.count], oldest: 1, state: "ready")
+    }
+
+    func welcome(_ status: Welcome.Status = .match, oldest: Int64 = 1) -> Welcome {
+        Welcome(
+            from: "a", stream: "a", lane: .main, status: status, epoch: 1, term: 1,
+            head: Int64(bodies.count), oldest: oldest)
+    }
+}
+
+@Suite struct SubscriptionMachineTests {
+    private func live(_ log: Log, at now: Double = 0) -> SubscriptionMachine {
+        var machine = SubscriptionMachine(durable: .init(), now: now)
+        _ = machine.tick(now: now)
+        _ = machine.welcome(log.welcome(), now: now)
+        return machine
+    }
+
+    @Test func anEventIsTakenOnceAndInOrder() {
+        let log = Log(6)
+        var machine = live(Log(0))
+        _ = machine.events(log.batch(1...3), now: 0)
+        _ = machine.events(log.batch(2...3), now: 0)
+        _ = machine.events(log.batch(3...6), now: 0)
+        #expect(machine.batch(limit: 100).map(\.seq) == [1, 2, 3, 4, 5, 6])
+        #expect(machine.phase == .live)
+    }
+
+    @Test func aGapIsAskedForAndWhatCameAheadIsKept() {
+        let log = Log(9)
+        var machine = live(Log(0))
+        _ = machine.events(log.batch(1...2), now: 0)
+        #expect(machine.events(log.batch(6...9), now: 0) == [.askPage(from: 3)])
+        #expect(machine.phase == .syncing)
+        _ = machine.page(log.batch(3...5, head: 9), now: 0)
+        #expect(machine.batch(limit: 100).map(\.seq) == Array(1...9))
+        #expect(machine.phase == .live && machine.refilled == 7)
+    }
+
+    @Test func aLostTailIsRevealedByTheBeacon() {
+        let log = Log(4)
+        var machine = live(Log(0))
+        #expect(machine.beacon(log.beacon(), now: 1) == [])
+        #expect(machine.tick(now: 1.1) == [])
+        #expect(machine.tick(now: 1.3) == [.askPage(from: 1)])
+    }
+
+    @Test func anotherHistoryStopsTheStreamVisibly() {
+        var other = Log(2)
+        other.add("another third")
+        other.add("fourth")
+        let log = Log(3)
+        var machine = live(Log(0))
+        _ = machine.events(log.batch(1...3), now: 0)
+        _ = machine.events(other.batch(4...4), now: 0)
+        guard case .stopped(.forked) = machine.phase else { Issue.record("not stopped"); return }
+        #expect(machine.batch(limit: 9).map(\.seq) == [1, 2, 3])
+    }
+
+    @Test func aBodyThatDoesNotHashToItsLinkIsQuarantined() {
+        let log = Log(3)
+        let good = log.batch(1...3)
+        let bad = EventBatch(header: good.header, bodies: [good.bodies[0], Array("changed".utf8), good.bodies[2]])
+        var machine = live(Log(0))
+        _ = machine.events(bad, now: 0)
+        #expect(machine.phase == .stopped(.quarantined(at: 1)))
+        #expect(machine.readyCount == 0)
+    }
+
+    @Test func aZombieOfAnOlderTermIsIgnored() {
+        let log = Log(3)
+        var machine = live(Log(0))
+        _ = machine.events(log.batch(1...1, term: 5), now: 0)
+        #expect(machine.events(log.batch(2...3, term: 4), now: 0).count == 1)
+        #expect(machine.accepted.seq == 1)
+    }
+
+    @Test func whatIsNoLongerKeptIsNeverSkippedSilently() {
+        var machine = SubscriptionMachine(durable: .init(), now: 0)
+        _ = machine.tick(now: 0)
+        _ = machine.welcome(Log(9).welcome(.expired, oldest: 5), now: 0)
+        #expect(machine.phase == .stopped(.hole(oldest: 5)))
+    }
+
+    @Test func silenceReconnects() {
+        var machine = live(Log(0))
+        #expect(machine.tick(now: 2) == [])
+        #expect(machine.tick(now: 3.5).contains(.reconnect))
+    }
+
+    @Test func unansweredQuestionsReconnectToo() {
+        let log = Log(2)
+        var machine = live(Log(0))
+        var actions: [SubscriptionMachine.Action] = []
+        var now = 0.0
+        while now < 12 {
+            actions += machine.beacon(log.beacon(), now: now) + machine.tick(now: now)
+            now += 0.25
+        }
+        #expect(actions.contains(.reconnect) && actions.contains(.askPage(from: 1)))
+    }
+}

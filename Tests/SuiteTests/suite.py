@@ -1,0 +1,264 @@
+"""Runs the real suite for a test: five processes, their own PostgreSQL, a Telegram server, a mailbox, a 1C client."""
+import json
+import os
+import queue
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from xml.etree import ElementTree
+
+import requests
+from aiosmtpd.controller import Controller
+
+BIN = Path(os.environ["THROUGHLINE_BIN"])
+TOKEN = "700:AAtest-token"
+SECRET = "webhook-secret"
+SERVICES = ["crm-core", "bot-gateway", "accounting-bridge", "bi-aggregator", "notifier"]
+
+
+def wait_for(check, seconds=30, what="the condition"):
+    """Polls until `check` answers something true; its answer."""
+    end = time.monotonic() + seconds
+    tick = threading.Event()
+    while True:
+        answer = check()
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise AssertionError(f"{what} did not come true within {seconds} s")
+        tick.wait(0.05)
+
+
+def free_base():
+    """A port base whose whole range is free now, below the ephemeral ports."""
+    for base in range(20000 + os.getpid() % 50 * 200, 32000, 500):
+        offsets = [0, 1, 2, 3, 4, 303, 352]
+        try:
+            held = []
+            for offset in offsets:
+                s = socket.socket()
+                held.append(s)
+                s.bind(("127.0.0.1", base + offset))
+            return base
+        except OSError:
+            continue
+        finally:
+            for s in held:
+                s.close()
+    raise RuntimeError("no free ports")
+
+
+class Telegram:
+    """A Bot API server: keeps what bots send; errors can be planted."""
+
+    def __init__(self):
+        outer = self
+        self.sent = queue.Queue()
+        self.log = []
+        self.plan = []
+        self.number = 1000
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                method = self.path.rsplit("/", 1)[1]
+                status, answer = outer.answer(method, json.loads(body or b"{}"))
+                data = json.dumps(answer).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *args):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def answer(self, method, body):
+        if method == "sendMessage" and self.plan:
+            return self.plan.pop(0)
+        if method != "sendMessage":
+            return 200, {"ok": True, "result": True}
+        self.number += 1
+        self.log.append(body)
+        self.sent.put(body)
+        return 200, {"ok": True, "result": {"message_id": self.number, "chat": {"id": body["chat_id"]}, "date": 1}}
+
+    def next(self, seconds=20):
+        return self.sent.get(timeout=seconds)
+
+
+class Mailbox:
+    def __init__(self):
+        self.letters = []
+        self.controller = Controller(self, hostname="127.0.0.1", port=0)
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.controller.port = s.getsockname()[1]
+        self.controller.start()
+        self.url = f"smtp://127.0.0.1:{self.controller.port}"
+
+    async def handle_DATA(self, server, session, envelope):
+        import email
+        import email.policy
+        self.letters.append(email.message_from_bytes(envelope.content, policy=email.policy.default))
+        return "250 taken"
+
+
+class Suite:
+    def __init__(self, folder, demo_bots=True):
+        self.folder = Path(folder)
+        self.base = free_base()
+        self.telegram = Telegram()
+        self.mailbox = Mailbox()
+        self.config = self.folder / "suite.yaml"
+        self.config.write_text(f"""
+company: {{ name: "Станкоторг", currency: RUB, timeZone: Europe/Moscow, locale: ru }}
+organizations:
+  - {{ code: ooo, name: "ООО Станкоторг", inn: "7707083893", kpp: "770701001", base: unf }}
+  - {{ code: ip, name: "ИП Петров", base: ut }}
+users:
+  - {{ login: admin, name: "Администратор", password: "admin-password", role: admin, email: admin@example.ru }}
+  - {{ login: maria, name: "Мария Петрова", password: "maria-password", role: manager, email: maria@example.ru }}
+  - {{ login: oleg, name: "Олег Ким", password: "oleg-password", role: manager, email: oleg@example.ru }}
+apiKeys:
+  - {{ name: site-form, key: "form-key", roles: [bot], channels: [site] }}
+  - {{ name: reports, key: "reader-key", roles: [reader] }}
+bots:
+  - {{ name: shop, channel: telegram, token: "{TOKEN}", receive: webhook, webhookSecret: "{SECRET}", upstream: "{self.telegram.url}", flow: lead }}
+onec:
+  - {{ base: unf, driver: commerceml, login: exchange, password: "обмен", firstNumber: 500 }}
+  - {{ base: ut, driver: commerceml, login: ut, password: "ut" }}
+smtp: {{ url: "{self.mailbox.url}", from: "crm@example.ru" }}
+""")
+        self.process = None
+
+    def url(self, service):
+        return f"http://127.0.0.1:{self.base + SERVICES.index(service)}"
+
+    def start(self):
+        self.output = open(self.folder / "suite.log", "ab")
+        self.process = subprocess.Popen(
+            [BIN / "throughline", "up", "--data", self.folder / "data", "--config", self.config,
+             "--port-base", str(self.base)], stdout=self.output, stderr=self.output)
+        wait_for(self.ready, 120, "the suite's readiness")
+
+    def ready(self):
+        assert self.process.poll() is None, (self.folder / "suite.log").read_text()[-3000:]
+        try:
+            return all(requests.get(self.url(s) + "/readyz", timeout=2).status_code == 200 for s in SERVICES)
+        except requests.RequestException:
+            return False
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(40)
+
+    def pids(self):
+        """Service name → pid, of this suite alone."""
+        found = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    words = (entry / "cmdline").read_bytes().split(b"\0")
+                except OSError:
+                    continue
+                if str(self.folder / "data").encode() in words:
+                    found[Path(words[0].decode()).name] = int(entry.name)
+        return found
+
+    def postgres_pid(self):
+        return int((self.folder / "data/postgres/postmaster.pid").read_text().split("\n")[0])
+
+    # What outsiders do.
+
+    def update(self, number, **kinds):
+        return requests.post(
+            self.url("bot-gateway") + "/telegram/shop/webhook", json={"update_id": number, **kinds},
+            headers={"X-Telegram-Bot-Api-Secret-Token": SECRET}, timeout=20)
+
+    def say(self, number, chat, text, name="Иван"):
+        return self.update(number, message={
+            "message_id": number, "from": {"id": chat, "is_bot": False, "first_name": name},
+            "chat": {"id": chat, "type": "private"}, "date": int(time.time()), "text": text})
+
+    def token(self, login="admin"):
+        answer = requests.post(
+            self.url("crm-core") + "/api/v1/sessions", json={"login": login, "password": f"{login}-password"}, timeout=20)
+        assert answer.status_code == 201, answer.text
+        return answer.json()["token"]
+
+    def get(self, service, path, token, **params):
+        answer = requests.get(self.url(service) + path, params=params,
+                              headers={"Authorization": f"Bearer {token}"}, timeout=20)
+        assert answer.status_code == 200, (path, answer.status_code, answer.text)
+        return answer.json()
+
+    def post(self, service, path, token, body, key=None, status=None):
+        headers = {"Authorization": f"Bearer {token}"}
+        if key:
+            headers["Idempotency-Key"] = key
+        answer = requests.post(self.url(service) + path, json=body, headers=headers, timeout=20)
+        assert answer.status_code == status if status else answer.ok, (path, answer.status_code, answer.text)
+        return answer.json()
+
+
+class OneC:
+    """1C as УНФ with subordinate documents speaks to a site."""
+
+    def __init__(self, suite, login="exchange", password="обмен"):
+        self.url = suite.url("accounting-bridge") + "/1c/exchange"
+        self.http = requests.Session()
+        self.http.auth = (login.encode(), password.encode())
+
+    def call(self, mode, body=None, type="sale", **params):
+        params = {"type": type, "mode": mode, **params}
+        if body is None:
+            return self.http.get(self.url, params=params, timeout=30)
+        return self.http.post(self.url, params=params, data=body, timeout=30)
+
+    def open(self):
+        lines = self.call("checkauth").text.split("\n")
+        assert lines[0] == "success", lines
+        self.http.cookies.set(lines[1], lines[2])
+
+    def fetch(self):
+        text = self.call("query").content
+        assert text.startswith(b"<?xml")
+        root = ElementTree.fromstring(text)
+        return [{child.tag.split("}")[1]: child.text for child in document}
+                for document in root if document.tag.endswith("Документ")]
+
+    def send(self, number, total, payments=(), shipments=(), extra=(), chunk=None, encoding="utf-8"):
+        def requisites(pairs):
+            return "<ЗначенияРеквизитов>" + "".join(
+                f"<ЗначениеРеквизита><Наименование>{k}</Наименование><Значение>{v}</Значение></ЗначениеРеквизита>"
+                for k, v in pairs) + "</ЗначенияРеквизитов>"
+        children = "".join(
+            f"<ПодчиненныйДокумент><Ид>{id}</Ид><Дата>2026-11-20T9:05:00</Дата><ХозОперация>{kind}</ХозОперация>"
+            f"<Сумма>{amount}</Сумма><Валюта>руб</Валюта>{requisites([('Проведен', posted)])}</ПодчиненныйДокумент>"
+            for id, kind, amount, posted in
+            [(i, "Выплата безналичных денег", a, p) for i, a, p in payments] + [(i, "Отпуск товара", a, p) for i, a, p in shipments])
+        xml = (f'<?xml version="1.0" encoding="{encoding}"?><КоммерческаяИнформация xmlns="urn:1C.ru:commerceml_210" ВерсияСхемы="2.10">'
+               f"<Контейнер><Документ><Ид>guid-{number}</Ид><Номер>{number}</Номер><Дата>2026-11-20</Дата><ХозОперация>Заказ товара</ХозОперация>"
+               f"<Валюта>руб</Валюта><Сумма>{total}</Сумма><ПодчиненныеДокументы>{children}</ПодчиненныеДокументы>"
+               f"{requisites([('Номер по 1С', 'НФ-' + str(number)), ('Проведен', 'true'), *extra])}</Документ></Контейнер></КоммерческаяИнформация>")
+        data = xml.encode(encoding)
+        if encoding == "utf-8":
+            data = b"\xef\xbb\xbf" + data
+        for start in range(0, len(data), chunk or len(data)):
+            answer = self.call("file", data[start:start + (chunk or len(data))], filename=f"orders-{number}.xml")
+            assert answer.text.startswith("success"), answer.text
+        return data
