@@ -83,8 +83,8 @@ struct TransactionTests {
         limited.connectionLimit = 1
         limited.waitLimit = 0.2
         let pool = PostgresPool(limited)
-        try await pool.withConnection { _ in
-            await #expect(throws: PostgresError.self) { try await pool.query("SELECT 1 AS one") }
+        try await pool.withConnection { (_: PostgresConnection) -> Void in
+            _ = await #expect(throws: PostgresError.self) { try await pool.query("SELECT 1 AS one") }
         }
         #expect(await pool.isReachable())
         await pool.close()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import requests
 import zmq
-from cloudevents.v1.http import from_json
+from cloudevents.http import from_json
 from suite import SECRET, OneC, wait_for
 
 DATA = Path(__file__).parents[3] / "shared/data/telegram"

@@ -3,6 +3,17 @@ import Contracts
 import Primitives
 import ServiceKit
 
+/// One field of an answer as a person reads it.
+private func field(_ json: RawJSON, _ key: String) -> String {
+    guard let value: RawJSON = json[key] else { return "—" }
+    return value.words
+}
+
+private func items(_ json: RawJSON, _ key: String) -> [RawJSON] {
+    guard let value: RawJSON = json[key] else { return [] }
+    return value.list
+}
+
 /// Prints an answer as JSON, or as lines that a person reads.
 private func show(_ suite: SuiteOptions, _ json: RawJSON, _ lines: () -> [String]) {
     if suite.json { print(json.text) } else { for line in lines() { print(line) } }
@@ -10,6 +21,21 @@ private func show(_ suite: SuiteOptions, _ json: RawJSON, _ lines: () -> [String
 
 private func failed(_ what: String, _ status: Int, _ json: RawJSON) -> any Error {
     ValidationError("\(what): \(json["title"]?.stringValue ?? "status \(status)")")
+}
+
+private func percentEncoded(_ text: String) -> String {
+    var out = ""
+    for byte in text.utf8 {
+        let scalar = Unicode.Scalar(byte)
+        if scalar.properties.isAlphabetic && byte < 128 || (48...57).contains(byte) {
+            out.unicodeScalars.append(scalar)
+        } else {
+            let digits = String(byte, radix: 16, uppercase: true)
+            out += digits.count < 2 ? "%0" : "%"
+            out += digits
+        }
+    }
+    return out
 }
 
 struct Status: ParsableCommand {
@@ -26,15 +52,17 @@ struct Status: ParsableCommand {
             if answer?.status != 200 { down = true }
         }
         show(suite, .object(all)) {
-            ServiceIdentity.allCases.flatMap { service -> [String] in
-                let state = all[service.name] ?? .null
-                let missing = state["missing"]?.list.map(\.words) ?? []
-                let head = "\(service.name): " + (missing.isEmpty ? "ready" : "waits for " + missing.joined(separator: "; "))
-                let streams = (state["subscriptions"]?.list ?? []).map { one in
-                    "    takes \(one[path: "name"].words): \(one[path: "phase"].words) at \(one[path: "seq"].words) of \(one[path: "head"].words), refilled \(one[path: "refilled"].words)"
+            var lines: [String] = []
+            for service in ServiceIdentity.allCases {
+                let state: RawJSON = all[service.name] ?? .null
+                let missing: [String] = items(state, "missing").map { $0.words }
+                lines.append(service.name + ": " + (missing.isEmpty ? "ready" : "waits for " + missing.joined(separator: "; ")))
+                for one in items(state, "subscriptions") {
+                    let place: String = field(one, "seq") + " of " + field(one, "head")
+                    lines.append("    takes " + field(one, "name") + ": " + field(one, "phase") + " at " + place)
                 }
-                return [head] + streams
             }
+            return lines
         }
         if down { throw ExitCode(1) }
     }
@@ -53,25 +81,27 @@ struct Journey: ParsableCommand {
         let (status, line) = try waiting { try await client.get(.crmCore, "/api/v1/journeys/\(wanted)") }
         guard status == 200 else { throw failed("journey \(wanted)", status, line) }
         show(suite, line) {
-            (line["steps"]?.list ?? []).map {
-                "\($0[path: "at"].words)  \($0[path: "service"].words)  \($0[path: "summary"].words)"
-            } + (line["gaps"]?.list ?? []).map {
-                "waits for \($0[path: "waitingFor"].words) since \($0[path: "since"].words), from \($0[path: "owner"].words), norm \($0[path: "norm"].words)"
+            var lines: [String] = []
+            for step in items(line, "steps") {
+                lines.append([field(step, "at"), field(step, "service"), field(step, "summary")].joined(separator: "  "))
             }
+            for gap in items(line, "gaps") {
+                let since: String = field(gap, "since") + ", from " + field(gap, "owner")
+                lines.append("waits for " + field(gap, "waitingFor") + " since " + since + ", norm " + field(gap, "norm"))
+            }
+            return lines
         }
     }
 
     private func find(_ client: SuiteClient) throws -> String {
         guard let query = order ?? phone else { throw ValidationError("an id, --order or --phone is wanted") }
-        let escaped = query.utf8.map { byte -> String in
-            let isPlain = (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte)
-            let digits = String(byte, radix: 16, uppercase: true)
-            return isPlain ? String(Unicode.Scalar(byte)) : "%" + (digits.count < 2 ? "0" : "") + digits
-        }.joined()
+        let escaped: String = percentEncoded(query)
         let (status, hits) = try waiting { try await client.get(.crmCore, "/api/v1/search?q=\(escaped)") }
         guard status == 200 else { throw failed("search", status, hits) }
         let kinds = order == nil ? ["lead", "deal"] : ["order"]
-        let hit = hits["items"]?.list.first { kinds.contains($0["kind"]?.stringValue ?? "") && $0["journeyId"]?.stringValue != nil }
+        let hit: RawJSON? = items(hits, "items").first { (one: RawJSON) -> Bool in
+            kinds.contains(field(one, "kind")) && one["journeyId"]?.stringValue != nil
+        }
         guard let journey = hit?["journeyId"]?.stringValue else { throw ValidationError("nothing found for «\(query)»") }
         return journey
     }
@@ -88,9 +118,10 @@ struct Journal: ParsableCommand {
         let (status, page) = try waiting { try await client.get(.accountingBridge, "/api/v1/exchanges?limit=\(count)") }
         guard status == 200 else { throw failed("journal", status, page) }
         show(suite, page) {
-            (page["items"]?.list ?? []).map { one in
-                let words = (one["understood"]?.list ?? []).map(\.words).joined(separator: "; ")
-                return "\(one[path: "at"].words)  \(one[path: "base"].words)  \(one[path: "kind"].words)  \(one[path: "result"].words)  \(words)"
+            items(page, "items").map { (one: RawJSON) -> String in
+                let words: String = items(one, "understood").map { $0.words }.joined(separator: "; ")
+                return [field(one, "at"), field(one, "base"), field(one, "kind"), field(one, "result"), words]
+                    .joined(separator: "  ")
             }
         }
     }
@@ -107,11 +138,13 @@ struct ParkedList: ParsableCommand {
         for service in ServiceIdentity.allCases {
             let (status, page) = try waiting { try await client.get(service, "/api/v1/parked/events") }
             guard status == 200 else { throw failed("\(service.name)", status, page) }
-            all += page["items"]?.list ?? []
+            all += items(page, "items")
         }
         show(suite, .object(["items": .array(all)])) {
-            all.isEmpty ? ["nothing is parked"] : all.map {
-                "\($0[path: "service"].words)  \($0[path: "at"].words)  \($0[path: "what"].words)  \($0[path: "reason"].words)"
+            if all.isEmpty { return ["nothing is parked"] }
+            return all.map { (one: RawJSON) -> String in
+                [field(one, "service"), field(one, "at"), field(one, "what"), field(one, "reason")]
+                    .joined(separator: "  ")
             }
         }
     }
@@ -165,7 +198,9 @@ struct Keys: ParsableCommand {
             var all: [String: RawJSON] = [:]
             for service in ServiceIdentity.allCases { all[service.name] = .string(try folder.publicKey(service)) }
             for (key, name) in folder.readers() { all["reader \(name)"] = .string(key) }
-            show(suite, .object(all)) { all.sorted { $0.key < $1.key }.map { "\($0.key)  \($0.value.words)" } }
+            show(suite, .object(all)) { () -> [String] in
+                all.keys.sorted().map { (name: String) -> String in name + "  " + (all[name]?.words ?? "") }
+            }
         }
     }
 }

@@ -41,9 +41,6 @@ struct SuiteClient: Sendable {
 }
 
 extension RawJSON {
-    subscript(path: String...) -> RawJSON {
-        path.reduce(self) { $0[$1] ?? .null }
-    }
     var list: [RawJSON] { if case .array(let items) = self { items } else { [] } }
     var words: String {
         switch self {

@@ -32,12 +32,19 @@ struct EventFeed: Sendable {
         }
     }
 
-    /// The next events over all streams in order of time. `next` is always given: the feed has no end.
+    private struct Entry {
+        let seq: Int64
+        let at: Timestamp
+        let body: [UInt8]
+        let fits: Bool
+    }
+
+    /// The next events over all streams. A stream's own order is kept whatever its clock did: of the streams' next
+    /// events the earliest goes first. `next` is always given: the feed has no end.
     private func page(_ positions: [String: Int64], type: String?, _ limit: Int) async throws
         -> ([String], [String: Int64])
     {
-        var after = positions
-        var found: [(at: Timestamp, stream: String, seq: Int64, body: [UInt8], fits: Bool)] = []
+        var queues: [String: ArraySlice<Entry>] = [:]
         for service in ServiceIdentity.allCases {
             let rows = try await bus.pool.query(
                 """
@@ -45,29 +52,21 @@ struct EventFeed: Sendable {
                 WHERE publisher = $1 AND stream = $1 AND lane = 'main' AND seq > $2
                 ORDER BY seq LIMIT $3
                 """, [.text(service.name), .int(positions[service.name] ?? 0), .int(limit)])
-            for row in rows {
-                let fits = try type == nil || row.string("type") == type
-                found.append(
-                    (
-                        try row.time("at"), service.name, try row.int("seq"),
-                        try row.bytes("body"), fits
-                    ))
-            }
+            queues[service.name] = try rows.map { row in
+                Entry(
+                    seq: try row.int("seq"), at: try row.time("at"), body: try row.bytes("body"),
+                    fits: try type == nil || row.string("type") == type)
+            }[...]
         }
-        // A stable merge: a stream's own order is kept, for its times do not fall.
-        found.sort { ($0.at, $0.stream, $0.seq) < ($1.at, $1.stream, $1.seq) }
+        var after = positions
         var events: [String] = []
-        var stopped: Set<String> = []
-        for one in found {
-            if events.count == limit { break }
-            // Times of one stream may fall by a clock that was set back: then it waits for its turn.
-            guard !stopped.contains(one.stream) else { continue }
-            guard one.seq == (after[one.stream] ?? 0) + 1 else {
-                stopped.insert(one.stream)
-                continue
-            }
-            after[one.stream] = one.seq
-            if one.fits { events.append(String(decoding: one.body, as: UTF8.self)) }
+        while events.count < limit,
+            let (stream, entry) = queues.compactMap({ name, rest in rest.first.map { (name, $0) } })
+                .min(by: { ($0.1.at, $0.0) < ($1.1.at, $1.0) })
+        {
+            queues[stream]?.removeFirst()
+            after[stream] = entry.seq
+            if entry.fits { events.append(String(decoding: entry.body, as: UTF8.self)) }
         }
         return (events, after)
     }
