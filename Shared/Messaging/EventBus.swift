@@ -2,6 +2,7 @@ import Logging
 import Postgres
 import Primitives
 import Sodium
+import Synchronization
 import ZeroMQ
 
 /// A service's part of the bus: it says things in its own transactions, and takes what others say, each exactly
@@ -18,6 +19,7 @@ public final class EventBus: Sendable {
     private let recent: RecentEvents
     private let router: Router
     private let subscribers: [Subscriber]
+    private let doorsOpen = Mutex(false)
 
     /// The tables every service needs; its own migrations follow with higher numbers.
     public static var migration: Migration {
@@ -115,7 +117,11 @@ public final class EventBus: Sendable {
     private func start() async throws {
         var attempts = 0
         while true {
-            do { return try thread.start(context, authenticator) } catch let error as ZeroMQError {
+            do {
+                try thread.start(context, authenticator)
+                doorsOpen.withLock { $0 = true }
+                return
+            } catch let error as ZeroMQError {
                 attempts += 1
                 guard attempts < 50 else { throw error }
                 try await Task.sleep(for: .milliseconds(200))
@@ -157,7 +163,9 @@ public final class EventBus: Sendable {
     // MARK: seeing it
 
     /// Nil when this instance leads; else what it waits for.
-    public var missing: String? { stamper.lease.missing }
+    public var missing: String? {
+        stamper.lease.missing ?? (doorsOpen.withLock { $0 } ? nil : "the bus's doors are being opened")
+    }
     public var counters: BusCounters { thread.counts }
     public var subscriptions: [SubscriptionStatus] {
         subscribers.map(\.status).sorted { $0.name < $1.name }
