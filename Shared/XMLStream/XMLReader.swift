@@ -65,12 +65,8 @@ public final class XMLReader {
         }
         if let refusal { throw refusal }
         guard result != 0 else { return }
-        throw XMLRefusal(reason: words(), isIncomplete: isIncomplete(result))
-    }
-
-    private func isIncomplete(_ code: Int32) -> Bool {
-        [XML_ERR_DOCUMENT_END, XML_ERR_DOCUMENT_EMPTY, XML_ERR_TAG_NOT_FINISHED, XML_ERR_GT_REQUIRED]
-            .contains(xmlParserErrors(UInt32(bitPattern: code))) && !closedRoot
+        // What was right as far as it went, and wrong only because it ended, may go on.
+        throw XMLRefusal(reason: words(), isIncomplete: end && !closedRoot)
     }
 
     private func words() -> String {
