@@ -17,6 +17,7 @@ from aiosmtpd.controller import Controller
 
 BIN = Path(os.environ["THROUGHLINE_BIN"])
 TOKEN = "700:AAtest-token"
+POLLED = "701:AApolled-token"
 SECRET = "webhook-secret"
 SERVICES = ["crm-core", "bot-gateway", "accounting-bridge", "bi-aggregator", "notifier"]
 
@@ -61,6 +62,8 @@ class Telegram:
         self.sent = queue.Queue()
         self.log = []
         self.plan = []
+        self.updates = queue.Queue()
+        self.waiting = []
         self.number = 1000
 
         class Handler(BaseHTTPRequestHandler):
@@ -68,8 +71,8 @@ class Telegram:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                method = self.path.rsplit("/", 1)[1]
-                status, answer = outer.answer(method, json.loads(body or b"{}"))
+                bot, method = self.path.rsplit("/", 2)[1:]
+                status, answer = outer.answer(method, json.loads(body or b"{}"), bot)
                 data = json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
@@ -85,7 +88,9 @@ class Telegram:
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def answer(self, method, body):
+    def answer(self, method, body, bot):
+        if method == "getUpdates":
+            return 200, {"ok": True, "result": self.poll(body.get("offset", 0))}
         if method == "sendMessage" and self.plan:
             return self.plan.pop(0)
         if method != "sendMessage":
@@ -94,6 +99,15 @@ class Telegram:
         self.log.append(body)
         self.sent.put(body)
         return 200, {"ok": True, "result": {"message_id": self.number, "chat": {"id": body["chat_id"]}, "date": 1}}
+
+    def poll(self, offset):
+        """Long polling: an offset confirms what is below it."""
+        try:
+            self.waiting.append(self.updates.get(timeout=0.3))
+        except queue.Empty:
+            pass
+        self.waiting = [u for u in self.waiting if u["update_id"] >= offset]
+        return self.waiting
 
     def next(self, seconds=20):
         return self.sent.get(timeout=seconds)
@@ -137,6 +151,7 @@ apiKeys:
   - {{ name: reports, key: "reader-key", roles: [reader] }}
 bots:
   - {{ name: shop, channel: telegram, token: "{TOKEN}", receive: webhook, webhookSecret: "{SECRET}", upstream: "{self.telegram.url}", flow: lead }}
+  - {{ name: polled, channel: telegram, token: "{POLLED}", receive: poll, upstream: "{self.telegram.url}", flow: lead }}
 onec:
   - {{ base: unf, driver: commerceml, login: exchange, password: "обмен", firstNumber: 500 }}
   - {{ base: ut, driver: commerceml, login: ut, password: "ut" }}

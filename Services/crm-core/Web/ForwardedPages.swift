@@ -24,7 +24,7 @@ struct ForwardedPages: Sendable {
             try await forward(request, context, to: bi, title: nil)
         }
         router.get("/dashboard/live") { request, context in
-            guard let token = try session(request, context) else { throw LoginFirst() }
+            guard let token = try session(request, context) else { throw LoginRequired() }
             let (stream, continuation) = AsyncStream<[UInt8]>.makeStream(bufferingPolicy: .bufferingNewest(64))
             let transfer = Task {
                 try? await http.stream(
@@ -57,7 +57,7 @@ struct ForwardedPages: Sendable {
     private func forward(
         _ request: Request, _ context: ServiceRequestContext, to owner: String, title: String?
     ) async throws -> Response {
-        guard let token = try session(request, context) else { throw LoginFirst() }
+        guard let token = try session(request, context) else { throw LoginRequired() }
         let answer: HTTPClient.Response
         do {
             answer = try await http.send(

@@ -30,7 +30,7 @@ struct Workspace: Sendable {
 
     /// The caller, else the way to the log-in page.
     private func person(_ context: ServiceRequestContext) throws -> Caller {
-        guard let caller = context.caller, caller.userID != nil else { throw LoginFirst() }
+        guard let caller = context.caller, caller.userID != nil else { throw LoginRequired() }
         return caller
     }
 
@@ -364,14 +364,6 @@ struct Workspace: Sendable {
             let key = try context.parameters.require("box") == "chatbox" ? "chat" : "line"
             return Response.html(parts[key] as? String ?? "")
         }
-    }
-}
-
-/// Nobody is logged in: a person is sent to the log-in page.
-struct LoginFirst: Error, HTTPResponseError {
-    let status = HTTPResponse.Status.seeOther
-    func response(from request: Request, context: some RequestContext) throws -> Response {
-        Response(status: .seeOther, headers: [.location: "/login"])
     }
 }
 

@@ -11,7 +11,9 @@ struct ProblemMiddleware: RouterMiddleware {
         _ request: Request, context: Context,
         next: (Request, Context) async throws -> Response
     ) async throws -> Response {
-        do { return try await next(request, context) } catch {
+        do { return try await next(request, context) } catch let answer as LoginRequired {
+            return try answer.response(from: request, context: context)
+        } catch {
             let problem = Self.problem(error)
             if problem.status.code >= 500 {
                 context.logger.error(
@@ -73,6 +75,15 @@ struct RequestMetrics: RouterMiddleware {
         Metrics.Timer(label: "http_request_seconds", dimensions: labels)
             .recordNanoseconds((ContinuousClock.now - start).nanoseconds)
         return response
+    }
+}
+
+/// Nobody is logged in: a person is sent to the log-in page.
+public struct LoginRequired: Error, HTTPResponseError {
+    public let status = HTTPResponse.Status.seeOther
+    public init() {}
+    public func response(from request: Request, context: some RequestContext) throws -> Response {
+        Response(status: status, headers: [.location: "/login"])
     }
 }
 

@@ -17,7 +17,8 @@ struct UpdatePoller: Sendable {
 
     private struct Answer: Decodable {
         let ok: Bool
-        let result: [RawJSON]?
+        /// A list of updates for getUpdates, `true` for deleteWebhook.
+        let result: RawJSON?
         let description: String?
     }
 
@@ -34,7 +35,7 @@ struct UpdatePoller: Sendable {
             let answer = try await call(
                 "getUpdates",
                 "{\(start)\"timeout\":25,\"limit\":100,\"allowed_updates\":\(Self.kinds)}", timeout: 40)
-            guard answer.ok, let updates = answer.result else {
+            guard answer.ok, case .array(let updates)? = answer.result else {
                 log.warning(
                     "Telegram refuses updates",
                     metadata: ["bot": "\(bot.name)", "why": "\(answer.description ?? "?")"])
