@@ -1,4 +1,5 @@
 internal import CZeroMQ
+import Glibc
 import Synchronization
 
 /// The process's ZAP handler (ZeroMQ RFC 27): tells which CURVE keys may enter which domain. Bound before
@@ -15,10 +16,17 @@ public final class Authenticator: Sendable {
         let socket = UnsafeSocket(try Socket(context, .rep))
         try socket.value.bind("inproc://zeromq.zap.01")
         startThread("zap") { [weak self] in
-            while let request = try? socket.value.receiveBlocking() {
-                guard let self else { return }
-                let answer = self.answer(request.frames)
-                guard (try? socket.value.send(answer)) == true else { return }
+            // One handshake that breaks off must not end it: without this thread nobody gets in any more.
+            while true {
+                do {
+                    guard let request = try socket.value.receiveBlocking() else { continue }
+                    guard let self else { return }
+                    try socket.value.sendBlocking(self.answer(request.frames))
+                } catch let error as ZeroMQError where error.code == ETERM {
+                    return
+                } catch {
+                    continue
+                }
             }
         }
     }

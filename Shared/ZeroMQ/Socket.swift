@@ -128,6 +128,17 @@ public final class Socket {
         return true
     }
 
+    /// Sends and waits until the message was taken.
+    func sendBlocking(_ frames: [[UInt8]]) throws {
+        for (index, frame) in frames.enumerated() {
+            let more = index + 1 < frames.count ? ZMQ_SNDMORE : 0
+            while zmq_send(pointer, frame, frame.count, more) < 0 {
+                let code = zmq_errno()
+                guard code == EINTR else { throw ZeroMQError(doing: "send", code: code) }
+            }
+        }
+    }
+
     /// The next message, or nil when none is there.
     public func receive() throws -> Message? { try receive(flags: ZMQ_DONTWAIT) }
 
