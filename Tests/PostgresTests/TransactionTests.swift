@@ -55,16 +55,26 @@ struct TransactionTests {
     }
 
     @Test func aCancelledTaskStopsItsStatement() async throws {
-        let connection = try await PostgresConnection(configuration())
-        let task = Task { try await connection.query("SELECT pg_sleep(30)::text AS x") }
+        var patient = configuration()
+        patient.statementTimeout = 60
+        let connection = try await PostgresConnection(patient)
         let other = try await PostgresConnection(configuration())
+        // Asked for before the statement runs: while it does, the connection answers nothing else.
         let pid = await connection.backendPID
-        while try await other.query(
-            "SELECT 1 AS one FROM pg_stat_activity WHERE pid = $1 AND query LIKE '%pg_sleep%' AND state = 'active'",
-            [.int(pid)]
-        ).isEmpty { await Task.yield() }
+        let task = Task { try await connection.query("SELECT pg_sleep(50)::text AS x") }
+        let start = ContinuousClock.now
+        func isSleeping() async throws -> Bool {
+            try await !other.query(
+                "SELECT 1 AS one FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'PgSleep'", [.int(pid)]
+            ).isEmpty
+        }
+        while try await !isSleeping() {
+            try #require(ContinuousClock.now - start < .seconds(30), "the statement never began")
+        }
         task.cancel()
         await #expect(throws: (any Error).self) { try await task.value }
+        #expect(try await !isSleeping())
+        #expect(ContinuousClock.now - start < .seconds(40), "it ended by being cancelled")
     }
 
     @Test func aBackendKilledInTheMiddleIsAPassingError() async throws {
