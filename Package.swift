@@ -56,9 +56,9 @@ let core: [Target.Dependency] = [
     "Primitives", "Contracts", "Postgres", "Messaging", "ServiceKit", log, lifecycle, web,
 ] + nio + http
 
-let crmTemplates = ["layout", "login", "leads", "lead", "deal", "company", "search"].map {
+let crmTemplates = ["layout", "login", "leads", "lead", "deal", "talk", "company", "search"].map {
     "Web/Templates/\($0).mustache"
-}
+} + ["Web/Templates/workspace.css"]
 
 let package = Package(
     name: "throughline",
@@ -103,7 +103,7 @@ let package = Package(
                 "Contracts", "Messaging", "Postgres", "Primitives", "Sodium", "ZeroMQ", log, lifecycle,
                 metrics, web, .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Yams", package: "Yams"), .product(name: "NIOCore", package: "swift-nio"),
-            ] + http),
+            ] + http, [.embedInCode("Migrations/V002_identity.sql")]),
         shared("XMLStream", ["CXML2"]),
         tests("PrimitivesTests", ["Primitives"]),
         tests("PostgresTests", ["Postgres", "Primitives"]),
@@ -124,19 +124,19 @@ let package = Package(
     ]
         + service(
             "bot-gateway", "BotGateway", core + ["Curl", "Sodium"],
-            embed: ["Migrations/V002_gateway.sql", "App/openapi.yaml"])
+            embed: ["Migrations/V003_gateway.sql", "App/openapi.yaml"])
         + service(
             "crm-core", "CRMCore", core + ["Curl", "Sodium", mustache],
-            embed: ["Migrations/V002_crm.sql", "App/openapi.yaml"] + crmTemplates)
+            embed: ["Migrations/V003_crm.sql", "App/openapi.yaml"] + crmTemplates)
         + service(
             "accounting-bridge", "AccountingBridge", core + ["Sodium", "XMLStream", mustache],
-            embed: ["Migrations/V002_bridge.sql", "App/openapi.yaml"])
+            embed: ["Migrations/V003_bridge.sql", "App/openapi.yaml"])
         + service(
-            "bi-aggregator", "BIAggregator", core + ["ZeroMQ"], embed: ["Migrations/V002_bi.sql", "App/openapi.yaml"])
+            "bi-aggregator", "BIAggregator", core + ["ZeroMQ"], embed: ["Migrations/V003_bi.sql", "App/openapi.yaml"])
         + service(
             "notifier", "Notifier", core + ["Curl", "Sodium", mustache],
             embed: [
-                "Migrations/V002_notifier.sql", "App/openapi.yaml", "App/Templates/new_lead.mustache",
+                "Migrations/V003_notifier.sql", "App/openapi.yaml", "App/Templates/new_lead.mustache",
                 "App/Templates/payment_received.mustache", "App/Templates/exchange_failing.mustache",
             ])
 )

@@ -10,11 +10,15 @@ public struct Money: Hashable, Sendable {
         self.currency = currency
     }
 
+    /// Minor units of one sum at most: a thousand such sums still add up within 64 bits.
+    public static let limit: Int64 = 1_000_000_000_000_000
+
     public static func zero(_ currency: Currency) -> Money { Money(minor: 0, currency: currency) }
 
-    /// Reads a decimal text with at most the currency's number of fraction digits.
+    /// Reads a decimal text with at most the currency's number of fraction digits; nil also beyond ``limit``.
     public init?(_ amount: String, _ currency: Currency) {
-        guard let minor = parseDecimal(amount, places: currency.fractionDigits) else { return nil }
+        guard let minor = parseDecimal(amount, places: currency.fractionDigits), abs(minor) <= Self.limit
+        else { return nil }
         self.init(minor: minor, currency: currency)
     }
 

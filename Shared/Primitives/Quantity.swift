@@ -34,6 +34,7 @@ public struct Quantity: Hashable, Sendable, Comparable, CustomStringConvertible 
         else { return nil }
         let (quotient, remainder) = value.quotientAndRemainder(dividingBy: divisor)
         let round: Int64 = abs(remainder) * 2 >= divisor ? (value < 0 ? -1 : 1) : 0
+        guard abs(quotient) < Money.limit else { return nil }
         return Money(minor: quotient + round, currency: currency)
     }
 }

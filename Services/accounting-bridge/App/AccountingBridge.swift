@@ -9,7 +9,7 @@ import ServiceKit
 public struct AccountingBridge: SuiteService {
     public static let identity = ServiceIdentity.accountingBridge
     public static let migrations = [
-        Migration(2, "V002_bridge.sql", PackageResources.V002_bridge_sql)
+        Migration(3, "V003_bridge.sql", PackageResources.V003_bridge_sql)
     ]
     public static let openAPI = String(decoding: PackageResources.openapi_yaml, as: UTF8.self)
 
@@ -21,7 +21,7 @@ public struct AccountingBridge: SuiteService {
         settings = context.settings
         log = context.log
         var crm = OrderQueue.handlers()
-        crm.on(SessionRevoked.self) { revoked, _, _ in context.access.revoke(revoked.sessionId) }
+        RevokedSessions.take(in: &crm, context.access)
         bus = try context.bus(subscriptions: [StreamName(publisher: "crm-core"): crm])
     }
 

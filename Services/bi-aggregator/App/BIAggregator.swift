@@ -9,7 +9,7 @@ import ZeroMQ
 /// Every figure with its cause, down to the message it came from.
 public struct BIAggregator: SuiteService {
     public static let identity = ServiceIdentity.biAggregator
-    public static let migrations = [Migration(2, "V002_bi.sql", PackageResources.V002_bi_sql)]
+    public static let migrations = [Migration(3, "V003_bi.sql", PackageResources.V003_bi_sql)]
     public static let openAPI = String(decoding: PackageResources.openapi_yaml, as: UTF8.self)
 
     public let bus: EventBus
@@ -31,7 +31,7 @@ public struct BIAggregator: SuiteService {
             live.changed(cells)
         }
         var crm = facts.crm()
-        crm.on(SessionRevoked.self) { revoked, _, _ in context.access.revoke(revoked.sessionId) }
+        RevokedSessions.take(in: &crm, context.access)
         let bus = try context.bus(subscriptions: [
             StreamName(publisher: "crm-core"): crm,
             StreamName(publisher: "bot-gateway"): facts.gateway(),

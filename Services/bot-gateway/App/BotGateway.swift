@@ -10,7 +10,7 @@ import ServiceKit
 public struct BotGateway: SuiteService {
     public static let identity = ServiceIdentity.botGateway
     public static let migrations = [
-        Migration(2, "V002_gateway.sql", PackageResources.V002_gateway_sql)
+        Migration(3, "V003_gateway.sql", PackageResources.V003_gateway_sql)
     ]
     public static let openAPI = String(decoding: PackageResources.openapi_yaml, as: UTF8.self)
 
@@ -28,9 +28,9 @@ public struct BotGateway: SuiteService {
         outgoing = signals
         let everySignal = Signal()
         var handlers = ManagerReply.handlers(outgoing: everySignal)
-        handlers[StreamName(publisher: "crm-core")]?.on(SessionRevoked.self) { revoked, _, _ in
-            context.access.revoke(revoked.sessionId)
-        }
+        var crm = handlers[StreamName(publisher: "crm-core")] ?? EventHandlers()
+        RevokedSessions.take(in: &crm, context.access)
+        handlers[StreamName(publisher: "crm-core")] = crm
         allOutgoing = everySignal
         bus = try context.bus(subscriptions: handlers)
         let arrived = self.arrived

@@ -8,7 +8,7 @@ import ServiceKit
 /// The centre: who took it, what was done, what is next.
 public struct CRMCore: SuiteService {
     public static let identity = ServiceIdentity.crmCore
-    public static let migrations = [Migration(2, "V002_crm.sql", PackageResources.V002_crm_sql)]
+    public static let migrations = [Migration(3, "V003_crm.sql", PackageResources.V003_crm_sql)]
     public static let openAPI = String(decoding: PackageResources.openapi_yaml, as: UTF8.self)
 
     public let bus: EventBus
@@ -32,34 +32,42 @@ public struct CRMCore: SuiteService {
             subscriptions[StreamName(publisher: service.name)] = handlers
         }
         bus = try context.bus(subscriptions: subscriptions, commandsTo: [.botGateway])
-        sessions = Sessions(bus: bus, key: try context.keys.signingKey(), access: context.access)
+        sessions = Sessions(
+            bus: bus, key: try context.keys.signingKey(), access: context.access,
+            isSecure: context.settings.publicURL?.hasPrefix("https://") == true)
         renderer = try PageRenderer(sessions: sessions, settings: context.settings, pool: bus.pool)
     }
 
     public func prepare() async throws {
         let log = context.log
         try await Staff(bus: bus).create(context.settings.users) { log.warning("\($0)") }
-        try await sessions.reloadRevoked()
     }
 
     public func addRoutes(to router: Router<ServiceRequestContext>) {
-        let leads = LeadActions(bus: bus, settings: context.settings, live: live)
-        let deals = DealActions(bus: bus, live: live)
+        let leads = LeadActions(settings: context.settings, live: live)
+        let deals = DealActions(live: live)
         let orders = OrderRequest(
-            bus: bus, settings: context.settings, numbers: OrderNumbers(data: context.options.data),
-            live: live)
-        let api = API(
-            bus: bus, sessions: sessions, leads: leads, deals: deals, orders: orders,
-            directory: Directory(pool: bus.pool))
-        api.add(to: router)
-        Workspace(
+            settings: context.settings, numbers: OrderNumbers(data: context.options.data), live: live)
+        SessionRoutes(bus: bus, sessions: sessions).add(to: router)
+        LeadRoutes(bus: bus, leads: leads).add(to: router)
+        DealRoutes(bus: bus, deals: deals).add(to: router)
+        OrderRoutes(bus: bus, orders: orders).add(to: router)
+        DirectoryRoutes(bus: bus).add(to: router)
+        JourneyRoutes(pool: bus.pool).add(to: router)
+        EventFeed(bus: bus).add(to: router)
+        Search(pool: bus.pool).add(to: router)
+        Pages(
             bus: bus, sessions: sessions, settings: context.settings, leads: leads, deals: deals,
-            orders: orders, api: api, renderer: renderer, live: live
+            orders: orders, renderer: renderer, live: live
         ).add(to: router)
         ForwardedPages(
             bridge: context.httpAddress(.accountingBridge), bi: context.httpAddress(.biAggregator),
             renderer: renderer
         ).add(to: router)
         Assets().add(to: router)
+    }
+
+    public var loops: [(name: String, run: @Sendable () async throws -> Void)] {
+        [("housekeeping", { [bus] in try await Housekeeping(pool: bus.pool).run() })]
     }
 }

@@ -12,6 +12,10 @@ struct Assets: Sendable {
     ]
 
     func add(to router: Router<ServiceRequestContext>) {
+        router.get("/assets/workspace.css") { _, _ in
+            Response.text(
+                String(decoding: PackageResources.workspace_css, as: UTF8.self), type: "text/css; charset=utf-8")
+        }
         for (path, file, type) in Self.files {
             router.get(path) { _, _ in
                 guard let data = try? Data(contentsOf: URL(filePath: file)) else {

@@ -14,11 +14,11 @@ struct ForwardedPages: Sendable {
     func add(to router: Router<ServiceRequestContext>) {
         for path in ["/journal", "/journal/:rest"] as [RouterPath] {
             router.get(path) { request, context in
-                try await forward(request, context, to: bridge, title: "Обмен с 1С")
+                try await forward(request, context, to: bridge, title: "journal")
             }
         }
         router.get("/dashboard") { request, context in
-            try await forward(request, context, to: bi, title: "Показатели")
+            try await forward(request, context, to: bi, title: "dashboard")
         }
         router.get("/dashboard/data") { request, context in
             try await forward(request, context, to: bi, title: nil)
@@ -58,16 +58,20 @@ struct ForwardedPages: Sendable {
         _ request: Request, _ context: ServiceRequestContext, to owner: String, title: String?
     ) async throws -> Response {
         guard let token = try session(request, context) else { throw LoginRequired() }
+        let language = renderer.language(request)
+        let title = title.map { ScreenTexts.word($0, language) }
         let answer: HTTPClient.Response
         do {
             answer = try await http.send(
                 .init(
                     "GET", owner + request.uri.description,
-                    headers: [("Authorization", "Bearer \(token)")], timeoutSeconds: 10))
+                    headers: [("Authorization", "Bearer \(token)"), ("Accept-Language", language.rawValue)],
+                    timeoutSeconds: 10))
         } catch {
-            let words = "<div class=\"alert alert-warning\">Этот раздел сейчас недоступен, остальное работает.</div>"
+            let words = ScreenTexts.word("sectionAway", renderer.language(request))
             return try await renderer.frame(
-                words, title: title ?? "", request, context.caller, status: .badGateway)
+                "<div class=\"alert alert-warning\">\(words)</div>", title: title ?? "", request, context.caller,
+                status: .badGateway)
         }
         let text = String(decoding: answer.body, as: UTF8.self)
         guard let title, answer.status == 200 else {

@@ -27,12 +27,13 @@ struct PageRenderer: Sendable {
             "deal": try template(PackageResources.deal_mustache),
             "company": try template(PackageResources.company_mustache),
             "search": try template(PackageResources.search_mustache),
+            "talk": try template(PackageResources.talk_mustache),
         ])
     }
 
-    func language(_ request: Request) -> String {
-        let wanted = request.query("lang") ?? request.cookies["lang"]?.value ?? settings.company.locale
-        return wanted == "en" ? "en" : "ru"
+    func language(_ request: Request) -> Language {
+        let wanted = request.query("lang") ?? request.cookies["lang"]?.value
+        return wanted.flatMap { Language(rawValue: $0) } ?? Language(rawValue: settings.company.locale) ?? .ru
     }
 
     func page(
@@ -54,8 +55,8 @@ struct PageRenderer: Sendable {
     ) async throws -> Response {
         let language = language(request)
         var fields: [String: Any] = [
-            "content": content, "title": title, "lang": language,
-            "otherLang": language == "ru" ? "en" : "ru", "t": ScreenTexts.all(language),
+            "content": content, "title": title, "lang": language.rawValue,
+            "otherLang": language.pick("en", "ru"), "t": ScreenTexts.all(language),
         ]
         if let caller, let session = caller.sessionID {
             fields["user"] = caller.name
@@ -66,7 +67,7 @@ struct PageRenderer: Sendable {
         }
         var response = Response.html(library.render(fields, withTemplate: "layout") ?? content, status)
         if request.query("lang") != nil {
-            response.headers[.setCookie] = "lang=\(language); Path=/; Max-Age=31536000; SameSite=Lax"
+            response.headers[.setCookie] = "lang=\(language.rawValue); Path=/; Max-Age=31536000; SameSite=Lax"
         }
         return response
     }

@@ -1,3 +1,5 @@
+import Primitives
+
 /// The workspace's words, Russian first.
 enum ScreenTexts {
     private static let table: [String: (ru: String, en: String)] = [
@@ -6,42 +8,54 @@ enum ScreenTexts {
         "searchHint": ("номер, телефон, имя", "number, phone, name"),
         "atWork": ("На работе", "At work"), "notAtWork": ("Не на работе", "Away"),
         "logout": ("Выйти", "Log out"), "login": ("Логин", "Login"), "password": ("Пароль", "Password"),
-        "enter": ("Войти", "Log in"), "myLeads": ("Мои заявки", "My leads"),
-        "myDeals": ("Мои сделки", "My deals"),
-        "noLeads": ("Открытых заявок нет. Новые появятся здесь сами.", "No open leads. New ones appear here by themselves."),
+        "enter": ("Войти", "Log in"), "wrongLogin": ("Неверный логин или пароль.", "Login or password is wrong."),
+        "tooManyLogins": (
+            "Слишком много попыток. Подождите 15 минут.", "Too many attempts. Wait for 15 minutes."
+        ),
+        "myLeads": ("Мои заявки", "My leads"), "myDeals": ("Мои сделки", "My deals"),
+        "noLeads": (
+            "Открытых заявок нет. Новые появятся здесь сами.", "No open leads. New ones appear here by themselves."
+        ),
+        "noDeals": ("Сделок пока нет.", "No deals yet."),
+        "noNextStep": ("без следующего шага", "no next step"), "nobody": ("не назначен", "nobody"),
+        "noName": ("не назвался", "no name given"), "noAmount": ("сумма не указана", "no amount"),
         "lead": ("Заявка", "Lead"), "deal": ("Сделка", "Deal"), "name": ("Имя", "Name"),
         "phone": ("Телефон", "Phone"), "channel": ("Канал", "Channel"),
-        "responsible": ("Ответственный", "Responsible"), "take": ("Взять в работу", "Take"),
-        "dealTitle": ("Название сделки", "Title of the deal"), "amount": ("Сумма", "Amount"),
-        "convert": ("Создать сделку", "Make a deal"), "reason": ("Причина", "Reason"),
-        "reject": ("Отклонить", "Reject"), "lostReason": ("причина, если проиграна", "reason, if lost"),
+        "confirmed": ("номер подтверждён", "confirmed number"), "shopOrder": ("Заказ в магазине", "Shop order"),
+        "responsible": ("Ответственный", "Responsible"), "nextStep": ("Следующий шаг", "Next step"),
+        "take": ("Взять в работу", "Take"), "dealTitle": ("Название сделки", "Title of the deal"),
+        "amount": ("Сумма", "Amount"), "convert": ("Создать сделку", "Make a deal"),
+        "reason": ("Причина", "Reason"), "reject": ("Отклонить", "Reject"), "stage": ("Стадия", "Stage"),
+        "lostReason": ("причина, если проиграна", "reason, if lost"), "save": ("Сохранить", "Save"),
         "newOrder": ("Заказ в 1С", "Order in 1C"), "item": ("Что заказать", "Item"),
         "quantity": ("Количество", "Quantity"), "price": ("Цена", "Price"),
         "askOrder": ("Передать в 1С", "Send to 1C"), "order": ("Заказ", "Order"),
         "ordered": ("заказано", "ordered"), "shipped": ("отгружено", "shipped"), "paid": ("оплачено", "paid"),
+        "owed": ("остаток", "owed"), "payment": ("оплата", "payment"), "exchange": ("обмен", "exchange"),
+        "notPosted": ("не проведён", "not posted"),
+        "paymentsUnknown": (
+            "Часть оплат неизвестна: \(OrderState.cannotTell)",
+            "Some payments are unknown: this 1C base tells full payment only, without sums"
+        ),
         "chat": ("Переписка", "Chat"), "reply": ("Ответить клиенту", "Reply to the client"),
         "send": ("Отправить", "Send"), "release": ("Вернуть боту", "Give back to the bot"),
         "held": ("Диалог ведёт", "The talk is held by"), "botTalks": ("Отвечает бот", "The bot answers"),
+        "unknownDelivery": ("неизвестно, дошло ли", "arrival unknown"), "notSent": ("не отправлено", "not sent"),
         "line": ("Сквозной путь", "Journey"), "waits": ("Ждём", "Waiting for"), "owner": ("от кого", "from"),
+        "norm": ("норма", "norm"), "cause": ("причина", "cause"),
         "people": ("Люди", "People"), "deals": ("Сделки", "Deals"), "orders": ("Заказы", "Orders"),
         "nothing": ("Ничего не найдено", "Nothing found"),
+        "sectionAway": (
+            "Этот раздел сейчас недоступен, остальное работает.",
+            "This section is not reachable now, everything else works."
+        ),
     ]
 
-    static func all(_ language: String) -> [String: String] {
-        table.mapValues { language == "en" ? $0.en : $0.ru }
+    static func word(_ key: String, _ language: Language) -> String {
+        table[key].map { language.pick($0.ru, $0.en) } ?? key
     }
 
-    /// What a gap of the line waits for.
-    static func waiting(_ kind: String, _ language: String) -> String {
-        let words: [String: (String, String)] = [
-            "crm.lead.taken": ("кто-то возьмёт заявку", "somebody to take the lead"),
-            "crm.lead.converted": ("сделку или отказ", "a deal or a refusal"),
-            "crm.order.requested": ("заказ", "an order"),
-            "onec.order.sent": ("1С заберёт заказ", "1C to fetch the order"),
-            "onec.order.reported": ("ответ 1С", "1C's answer"), "money.received": ("оплату", "payment"),
-            "shipment": ("отгрузку", "shipment"),
-        ]
-        guard let pair = words[kind] else { return kind }
-        return language == "en" ? pair.1 : pair.0
+    static func all(_ language: Language) -> [String: String] {
+        table.mapValues { language.pick($0.ru, $0.en) }
     }
 }

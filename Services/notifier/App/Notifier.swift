@@ -9,7 +9,7 @@ import ServiceKit
 public struct Notifier: SuiteService {
     public static let identity = ServiceIdentity.notifier
     public static let migrations = [
-        Migration(2, "V002_notifier.sql", PackageResources.V002_notifier_sql)
+        Migration(3, "V003_notifier.sql", PackageResources.V003_notifier_sql)
     ]
     public static let openAPI = String(decoding: PackageResources.openapi_yaml, as: UTF8.self)
 
@@ -24,7 +24,7 @@ public struct Notifier: SuiteService {
         let signal = self.signal
         let address = context.settings.publicURL ?? context.httpAddress(.crmCore)
         var (crm, bridge) = Letters(publicURL: address).handlers()
-        crm.on(SessionRevoked.self) { revoked, _, _ in context.access.revoke(revoked.sessionId) }
+        RevokedSessions.take(in: &crm, context.access)
         crm.onEvery { _, transaction in transaction.afterCommit { signal.poke() } }
         bridge.onEvery { _, transaction in transaction.afterCommit { signal.poke() } }
         bus = try context.bus(subscriptions: [

@@ -14,6 +14,8 @@ public struct OrderRequested: EventContract {
     public let total: Money
     public let lines: [OrderLine]
     public let counterparty: Counterparty
+    /// The contract it falls under, as the caller names it.
+    public let contractId: String?
     public let address: String?
     public let comment: String?
     public let slice: Slice
@@ -22,8 +24,8 @@ public struct OrderRequested: EventContract {
     public init(
         orderId: ID, number: String, kind: String, base: String, organization: String,
         dealId: ID, currency: Currency, total: Money, lines: [OrderLine],
-        counterparty: Counterparty, address: String? = nil, comment: String? = nil, slice: Slice,
-        by: String? = nil
+        counterparty: Counterparty, contractId: String? = nil, address: String? = nil,
+        comment: String? = nil, slice: Slice, by: String? = nil
     ) {
         self.orderId = orderId
         self.number = number
@@ -35,6 +37,7 @@ public struct OrderRequested: EventContract {
         self.total = total
         self.lines = lines
         self.counterparty = counterparty
+        self.contractId = contractId
         self.address = address
         self.comment = comment
         self.slice = slice

@@ -33,6 +33,8 @@ struct ProblemMiddleware: RouterMiddleware {
             Problem(.serviceUnavailable, "unavailable", "The database is not reachable; try again")
         case let error as PostgresError where error.sqlState?.hasPrefix("22") == true:
             .badRequest("a value is not of the wanted form")
+        case let error as PostgresError where error.sqlState == "23503":
+            .invalid("a record that is named here does not exist")
         default: Problem(.internalServerError, "internal", "The request failed; it has been logged")
         }
     }

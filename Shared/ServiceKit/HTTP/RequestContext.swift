@@ -8,7 +8,23 @@ public struct ServiceRequestContext: RequestContext {
     public var coreContext: CoreRequestContextStorage
     public var caller: Caller?
 
-    public init(source: Source) { coreContext = .init(source: source) }
+    /// The address of the peer that connected: a client, or the proxy in front of us.
+    let peer: String?
+
+    public init(source: Source) {
+        coreContext = .init(source: source)
+        peer = source.channel.remoteAddress?.ipAddress
+    }
+
+    /// The client's address for throttling. What a proxy says is believed only of one on this machine: anybody may
+    /// send the header.
+    public func clientAddress(_ request: Request) -> String {
+        guard let peer, ["127.0.0.1", "::1"].contains(peer),
+            let forwarded = HTTPField.Name("X-Forwarded-For").flatMap({ request.headers[$0] })?
+                .split(separator: ",").last
+        else { return peer ?? "unknown" }
+        return String(forwarded).trimmed
+    }
 
     /// The caller, who must be known.
     @discardableResult

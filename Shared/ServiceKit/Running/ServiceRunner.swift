@@ -97,7 +97,7 @@ public enum ServiceRunner {
         private func becomeReady() async {
             var backoff = Backoff(first: 0.05, limit: 1)
             let migrator = Migrator(
-                schema: context.identity.schema, [EventBus.migration] + Service.migrations,
+                schema: context.identity.schema, [EventBus.migration, RevokedSessions.migration] + Service.migrations,
                 checksum: { hex(sha256(Array($0.utf8))) })
             while !Task.isCancelled {
                 do {
@@ -105,6 +105,7 @@ public enum ServiceRunner {
                     if !applied.isEmpty {
                         context.log.info("schema brought up to date", metadata: ["files": "\(applied)"])
                     }
+                    try await RevokedSessions.load(service.bus.pool, context.access)
                     try await service.prepare()
                     readiness.set(nil)
                     return

@@ -5,7 +5,7 @@ import Postgres
 /// One of the five: what it owns and does, composed from a context; run by ``ServiceRunner`` or by a test.
 public protocol SuiteService: Sendable {
     static var identity: ServiceIdentity { get }
-    /// Its own schema's files, numbered from 2; number 1 is the bus.
+    /// Its own schema's files, numbered from 3: 1 is the bus's, 2 the identity's.
     static var migrations: [Migration] { get }
     var bus: EventBus { get }
 

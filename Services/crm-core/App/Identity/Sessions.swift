@@ -12,6 +12,16 @@ struct Sessions: Sendable {
     let bus: EventBus
     let key: SigningKey
     let access: AccessControl
+    /// The workspace is reached through https: its cookie must not travel otherwise.
+    let isSecure: Bool
+    private let checks = PasswordChecks()
+
+    init(bus: EventBus, key: SigningKey, access: AccessControl, isSecure: Bool) {
+        self.bus = bus
+        self.key = key
+        self.access = access
+        self.isSecure = isSecure
+    }
 
     static let cookie = "throughline_session"
     private static let lifetimeSeconds = 12 * 3600.0
@@ -55,7 +65,7 @@ struct Sessions: Sendable {
         ).first
         // A password is hashed for unknown logins too: the time must not tell which exist.
         let hash = try row?.string("password_hash") ?? Self.dummyHash
-        guard Password.matches(credentials.password, hash), let row else {
+        guard try await checks.matches(credentials.password, hash), let row else {
             try await bus.pool.query(
                 "INSERT INTO failed_login (login, address) VALUES ($1, $2)",
                 [.text(credentials.login.prefix(200).description), .text(address)])
@@ -84,21 +94,16 @@ struct Sessions: Sendable {
         try await bus.transaction { transaction in
             try await transaction.query(
                 "UPDATE session SET revoked_at = now() WHERE id = $1", [.id(session)])
+            try await RevokedSessions.remember(session, in: transaction)
             try transaction.emit(
                 SessionRevoked(sessionId: session), key: session.description, correlation: nil,
                 causation: nil)
         }
     }
 
-    /// Sessions ended before this process started.
-    func reloadRevoked() async throws {
-        let rows = try await bus.pool.query(
-            "SELECT id FROM session WHERE revoked_at IS NOT NULL AND expires_at > now()")
-        for row in rows { access.revoke(try row.id("id")) }
-    }
-
-    static func cookieHeader(_ opened: Opened) -> String {
-        "\(cookie)=\(opened.token); Path=/; HttpOnly; SameSite=Lax; Max-Age=\(Int(lifetimeSeconds))"
+    func cookieHeader(_ opened: Opened) -> String {
+        "\(Self.cookie)=\(opened.token); Path=/; HttpOnly; SameSite=Lax; Max-Age=\(Int(Self.lifetimeSeconds))"
+            + (isSecure ? "; Secure" : "")
     }
     static let clearedCookie = "\(cookie)=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0"
 

@@ -4,9 +4,8 @@ import Postgres
 import Primitives
 import ServiceKit
 
-/// What a person does with a lead.
+/// What a person does with a lead; each in the caller's transaction.
 struct LeadActions: Sendable {
-    let bus: EventBus
     let settings: SuiteSettings
     let live: LivePages
 
@@ -18,8 +17,8 @@ struct LeadActions: Sendable {
         let organization: String?
     }
 
-    func take(_ id: ID, by caller: Caller) async throws {
-        try await act(id, caller) { lead, transaction in
+    func take(_ id: ID, by caller: Caller, in transaction: EventTransaction) async throws {
+        try await act(id, caller, transaction) { lead in
             guard lead.status == "new" else {
                 throw Problem.conflict("the lead is \(lead.status), only a new one can be taken")
             }
@@ -39,11 +38,13 @@ struct LeadActions: Sendable {
         }
     }
 
-    func reject(_ id: ID, reason: String, by caller: Caller) async throws {
+    func reject(
+        _ id: ID, reason: String, by caller: Caller, in transaction: EventTransaction
+    ) async throws {
         guard !reason.isEmpty, reason.count <= 500 else {
             throw Problem.invalid("reason has 1 to 500 characters")
         }
-        try await act(id, caller) { lead, transaction in
+        try await act(id, caller, transaction) { lead in
             guard ["new", "taken"].contains(lead.status) else {
                 throw Problem.conflict("the lead is already \(lead.status)")
             }
@@ -62,7 +63,9 @@ struct LeadActions: Sendable {
     }
 
     /// Makes the deal; it keeps the lead's responsible.
-    func convert(_ id: ID, _ wish: Conversion, by caller: Caller) async throws -> ID {
+    func convert(
+        _ id: ID, _ wish: Conversion, by caller: Caller, in transaction: EventTransaction
+    ) async throws -> ID {
         if let pipeline = wish.pipeline, pipeline != "default" {
             throw Problem.invalid("there is no pipeline «\(pipeline)»")
         }
@@ -71,7 +74,7 @@ struct LeadActions: Sendable {
             throw Problem.invalid("there is no organization «\(organization)»")
         }
         let dealID = ID.make()
-        try await act(id, caller) { lead, transaction in
+        try await act(id, caller, transaction) { lead in
             guard ["new", "taken"].contains(lead.status) else {
                 throw Problem.conflict("the lead is already \(lead.status)")
             }
@@ -110,17 +113,15 @@ struct LeadActions: Sendable {
     }
 
     private func act(
-        _ id: ID, _ caller: Caller,
-        _ body: @escaping @Sendable (inout Lead, EventTransaction) async throws -> Void
+        _ id: ID, _ caller: Caller, _ transaction: EventTransaction,
+        _ body: (inout Lead) async throws -> Void
     ) async throws {
-        try await bus.transaction { transaction in
-            guard var lead = try await Lead.find(id: id, in: transaction), mayTouch(lead, caller) else {
-                throw Problem.notFound("lead")
-            }
-            try await body(&lead, transaction)
-            let journey = lead.journeyID
-            transaction.afterCommit { live.changed(journey) }
+        guard var lead = try await Lead.find(id: id, in: transaction), mayTouch(lead, caller) else {
+            throw Problem.notFound("lead")
         }
+        try await body(&lead)
+        let journey = lead.journeyID
+        transaction.afterCommit { live.changed(journey) }
     }
 
     /// A manager works his own leads, and those nobody has.

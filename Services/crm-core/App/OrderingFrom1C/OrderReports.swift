@@ -147,14 +147,8 @@ struct OrderReports: Sendable {
     }
 
     private func isSettled(_ deal: ID, in transaction: EventTransaction) async throws -> Bool {
-        let rows = try await transaction.query(
-            "SELECT id FROM sales_order WHERE deal_id = $1 AND status NOT IN ('cancelled', 'failed')",
-            [.id(deal)])
-        for row in rows {
-            guard let order = try await OrderView.load(try row.id("id"), in: transaction),
-                order.isSettled
-            else { return false }
-        }
-        return !rows.isEmpty
+        let orders = try await OrderView.load(deal: deal, in: transaction)
+            .filter { !["cancelled", "failed"].contains($0.status) }
+        return !orders.isEmpty && orders.allSatisfy(\.isSettled)
     }
 }

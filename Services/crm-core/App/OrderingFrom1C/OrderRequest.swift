@@ -6,7 +6,6 @@ import ServiceKit
 
 /// Asks 1C for an order. Everything 1C would refuse, or make a double of, is refused here, in words.
 struct OrderRequest: Sendable {
-    let bus: EventBus
     let settings: SuiteSettings
     let numbers: OrderNumbers
     let live: LivePages
@@ -21,7 +20,7 @@ struct OrderRequest: Sendable {
         let kind, organization: String?
         let lines: [Line]
         let currency: Currency
-        let address, comment: String?
+        let contractId, address, comment: String?
     }
     struct Asked: Codable, Sendable {
         let orderId: ID
@@ -30,50 +29,51 @@ struct OrderRequest: Sendable {
 
     static let lineLimit = 1000
 
-    func ask(_ dealID: ID, _ body: Body, by caller: Caller) async throws -> Asked {
+    func ask(
+        _ dealID: ID, _ body: Body, by caller: Caller, in transaction: EventTransaction
+    ) async throws -> Asked {
         let kind = body.kind ?? "goods"
         guard ["goods", "prepayment", "signing"].contains(kind) else {
             throw Problem.invalid("kind is goods, prepayment or signing")
         }
         let lines = try lines(body)
         let total = lines.reduce(Money.zero(body.currency)) { $0 + $1.sum }
-        return try await bus.transaction { transaction in
-            guard var deal = try await Deal.find(dealID, in: transaction),
-                caller.seesAll || deal.responsibleID == caller.userID
-            else { throw Problem.notFound("deal") }
-            guard deal.outcome != "lost" else { throw Problem.conflict("the deal is lost") }
-            let code = body.organization ?? deal.organization
-            guard let organization = settings.organization(code) else {
-                throw Problem.invalid("there is no organization «\(code)»")
-            }
-            guard let base = settings.base(of: organization) else {
-                throw Problem.invalid("no 1C base keeps the books of «\(organization.name)»")
-            }
-            let counterparty = try await counterparty(deal, in: transaction)
-            let number = try await numbers.next(firstNumber: base.firstNumber, in: transaction)
-            let id = ID.make()
-            try await transaction.query(
-                """
-                INSERT INTO sales_order (id, number, kind, organization, base, deal_id, journey_id, currency,
-                    asked_minor, lines)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb)
-                """,
-                [
-                    .id(id), .text(number), .text(kind), .text(code), .text(base.base), .id(dealID),
-                    .id(deal.journeyID), .text(body.currency.code), .int(total.minor),
-                    .text(try JSON.text(lines)),
-                ])
-            try await deal.emit(
-                OrderRequested(
-                    orderId: id, number: number, kind: kind, base: base.base, organization: code,
-                    dealId: dealID, currency: body.currency, total: total, lines: lines,
-                    counterparty: counterparty, address: body.address, comment: body.comment,
-                    slice: deal.slice, by: caller.name), in: transaction)
-            try await transaction.query(
-                "UPDATE sales_order SET last_event = $2 WHERE id = $1", [.id(id), .id(deal.lastEvent)])
-            if let journey = deal.journeyID { transaction.afterCommit { live.changed(journey) } }
-            return Asked(orderId: id, number: number, status: "requested")
+        guard var deal = try await Deal.find(dealID, in: transaction),
+            caller.seesAll || deal.responsibleID == caller.userID
+        else { throw Problem.notFound("deal") }
+        guard deal.outcome != "lost" else { throw Problem.conflict("the deal is lost") }
+        let code = body.organization ?? deal.organization
+        guard let organization = settings.organization(code) else {
+            throw Problem.invalid("there is no organization «\(code)»")
         }
+        guard let base = settings.base(of: organization) else {
+            throw Problem.invalid("no 1C base keeps the books of «\(organization.name)»")
+        }
+        let counterparty = try await counterparty(deal, in: transaction)
+        let number = try await numbers.next(firstNumber: base.firstNumber, in: transaction)
+        let id = ID.make()
+        try await transaction.query(
+            """
+            INSERT INTO sales_order (id, number, kind, organization, base, deal_id, journey_id, currency,
+                asked_minor, lines)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb)
+            """,
+            [
+                .id(id), .text(number), .text(kind), .text(code), .text(base.base), .id(dealID),
+                .id(deal.journeyID), .text(body.currency.code), .int(total.minor),
+                .text(try JSON.text(lines)),
+            ])
+        try await deal.emit(
+            OrderRequested(
+                orderId: id, number: number, kind: kind, base: base.base, organization: code,
+                dealId: dealID, currency: body.currency, total: total, lines: lines,
+                counterparty: counterparty, contractId: body.contractId, address: body.address,
+                comment: body.comment,
+                slice: deal.slice, by: caller.name), in: transaction)
+        try await transaction.query(
+            "UPDATE sales_order SET last_event = $2 WHERE id = $1", [.id(id), .id(deal.lastEvent)])
+        if let journey = deal.journeyID { transaction.afterCommit { live.changed(journey) } }
+        return Asked(orderId: id, number: number, status: "requested")
     }
 
     private func lines(_ body: Body) throws -> [OrderLine] {

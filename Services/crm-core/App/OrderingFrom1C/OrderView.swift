@@ -1,10 +1,11 @@
 import Contracts
 import Postgres
 import Primitives
+import ServiceKit
 
 /// An order as the API shows it, with what is known and what is not.
-struct OrderView: Encodable, Sendable {
-    struct DocumentView: Encodable, Sendable {
+struct OrderView: AnswerShape {
+    struct DocumentView: AnswerShape {
         let base, kind, onecId: String
         let number, date: String?
         let amount: Money?
@@ -12,7 +13,7 @@ struct OrderView: Encodable, Sendable {
         let asOf: Timestamp
         let exchangeId: ID?
     }
-    struct Flag: Encodable, Sendable {
+    struct Flag: AnswerShape {
         let department: String
         let done: Bool
         let by: String?
@@ -37,33 +38,56 @@ struct OrderView: Encodable, Sendable {
     let createdAt: Timestamp
     let isSettled: Bool
 
-    enum CodingKeys: CodingKey {
-        case id, number, kind, origin, organization, base, onecNumber, dealId, journeyId, status, failure
-        case payment, shipment, paymentUnknown, shipmentUnknown, askedTotal, total, paid, refunded, shipped
-        case returned, owed, totalUnknown, paidUnknown, refundedUnknown, shippedUnknown, returnedUnknown
-        case owedUnknown, dueDate, flags, documents, lines, asOf, createdAt
-    }
+    static let hidden: Set = ["isSettled"]
 
     static func load(_ id: ID, in runner: some StatementRunner) async throws -> OrderView? {
+        try await load("id = $1", id, in: runner).first
+    }
+
+    static func load(deal: ID, in runner: some StatementRunner) async throws -> [OrderView] {
+        try await load("deal_id = $1", deal, in: runner)
+    }
+
+    static func load(journey: ID, in runner: some StatementRunner) async throws -> [OrderView] {
+        try await load("journey_id = $1", journey, in: runner)
+    }
+
+    static func load(company: ID, in runner: some StatementRunner) async throws -> [OrderView] {
+        try await load("deal_id IN (SELECT id FROM deal WHERE company_id = $1)", company, in: runner)
+    }
+
+    /// Orders of one record at most.
+    private static let limit = 200
+
+    /// Orders with their documents in one round trip, oldest first.
+    private static func load(_ condition: String, _ id: ID, in runner: some StatementRunner) async throws
+        -> [OrderView]
+    {
         let answers = try await runner.run([
             Statement(
                 """
                 SELECT id, number, kind, origin, organization, base, onec_number, deal_id, journey_id, status,
                     failure, currency, asked_minor, total_minor, tells_payments, paid_flag, shipped_flag,
                     due_date::text AS due_date, lines::text AS lines, as_of, created_at
-                FROM sales_order WHERE id = $1
+                FROM sales_order WHERE \(condition) ORDER BY created_at LIMIT \(limit)
                 """, [.id(id)]),
             Statement(
                 """
-                SELECT base, kind, onec_id, number, date, amount_minor, currency, posted, cancelled, as_of,
-                    exchange_id FROM document WHERE order_id = $1 ORDER BY date, onec_id
+                SELECT order_id, base, kind, onec_id, number, date, amount_minor, currency, posted, cancelled,
+                    as_of, exchange_id
+                FROM document WHERE order_id IN (
+                    SELECT id FROM sales_order WHERE \(condition) ORDER BY created_at LIMIT \(limit))
+                ORDER BY date, onec_id
                 """, [.id(id)]),
         ])
-        guard let row = answers[0].first, let asked = try row.money("asked_minor") else { return nil }
-        return try OrderView(row, asked: asked, documents: answers[1])
+        let documents = Dictionary(grouping: answers[1]) { (try? $0.id("order_id")) ?? id }
+        return try answers[0].compactMap { row in
+            guard let asked = try row.money("asked_minor") else { return nil }
+            return try OrderView(row, asked: asked, documents: documents[try row.id("id")] ?? [])
+        }
     }
 
-    private init(_ row: Row, asked: Money, documents rows: Rows) throws {
+    private init(_ row: Row, asked: Money, documents rows: [Row]) throws {
         let documents = try rows.map {
             DocumentView(
                 base: try $0.string("base"), kind: try $0.string("kind"),

@@ -1,87 +1,107 @@
 import Contracts
-import Hummingbird
 import HTTPTypes
+import Hummingbird
+import Messaging
 import NIOCore
 import Postgres
 import ServiceKit
 import Sodium
 
-/// `Idempotency-Key`: the same POST again gets the first answer; the key with another body is refused.
+/// `Idempotency-Key`: the same POST again gets the first answer; the key with another body is refused. The key, what it
+/// did and its answer are one transaction, so that no crash can do the work twice.
 struct Idempotency: Sendable {
-    let pool: PostgresPool
+    let bus: EventBus
 
+    typealias Work = @Sendable (EventTransaction, _ body: [UInt8]) async throws -> Answer
+
+    struct Answer: Sendable {
+        let status: Int
+        let body: [UInt8]
+
+        init(_ status: HTTPResponse.Status, _ value: some Encodable) throws {
+            self.status = status.code
+            body = Array(try JSON.encode(value))
+        }
+
+        fileprivate init(status: Int, body: [UInt8]) {
+            self.status = status
+            self.body = body
+        }
+
+        fileprivate var response: Response {
+            Response(
+                status: .init(code: status), headers: [.contentType: "application/json; charset=utf-8"],
+                body: .init(byteBuffer: ByteBuffer(bytes: body)))
+        }
+    }
+
+    private static let bodyLimit = 256 * 1024
+    private static let keyLimit = 200
+
+    /// Answers a POST; with `required` it must carry a key.
     func run(
-        _ request: Request, _ caller: Caller, required: Bool = false,
-        _ work: (_ bytes: [UInt8]) async throws -> (HTTPResponse.Status, any Encodable & Sendable)
+        _ request: Request, _ caller: Caller, required: Bool = false, _ work: @escaping Work
     ) async throws -> Response {
-        let bytes = try await request.bytes(limit: 256 * 1024)
+        let body = try await request.bytes(limit: Self.bodyLimit)
         guard let name = HTTPField.Name("Idempotency-Key"), let key = request.headers[name] else {
             if required {
                 throw Problem(
                     .badRequest, "idempotency-key", "This POST needs an Idempotency-Key",
                     detail: "an order sent twice would be made twice")
             }
-            let (status, value) = try await work(bytes)
-            return answer(status.code, Array(try JSON.encode(value)))
+            return try await bus.transaction { try await work($0, body) }.response
         }
-        guard (1...200).contains(key.utf8.count) else {
-            throw Problem.badRequest("Idempotency-Key has 1 to 200 characters")
+        guard (1...Self.keyLimit).contains(key.utf8.count) else {
+            throw Problem.badRequest("Idempotency-Key has 1 to \(Self.keyLimit) characters")
         }
-        let digest = sha256(bytes)
-        let who: [Parameter] = [
-            .text(caller.userID?.description ?? "key:\(caller.name)"), .text(request.uri.path), .text(key),
-        ]
-        if let known = try await find(who) {
-            guard known.digest == digest else { throw Self.otherBody }
-            return answer(known.status, known.body)
-        }
-        let claimed = try await pool.query(
-            """
-            INSERT INTO idempotency (caller, route, key, digest, status, body)
-            VALUES ($1, $2, $3, $4, 0, '') ON CONFLICT DO NOTHING
-            """, who + [.bytes(digest)]
-        ).affected == 1
-        guard claimed else { throw Problem.conflict("the first request with this key is still being worked") }
-        do {
-            let (status, value) = try await work(bytes)
-            let collected = Array(try JSON.encode(value))
-            try await pool.query(
-                "UPDATE idempotency SET status = $4, body = $5 WHERE caller = $1 AND route = $2 AND key = $3",
-                who + [.int(status.code), .bytes(collected)])
-            return answer(status.code, collected)
-        } catch {
-            // Nothing was done: the key may be used again.
-            try await pool.query(
-                "DELETE FROM idempotency WHERE caller = $1 AND route = $2 AND key = $3 AND status = 0", who)
-            throw error
-        }
+        return try await once(key, route: request.uri.path, caller, body, work).response
     }
 
-    private static let otherBody = Problem(
-        .unprocessableContent, "idempotency-key", "This Idempotency-Key was used with another body")
-
-    private func find(_ who: [Parameter]) async throws -> (digest: [UInt8], status: Int, body: [UInt8])? {
-        guard let row = try await pool.query(
-            """
-            SELECT digest, status, body FROM idempotency
-            WHERE caller = $1 AND route = $2 AND key = $3 AND at > now() - interval '7 days'
-                AND (status <> 0 OR at > now() - interval '1 minute')
-            """, who
-        ).first else {
-            try await pool.query(
-                "DELETE FROM idempotency WHERE caller = $1 AND route = $2 AND key = $3", who)
-            return nil
-        }
-        let status = Int(try row.int("status"))
-        guard status != 0 else {
+    /// Does `work` once per caller, route and key; later calls get its answer.
+    func once(
+        _ key: String, route: String, _ caller: Caller, _ body: [UInt8], _ work: @escaping Work
+    ) async throws -> Answer {
+        let digest = sha256(body)
+        let who: [Parameter] = [
+            .text(caller.userID?.description ?? "key:\(caller.name)"), .text(route), .text(key),
+        ]
+        do {
+            return try await bus.transaction { transaction in
+                guard try await claim(who, digest, in: transaction) else {
+                    return try await known(who, digest, in: transaction)
+                }
+                let answer = try await work(transaction, body)
+                try await transaction.query(
+                    """
+                    UPDATE idempotency SET status = $4, body = $5 WHERE caller = $1 AND route = $2 AND key = $3
+                    """, who + [.int(answer.status), .bytes(answer.body)])
+                return answer
+            }
+        } catch let error as PostgresError where error.sqlState == "55P03" {
             throw Problem.conflict("the first request with this key is still being worked")
         }
-        return (try row.bytes("digest"), status, try row.bytes("body"))
     }
 
-    private func answer(_ status: Int, _ body: [UInt8]) -> Response {
-        Response(
-            status: .init(code: status), headers: [.contentType: "application/json; charset=utf-8"],
-            body: .init(byteBuffer: ByteBuffer(bytes: body)))
+    /// Waits for another transaction with the same key; true when the key is ours.
+    private func claim(_ who: [Parameter], _ digest: [UInt8], in transaction: EventTransaction) async throws -> Bool {
+        try await transaction.query(
+            """
+            INSERT INTO idempotency AS i (caller, route, key, digest, status, body) VALUES ($1, $2, $3, $4, 0, '')
+            ON CONFLICT (caller, route, key) DO UPDATE SET digest = excluded.digest, at = now()
+            WHERE i.at < now() - interval '7 days'
+            """, who + [.bytes(digest)]
+        ).affected == 1
+    }
+
+    private func known(
+        _ who: [Parameter], _ digest: [UInt8], in transaction: EventTransaction
+    ) async throws -> Answer {
+        let row = try await transaction.query(
+            "SELECT digest, status, body FROM idempotency WHERE caller = $1 AND route = $2 AND key = $3", who)[0]
+        guard try row.bytes("digest") == digest else {
+            throw Problem(
+                .unprocessableContent, "idempotency-key", "This Idempotency-Key was used with another body")
+        }
+        return Answer(status: Int(try row.int("status")), body: try row.bytes("body"))
     }
 }

@@ -4,9 +4,8 @@ import Postgres
 import Primitives
 import ServiceKit
 
-/// What a person does with a deal. Its outcome is apart from its stage: won means agreed, not paid.
+/// What a person does with a deal, in the caller's transaction. Its outcome is apart from its stage: won means agreed, not paid.
 struct DealActions: Sendable {
-    let bus: EventBus
     let live: LivePages
 
     static let stages = ["new", "qualified", "proposal", "agreed", "won", "lost"]
@@ -19,14 +18,16 @@ struct DealActions: Sendable {
         let nextTaskAt: Timestamp?
     }
 
-    func move(_ id: ID, to stage: String, lostReason: String?, by caller: Caller) async throws {
+    func move(
+        _ id: ID, to stage: String, lostReason: String?, by caller: Caller, in transaction: EventTransaction
+    ) async throws {
         guard Self.stages.contains(stage) else {
             throw Problem.invalid("stage is one of \(Self.stages.joined(separator: ", "))")
         }
         if stage == "lost", (lostReason ?? "").isEmpty {
             throw Problem.invalid("a lost deal needs lostReason")
         }
-        try await act(id, caller) { deal, transaction in
+        try await act(id, caller, transaction) { deal in
             guard deal.stage != stage else { return }
             let outcome = ["won", "lost"].contains(stage) ? stage : "open"
             let reopened = deal.outcome != "open" && outcome == "open"
@@ -58,13 +59,14 @@ struct DealActions: Sendable {
         }
     }
 
-    func change(_ id: ID, _ change: Change, ifMatch: String?, by caller: Caller) async throws {
-        try await act(id, caller) { deal, transaction in
-            guard let ifMatch, Int64(ifMatch.filter(\.isNumber)) == deal.version else {
-                throw Problem(
-                    .preconditionFailed, "version", "If-Match must carry the record's version",
-                    detail: "the version now is \(deal.version)")
-            }
+    func change(
+        _ id: ID, _ change: Change, of version: Int64?, by caller: Caller, in transaction: EventTransaction
+    ) async throws {
+        if let company = change.companyId {
+            _ = try await Directory(runner: transaction).company(company)
+        }
+        try await act(id, caller, transaction) { deal in
+            guard version == deal.version else { throw staleVersion(deal.version) }
             try await transaction.query(
                 """
                 UPDATE deal SET title = coalesce($2, title), amount_minor = coalesce($3, amount_minor),
@@ -81,15 +83,13 @@ struct DealActions: Sendable {
     }
 
     private func act(
-        _ id: ID, _ caller: Caller,
-        _ body: @escaping @Sendable (inout Deal, EventTransaction) async throws -> Void
+        _ id: ID, _ caller: Caller, _ transaction: EventTransaction,
+        _ body: (inout Deal) async throws -> Void
     ) async throws {
-        try await bus.transaction { transaction in
-            guard var deal = try await Deal.find(id, in: transaction),
-                caller.seesAll || deal.responsibleID == caller.userID
-            else { throw Problem.notFound("deal") }
-            try await body(&deal, transaction)
-            if let journey = deal.journeyID { transaction.afterCommit { live.changed(journey) } }
-        }
+        guard var deal = try await Deal.find(id, in: transaction),
+            caller.seesAll || deal.responsibleID == caller.userID
+        else { throw Problem.notFound("deal") }
+        try await body(&deal)
+        if let journey = deal.journeyID { transaction.afterCommit { live.changed(journey) } }
     }
 }

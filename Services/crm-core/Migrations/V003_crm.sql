@@ -216,6 +216,7 @@ CREATE TABLE journey_step (
     service text NOT NULL,
     kind text NOT NULL,
     summary text NOT NULL,
+    summary_en text NOT NULL,
     ref text,
     caused_by uuid,
     by_whom text

@@ -6,7 +6,7 @@ import ServiceKit
 
 /// Companies and contacts as people write them down.
 struct Directory: Sendable {
-    let pool: PostgresPool
+    let runner: any StatementRunner
 
     struct CompanyBody: Decodable, Sendable { let name, inn, kpp, address: String? }
     struct ContactBody: Decodable, Sendable {
@@ -20,7 +20,7 @@ struct Directory: Sendable {
         }
         try check(body)
         let id = ID.make()
-        try await pool.query(
+        try await runner.query(
             "INSERT INTO company (id, name, inn, kpp, address) VALUES ($1, $2, $3, $4, $5)",
             [.id(id), .text(name), .text(body.inn), .text(body.kpp), .text(body.address)])
         return try await company(id)
@@ -28,7 +28,7 @@ struct Directory: Sendable {
 
     func changeCompany(_ id: ID, _ body: CompanyBody, version: Int64?) async throws -> CompanyView {
         try check(body)
-        let changed = try await pool.query(
+        let changed = try await runner.query(
             """
             UPDATE company SET name = coalesce($2, name), inn = coalesce($3, inn), kpp = coalesce($4, kpp),
                 address = coalesce($5, address), version = version + 1 WHERE id = $1 AND version = $6
@@ -39,7 +39,7 @@ struct Directory: Sendable {
             ]
         ).affected
         let now = try await company(id)
-        guard changed == 1 else { throw Self.stale(now.version) }
+        guard changed == 1 else { throw staleVersion(now.version) }
         return now
     }
 
@@ -49,7 +49,7 @@ struct Directory: Sendable {
     }
 
     func company(_ id: ID) async throws -> CompanyView {
-        guard let row = try await pool.query("\(CompanyView.select) WHERE id = $1", [.id(id)]).first else {
+        guard let row = try await runner.query("\(CompanyView.select) WHERE id = $1", [.id(id)]).first else {
             throw Problem.notFound("company")
         }
         return try CompanyView(row)
@@ -60,7 +60,7 @@ struct Directory: Sendable {
             throw Problem.invalid("name has 1 to 250 characters")
         }
         let id = ID.make()
-        try await pool.query(
+        try await runner.query(
             "INSERT INTO contact (id, name, phone, email, role, company_id) VALUES ($1, $2, $3, $4, $5, $6)",
             [
                 .id(id), .text(name), .text(try phone(body)), .text(body.email), .text(body.role),
@@ -70,7 +70,7 @@ struct Directory: Sendable {
     }
 
     func changeContact(_ id: ID, _ body: ContactBody, version: Int64?) async throws -> ContactView {
-        let changed = try await pool.query(
+        let changed = try await runner.query(
             """
             UPDATE contact SET name = coalesce($2, name),
                 phone_confirmed = phone_confirmed AND ($3::text IS NULL OR phone = $3),
@@ -84,7 +84,7 @@ struct Directory: Sendable {
             ]
         ).affected
         let now = try await contact(id)
-        guard changed == 1 else { throw Self.stale(now.version) }
+        guard changed == 1 else { throw staleVersion(now.version) }
         return now
     }
 
@@ -96,15 +96,9 @@ struct Directory: Sendable {
     }
 
     func contact(_ id: ID) async throws -> ContactView {
-        guard let row = try await pool.query("\(ContactView.select) WHERE id = $1", [.id(id)]).first else {
+        guard let row = try await runner.query("\(ContactView.select) WHERE id = $1", [.id(id)]).first else {
             throw Problem.notFound("contact")
         }
         return try ContactView(row)
-    }
-
-    static func stale(_ version: Int64) -> Problem {
-        Problem(
-            .preconditionFailed, "version", "If-Match must carry the record's version",
-            detail: "the version now is \(version)")
     }
 }

@@ -1,3 +1,4 @@
+import Hummingbird
 import Postgres
 import Primitives
 import ServiceKit
@@ -6,12 +7,19 @@ import ServiceKit
 struct Search: Sendable {
     let pool: PostgresPool
 
-    struct Hit: Encodable, Sendable {
+    struct Hit: AnswerShape {
         let kind: String
         let id: ID
         let number: String?
         let title: String
         let journeyId: ID?
+    }
+
+    func add(to router: Router<ServiceRequestContext>) {
+        router.get("/api/v1/search") { request, context in
+            let hits = try await find(request.query("q") ?? "", by: try context.requireCaller())
+            return try Response.json(Page(items: hits, next: nil))
+        }
     }
 
     func find(_ text: String, by caller: Caller) async throws -> [Hit] {

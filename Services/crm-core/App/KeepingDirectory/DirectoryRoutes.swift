@@ -1,0 +1,75 @@
+import Hummingbird
+import Messaging
+import Postgres
+import Primitives
+import ServiceKit
+
+/// `/api/v1/companies` and `/api/v1/contacts`.
+struct DirectoryRoutes: Sendable {
+    let bus: EventBus
+
+    func add(to router: Router<ServiceRequestContext>) {
+        addCompanies(router)
+        addContacts(router)
+    }
+
+    private func addCompanies(_ router: Router<ServiceRequestContext>) {
+        let directory = Directory(runner: bus.pool)
+        router.get("/api/v1/companies") { request, context in
+            try context.requireCaller()
+            let limit = try request.limit()
+            let rows = try await bus.pool.query(
+                "\(CompanyView.select) WHERE ($1::uuid IS NULL OR id < $1) ORDER BY id DESC LIMIT $2",
+                [.id(try request.idQuery("after")), .int(limit + 1)])
+            return try Response.json(page(try rows.map { try CompanyView($0) }, limit) { $0.id.description })
+        }
+        router.post("/api/v1/companies") { request, context in
+            let caller = try context.require("manager", "head", "accountant")
+            return try await Idempotency(bus: bus).run(request, caller) { transaction, bytes in
+                let body = try decodeBody(Directory.CompanyBody.self, bytes)
+                return try .init(.created, try await Directory(runner: transaction).addCompany(body))
+            }
+        }
+        router.get("/api/v1/companies/:id") { _, context in
+            try context.requireCaller()
+            return try Response.json(try await directory.company(try context.id("company")))
+        }
+        router.patch("/api/v1/companies/:id") { request, context in
+            try context.require("manager", "head", "accountant")
+            let body = try await request.json(Directory.CompanyBody.self)
+            return try Response.json(
+                try await directory.changeCompany(
+                    try context.id("company"), body, version: request.matchedVersion))
+        }
+    }
+
+    private func addContacts(_ router: Router<ServiceRequestContext>) {
+        let directory = Directory(runner: bus.pool)
+        router.get("/api/v1/contacts") { request, context in
+            try context.require("manager", "head", "accountant", "reader", "integrator")
+            let limit = try request.limit()
+            let rows = try await bus.pool.query(
+                "\(ContactView.select) WHERE ($1::uuid IS NULL OR id < $1) ORDER BY id DESC LIMIT $2",
+                [.id(try request.idQuery("after")), .int(limit + 1)])
+            return try Response.json(page(try rows.map { try ContactView($0) }, limit) { $0.id.description })
+        }
+        router.post("/api/v1/contacts") { request, context in
+            let caller = try context.require("manager", "head")
+            return try await Idempotency(bus: bus).run(request, caller) { transaction, bytes in
+                let body = try decodeBody(Directory.ContactBody.self, bytes)
+                return try .init(.created, try await Directory(runner: transaction).addContact(body))
+            }
+        }
+        router.get("/api/v1/contacts/:id") { _, context in
+            try context.requireCaller()
+            return try Response.json(try await directory.contact(try context.id("contact")))
+        }
+        router.patch("/api/v1/contacts/:id") { request, context in
+            try context.require("manager", "head")
+            let body = try await request.json(Directory.ContactBody.self)
+            return try Response.json(
+                try await directory.changeContact(
+                    try context.id("contact"), body, version: request.matchedVersion))
+        }
+    }
+}

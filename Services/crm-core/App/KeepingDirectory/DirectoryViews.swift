@@ -1,0 +1,57 @@
+import Postgres
+import Primitives
+import ServiceKit
+
+/// A person as the API shows him.
+struct ContactView: AnswerShape {
+    let id: ID
+    let number: Int64
+    let name, phone: String?
+    let phoneConfirmed: Bool
+    let email, role: String?
+    let companyId, mergedInto: ID?
+    let createdAt: Timestamp
+    let version: Int64
+
+    static let select = """
+        SELECT id, number, name, phone, phone_confirmed, email, role, company_id, merged_into, created_at,
+            version FROM contact
+        """
+
+    init(_ row: Row) throws {
+        id = try row.id("id")
+        number = try row.int("number")
+        name = try row.optionalString("name")
+        phone = try row.optionalString("phone")
+        phoneConfirmed = try row.bool("phone_confirmed")
+        email = try row.optionalString("email")
+        role = try row.optionalString("role")
+        companyId = try row.optionalID("company_id")
+        mergedInto = try row.optionalID("merged_into")
+        createdAt = try row.time("created_at")
+        version = try row.int("version")
+    }
+}
+
+/// A firm as the API shows it.
+struct CompanyView: AnswerShape {
+    let id: ID
+    let number: Int64
+    let name: String
+    let inn, kpp, address: String?
+    let createdAt: Timestamp
+    let version: Int64
+
+    static let select = "SELECT id, number, name, inn, kpp, address, created_at, version FROM company"
+
+    init(_ row: Row) throws {
+        id = try row.id("id")
+        number = try row.int("number")
+        name = try row.string("name")
+        inn = try row.optionalString("inn")
+        kpp = try row.optionalString("kpp")
+        address = try row.optionalString("address")
+        createdAt = try row.time("created_at")
+        version = try row.int("version")
+    }
+}

@@ -1,0 +1,31 @@
+import Hummingbird
+import Messaging
+import Postgres
+import Primitives
+import ServiceKit
+
+/// Asking 1C for an order, and what is known of it.
+struct OrderRoutes: Sendable {
+    let bus: EventBus
+    let orders: OrderRequest
+
+    func add(to router: Router<ServiceRequestContext>) {
+        let once = Idempotency(bus: bus)
+        router.post("/api/v1/deals/:id/orders") { request, context in
+            let (caller, deal) = (try context.require("manager", "head"), try context.id("deal"))
+            return try await once.run(request, caller, required: true) { transaction, bytes in
+                let body = try decodeBody(OrderRequest.Body.self, bytes)
+                return try .init(.created, try await orders.ask(deal, body, by: caller, in: transaction))
+            }
+        }
+        router.get("/api/v1/orders/:id") { _, context in
+            let caller = try context.requireCaller()
+            guard let order = try await OrderView.load(try context.id("order"), in: bus.pool) else {
+                throw Problem.notFound("order")
+            }
+            // Who may not see the deal may not see its order.
+            if let deal = order.dealId { _ = try await DealView.load(deal, for: caller, in: bus.pool) }
+            return try Response.json(order)
+        }
+    }
+}

@@ -1,0 +1,112 @@
+import Hummingbird
+import Messaging
+import Postgres
+import Primitives
+import ServiceKit
+
+/// A deal with its orders, chat and line, and what a person does with it.
+struct DealPages: Sendable {
+    let bus: EventBus
+    let sessions: Sessions
+    let settings: SuiteSettings
+    let deals: DealActions
+    let orders: OrderRequest
+    let renderer: PageRenderer
+    let talk: TalkPages
+
+    func add(to router: Router<ServiceRequestContext>) {
+        router.get("/deals/:id") { request, context in
+            let caller = try context.person()
+            let deal = try await DealView.load(try context.id("deal"), for: caller, in: bus.pool)
+            let language = renderer.language(request)
+            var fields = try await fields(deal, language)
+            if let journey = deal.journeyId {
+                fields.merge(try await talk.fields(journey, caller, language)) { $1 }
+            }
+            return try await renderer.page(
+                "deal", title: "\(ScreenTexts.word("deal", language)) № \(deal.number)", fields, request, caller)
+        }
+        router.get("/orders/:id") { _, context in
+            let caller = try context.person()
+            guard let deal = try await OrderView.load(try context.id("order"), in: bus.pool)?.dealId else {
+                throw Problem.notFound("order")
+            }
+            _ = try await DealView.load(deal, for: caller, in: bus.pool)
+            return Response.redirect("/deals/\(deal)")
+        }
+        router.action("/deals/:id/stage", sessions) { id, form, caller in
+            try await bus.transaction {
+                try await deals.move(
+                    id, to: form["stage"] ?? "", lostReason: form.filled("lostReason"), by: caller, in: $0)
+            }
+            return "/deals/\(id)"
+        }
+        router.action("/deals/:id/orders", sessions) { id, form, caller in
+            let body = try body(form)
+            // The form carries a key of its own: a second press asks for no second order.
+            _ = try await Idempotency(bus: bus).once(
+                form.filled("key") ?? ID.make().description, route: "/deals/\(id)/orders", caller, []
+            ) { transaction, _ in
+                try .init(.created, try await orders.ask(id, body, by: caller, in: transaction))
+            }
+            return "/deals/\(id)"
+        }
+    }
+
+    private func body(_ form: Form) throws -> OrderRequest.Body {
+        guard let quantity = Quantity(form.number("quantity")), let price = Quantity(form.number("price"))
+        else { throw Problem.invalid("количество и цена — числа") }
+        let line = OrderRequest.Body.Line(
+            sku: "", name: form["name"] ?? "", quantity: quantity, price: price, unit: nil, vat: nil,
+            discount: nil)
+        return .init(
+            kind: nil, organization: nil, lines: [line], currency: settings.company.currency,
+            contractId: nil, address: nil, comment: nil)
+    }
+
+    private func fields(_ deal: DealView, _ language: Language) async throws -> [String: Any] {
+        let answers = try await bus.pool.run([
+            Statement("SELECT id FROM lead WHERE deal_id = $1", [.id(deal.id)]),
+            Statement("SELECT name FROM company WHERE id = $1", [.id(deal.companyId)]),
+        ])
+        let orders = try await OrderView.load(deal: deal.id, in: bus.pool)
+        return [
+            "id": deal.id.description, "number": deal.number, "title": deal.title,
+            "stage": StateWords.stage(deal.stage, language),
+            "amount": deal.amount.map { HumanText.money($0, language) } ?? ScreenTexts.word("noAmount", language),
+            "responsible": deal.responsible ?? ScreenTexts.word("nobody", language),
+            "company": try answers[1].first?.string("name") ?? "",
+            "companyId": deal.companyId?.description ?? "",
+            "leadId": try answers[0].first?.id("id").description ?? "", "task": deal.nextTask?.text ?? "",
+            "orderKey": ID.make().description, "orders": orders.map { Self.fields($0, language) },
+            "stages": DealActions.stages.map {
+                ["key": $0, "value": StateWords.stage($0, language), "current": $0 == deal.stage]
+                    as [String: Any]
+            },
+        ]
+    }
+
+    private static func fields(_ order: OrderView, _ language: Language) -> [String: Any] {
+        func sum(_ money: Money?, _ state: String) -> String {
+            money.map { HumanText.money($0, language) } ?? StateWords.payment(state, language)
+        }
+        return [
+            "number": order.number, "onec": order.onecNumber ?? "",
+            "status": StateWords.order(order.status, language), "failure": order.failure ?? "",
+            "total": HumanText.money(order.total ?? order.askedTotal, language),
+            "paid": sum(order.paid, order.payment), "shipped": sum(order.shipped, order.shipment),
+            "payment": StateWords.payment(order.payment, language),
+            "owed": order.owed.flatMap { $0.minor > 0 ? HumanText.money($0, language) : nil } ?? "",
+            "unknown": order.paidUnknown == nil ? "" : ScreenTexts.word("paymentsUnknown", language),
+            "documents": order.documents.map {
+                [
+                    "kind": StateWords.document($0.kind, language), "number": $0.number ?? "",
+                    "date": $0.date.map { HumanText.day($0) } ?? "",
+                    "amount": $0.amount.map { HumanText.money($0, language) } ?? "",
+                    "exchange": $0.exchangeId?.description ?? "",
+                    "off": $0.cancelled || !$0.posted ? ScreenTexts.word("notPosted", language) : "",
+                ]
+            },
+        ]
+    }
+}
