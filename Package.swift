@@ -130,9 +130,13 @@ let package = Package(
             embed: ["Migrations/V003_crm.sql", "App/openapi.yaml"] + crmTemplates)
         + service(
             "accounting-bridge", "AccountingBridge", core + ["Sodium", "XMLStream", mustache],
-            embed: ["Migrations/V003_bridge.sql", "App/openapi.yaml"])
+            embed: [
+                "Migrations/V003_bridge.sql", "App/openapi.yaml", "Web/Templates/journal.mustache",
+                "Web/Templates/exchange.mustache",
+            ])
         + service(
-            "bi-aggregator", "BIAggregator", core + ["ZeroMQ"], embed: ["Migrations/V003_bi.sql", "App/openapi.yaml"])
+            "bi-aggregator", "BIAggregator", core + ["ZeroMQ", mustache],
+            embed: ["Migrations/V003_bi.sql", "App/openapi.yaml", "Web/Templates/dashboard.mustache"])
         + service(
             "notifier", "Notifier", core + ["Curl", "Sodium", mustache],
             embed: [

@@ -23,6 +23,7 @@ final class BusThread: Sendable {
     private let commands = Mutex<[Command]>([])
     private let waker = Waker()
     private let counters = Mutex(BusCounters())
+    private let start = ContinuousClock.now
     private let heads: @Sendable () -> [StreamHead]
     private let deliver: @Sendable (Inbound, _ from: String) -> Void
 
@@ -92,10 +93,26 @@ final class BusThread: Sendable {
                     Wire.readLive(frames)
                 }
             }
+            try watch(sockets)
             if ContinuousClock.now >= nextBeacon {
                 nextBeacon = .now + .seconds(Self.beaconPause)
                 try sayBeacons(sockets)
             }
+        }
+    }
+
+    /// Connections that libzmq has given up are made again.
+    private func watch(_ sockets: BusSockets) throws {
+        let now = start.duration(to: .now)
+        let seconds = Double(now.components.seconds) + Double(now.components.attoseconds) / 1e18
+        for link in sockets.links {
+            while let event = try link.monitor.next() { link.watch.saw(event, now: seconds) }
+            guard let reason = link.watch.reasonToReconnect(now: seconds) else { continue }
+            counters.withLock {
+                $0.reconnects += 1
+                $0.lastReconnect = "\(link.peer): \(reason)"
+            }
+            try link.reconnect()
         }
     }
 
@@ -106,7 +123,10 @@ final class BusThread: Sendable {
             guard let door = sockets.doors[peer] else { return }
             if try !door.send(frames) { counters.withLock { $0.lettersRefused += 1 } }
         case .reconnect(let peer):
-            counters.withLock { $0.reconnects += 1 }
+            counters.withLock {
+                $0.reconnects += 1
+                $0.lastReconnect = "\(peer): silent, or its answers do not come"
+            }
             try sockets.reconnect(peer)
         case .beacon: try sayBeacons(sockets)
         case .stop: break
@@ -167,60 +187,6 @@ public struct BusCounters: Codable, Sendable {
     public var subscriptionsRefused = 0
     public var unreadable = 0
     public var reconnects = 0
-}
-
-/// The sockets of one service, made in their final options.
-final class BusSockets {
-    let publisher: Socket
-    let letterbox: Socket
-    private(set) var subscribers: [(peer: BusPeer, socket: Socket)] = []
-    private(set) var doors: [String: Socket] = [:]
-    private let configuration: BusConfiguration
-
-    /// Largest frame taken: an event with its encryption overhead, or a header.
-    static let frameLimit: Int64 = 512 * 1024
-
-    init(_ configuration: BusConfiguration, _ context: ZeroMQContext) throws {
-        self.configuration = configuration
-        let door = Security.server(configuration.keys, domain: BusConfiguration.domain)
-        publisher = try Socket(context, .xpub, door)
-        try publisher.setSendLimit(10_000)
-        try publisher.setMessageLimit(Self.frameLimit)
-        try publisher.setManualSubscriptions()
-        letterbox = try Socket(context, .pull, door)
-        // Never full: a stopped input can abort the process when the peer uses heartbeats (reference 16).
-        try letterbox.setReceiveLimit(0)
-        try letterbox.setMessageLimit(Self.frameLimit)
-        try publisher.bind(configuration.publishEndpoint)
-        try letterbox.bind(configuration.letterboxEndpoint)
-        for peer in configuration.peers {
-            let key = Security.client(configuration.keys, serverKey: peer.publicKey)
-            if configuration.subscribed.contains(peer.name) {
-                let subscriber = try Socket(context, .sub, key)
-                try subscriber.setReceiveLimit(0)
-                try subscriber.setMessageLimit(Self.frameLimit)
-                try subscriber.subscribe(Wire.topic(stream: peer.name, lane: .main))
-                try subscriber.connect(peer.publishEndpoint)
-                subscribers.append((peer, subscriber))
-            }
-            let sender = try Socket(context, .push, key)
-            try sender.setImmediate()
-            try sender.setSendTimeout(milliseconds: 0)
-            try sender.setSendLimit(100)
-            try sender.connect(peer.letterboxEndpoint)
-            doors[peer.name] = sender
-        }
-    }
-
-    var readable: [Socket] { [publisher, letterbox] + subscribers.map(\.socket) }
-
-    func reconnect(_ name: String) throws {
-        guard let peer = configuration.peers.first(where: { $0.name == name }) else { return }
-        if let (_, socket) = subscribers.first(where: { $0.peer.name == name }) {
-            socket.disconnect(peer.publishEndpoint)
-            try socket.connect(peer.publishEndpoint)
-        }
-        doors[name]?.disconnect(peer.letterboxEndpoint)
-        try doors[name]?.connect(peer.letterboxEndpoint)
-    }
+    /// The peer that was connected again last, and why.
+    public var lastReconnect: String?
 }

@@ -13,12 +13,16 @@ public actor PostgresConnection: StatementRunner {
     private let canceller = Canceller()
     private var prepared: [String: String] = [:]
     private(set) public var isBroken = false
+    /// Seconds without a byte from the server after which it counts as gone: its own statement time-out must
+    /// have spoken by then.
+    private let silenceLimit: Double
 
     /// Statements kept prepared on the server; beyond it the session starts anew with none.
     private static let preparedLimit = 500
 
     public init(_ configuration: PostgresConfiguration) async throws {
         executor = SerialQueueExecutor(label: "postgres.\(configuration.applicationName)")
+        silenceLimit = Double(configuration.statementTimeout) + 5
         try open(configuration)
     }
 
@@ -163,13 +167,22 @@ public actor PostgresConnection: StatementRunner {
     }
 
     private func nextResult(_ handle: OpaquePointer) throws -> OpaquePointer? {
+        var heard = ContinuousClock.now
         while true {
             let pending = PQflush(handle)
             guard pending >= 0 else { throw broken() }
             if pending == 0, PQisBusy(handle) == 0 { return PQgetResult(handle) }
             var descriptor = pollfd(
                 fd: PQsocket(handle), events: Int16(POLLIN | (pending == 1 ? POLLOUT : 0)), revents: 0)
-            guard poll(&descriptor, 1, -1) >= 0 || errno == EINTR else { throw broken() }
+            guard poll(&descriptor, 1, 500) >= 0 || errno == EINTR else { throw broken() }
+            if descriptor.revents != 0 {
+                heard = .now
+            } else if Task.isCancelled {
+                // A cancellation that reached the server before the statement did was of no use.
+                canceller.cancel()
+            } else if ContinuousClock.now - heard > .seconds(silenceLimit) {
+                throw broken("the server has not answered for \(Int(silenceLimit)) s")
+            }
             if descriptor.revents & Int16(POLLIN | POLLERR | POLLHUP) != 0 {
                 guard PQconsumeInput(handle) == 1 else { throw broken() }
             }

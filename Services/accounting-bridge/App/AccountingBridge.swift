@@ -16,13 +16,17 @@ public struct AccountingBridge: SuiteService {
     public let bus: EventBus
     private let settings: SuiteSettings
     private let log: Logger
+    private let pages: JournalPages
 
     public init(_ context: ServiceContext) throws {
         settings = context.settings
         log = context.log
         var crm = OrderQueue.handlers()
         RevokedSessions.take(in: &crm, context.access)
-        bus = try context.bus(subscriptions: [StreamName(publisher: "crm-core"): crm])
+        let bus = try context.bus(subscriptions: [StreamName(publisher: "crm-core"): crm])
+        self.bus = bus
+        pages = try JournalPages(
+            JournalAPI(bus: bus, settings: context.settings), locale: context.settings.company.locale)
     }
 
     public func addRoutes(to router: Router<ServiceRequestContext>) {
@@ -32,7 +36,7 @@ public struct AccountingBridge: SuiteService {
             files: OrderFileReader(bus: bus, currency: settings.company.currency), log: log
         ).add(to: router)
         JournalAPI(bus: bus, settings: settings).add(to: router)
-        JournalPages(pool: bus.pool, settings: settings).add(to: router)
+        pages.add(to: router)
     }
 
     public var loops: [(name: String, run: @Sendable () async throws -> Void)] {

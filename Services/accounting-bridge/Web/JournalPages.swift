@@ -6,78 +6,126 @@ import ServiceKit
 
 /// The exchange journal in the browser; the workspace forwards `/journal` here.
 struct JournalPages: Sendable {
-    let pool: PostgresPool
-    let settings: SuiteSettings
+    let journal: JournalAPI
+    private let library: MustacheLibrary
+    private let fallback: Language
+
+    private static let pageLimit = 100
+    /// Bytes of a request or an answer that a page shows; the API gives all of it.
+    private static let shownBytes = 200_000
+
+    init(_ journal: JournalAPI, locale: String) throws {
+        self.journal = journal
+        fallback = Language(rawValue: locale) ?? .ru
+        func template(_ bytes: [UInt8]) throws -> MustacheTemplate {
+            try MustacheTemplate(string: String(decoding: bytes, as: UTF8.self))
+        }
+        library = MustacheLibrary(templates: [
+            "journal": try template(PackageResources.journal_mustache),
+            "exchange": try template(PackageResources.exchange_mustache),
+        ])
+    }
 
     func add(to router: Router<ServiceRequestContext>) {
         router.get("/journal") { request, context in
             try context.require("head", "manager", "accountant", "integrator")
-            let rows = try await pool.query(
-                """
-                SELECT \(JournalAPI.columns) FROM exchange
-                WHERE ($1::text IS NULL OR result = $1) AND ($2::uuid IS NULL OR journeys @> ARRAY[$2::uuid])
-                ORDER BY id DESC LIMIT 100
-                """,
-                [.text(request.query("status")), .id(request.query("journeyId").flatMap { ID($0) })])
-            let items = try rows.map { Self.fields(try JournalAPI.view($0)) }
-            return Response.html(try Self.render(Self.list, ["items": items, "empty": items.isEmpty]))
+            return try await list(request, request.language(fallback))
         }
-        router.get("/journal/:id") { _, context in
+        router.get("/journal/:id") { request, context in
             try context.require("head", "manager", "accountant", "integrator")
             guard let id = ID(try context.parameters.require("id")),
-                let row = try await pool.query(
+                let row = try await journal.bus.pool.query(
                     "SELECT \(JournalAPI.columns), request, answer FROM exchange WHERE id = $1", [.id(id)]
                 ).first
             else { throw Problem.notFound("exchange") }
-            var fields = Self.fields(try JournalAPI.view(row))
-            fields["request"] = String(decoding: try row.bytes("request"), as: UTF8.self)
-            fields["answer"] = String(decoding: try row.optionalBytes("answer") ?? [], as: UTF8.self)
-            return Response.html(try Self.render(Self.one, fields))
+            let language = request.language(fallback)
+            var fields = Self.fields(try JournalAPI.view(row), language)
+            fields["t"] = JournalWords.all(language)
+            fields["request"] = Self.shown(try row.bytes("request"), language)
+            fields["answer"] = Self.shown(try row.optionalBytes("answer") ?? [], language)
+            return page("exchange", fields)
         }
     }
 
-    private static func fields(_ view: JournalAPI.ExchangeView) -> [String: Any] {
+    private func list(_ request: Request, _ language: Language) async throws -> Response {
+        let rows = try await journal.bus.pool.query(
+            """
+            SELECT \(JournalAPI.columns) FROM exchange
+            WHERE ($1::text IS NULL OR result = $1) AND ($2::uuid IS NULL OR journeys @> ARRAY[$2::uuid])
+                AND ($3::uuid IS NULL OR id < $3)
+            ORDER BY id DESC LIMIT \(Self.pageLimit + 1)
+            """,
+            [
+                .text(request.query("status").flatMap { $0.isEmpty ? nil : $0 }),
+                .id(request.query("journeyId").flatMap { ID($0) }),
+                .id(request.query("after").flatMap { ID($0) }),
+            ])
+        let views = try rows.prefix(Self.pageLimit).map { try JournalAPI.view($0) }
+        let bases = try await journal.bases().map { base -> [String: Any] in
+            [
+                "base": base.base, "waiting": base.waiting,
+                "lastSuccess": base.lastSuccess.map { LocalTime.text($0) } ?? "—",
+                "failing": base.failingCause ?? "",
+                "cannotTell": base.cannotTell == nil ? "" : JournalWords.word("cannotTell", language),
+            ]
+        }
+        return page(
+            "journal",
+            [
+                "t": JournalWords.all(language), "items": views.map { Self.fields($0, language) },
+                "empty": views.isEmpty, "bases": bases, "status": request.query("status") ?? "",
+                "next": rows.count > Self.pageLimit ? views.last?.id.description ?? "" : "",
+            ])
+    }
+
+    private func page(_ name: String, _ fields: [String: Any]) -> Response {
+        Response.html(library.render(fields, withTemplate: name) ?? "")
+    }
+
+    private static func shown(_ bytes: [UInt8], _ language: Language) -> String {
+        let text = String(decoding: bytes.prefix(shownBytes), as: UTF8.self)
+        return bytes.count > shownBytes ? text + "\n… \(JournalWords.word("cut", language))" : text
+    }
+
+    private static func fields(_ view: JournalAPI.ExchangeView, _ language: Language) -> [String: Any] {
         [
             "id": view.id.description, "at": LocalTime.text(view.at), "base": view.base ?? "—",
-            "kind": names[view.kind] ?? view.kind, "result": results[view.result] ?? view.result,
+            "kind": JournalWords.word(view.kind, language), "result": JournalWords.word(view.result, language),
             "colour": ["ok": "success", "open": "secondary"][view.result] ?? "danger",
             "reason": view.reason ?? "", "understood": view.understood.joined(separator: "; "),
             "target": view.target, "method": view.method, "status": view.status.map { String($0) } ?? "",
             "journeys": view.journeyIds,
         ]
     }
+}
 
-    private static let names = [
-        "sale.checkauth": "вход", "sale.init": "начало", "sale.query": "запрос заказов",
-        "sale.success": "подтверждение", "sale.file": "файл от 1С", "sale.import": "загрузка файла",
-    ]
-    private static let results = [
-        "ok": "выполнен", "open": "без ответа", "refused": "отказ", "failed": "ошибка", "parked": "отложен",
+/// The journal's words, Russian first.
+enum JournalWords {
+    private static let table: [String: (ru: String, en: String)] = [
+        "title": ("Журнал обмена с 1С", "Exchange with 1C"), "all": ("все", "all"),
+        "parked": ("отложен", "parked"), "refused": ("отказ", "refused"), "ok": ("выполнен", "done"),
+        "open": ("без ответа", "no answer"), "failed": ("ошибка", "failed"),
+        "waiting": ("ждут заказов", "orders waiting"), "lastSuccess": ("последний обмен", "last exchange"),
+        "empty": (
+            "Обменов пока не было. Настройте 1С по инструкции «Подключение».",
+            "No exchange yet. Set 1C up as “Connecting” says."
+        ),
+        "older": ("раньше", "older"), "journey": ("Сквозной путь", "Journey"), "request": ("Запрос", "Request"),
+        "answer": ("Ответ", "Answer"), "cut": ("показано начало, остальное в API", "cut here, the API has the rest"),
+        "cannotTell": (
+            "частичные оплаты: эта база ещё не присылала их документами",
+            "partial payments: this base has not sent them as documents yet"
+        ),
+        "sale.checkauth": ("вход", "log-in"), "sale.init": ("начало", "beginning"),
+        "sale.query": ("запрос заказов", "query of orders"), "sale.success": ("подтверждение", "acknowledgement"),
+        "sale.file": ("файл от 1С", "file from 1C"), "sale.import": ("загрузка файла", "import of a file"),
     ]
 
-    private static func render(_ template: String, _ fields: [String: Any]) throws -> String {
-        try MustacheTemplate(string: template).render(fields)
+    static func word(_ key: String, _ language: Language) -> String {
+        table[key].map { language.pick($0.ru, $0.en) } ?? key
     }
 
-    private static let list = """
-        <h1 class="h4 mb-3">Журнал обмена с 1С</h1>
-        <div class="mb-3"><a class="btn btn-sm btn-outline-secondary" href="/journal">все</a>
-        <a class="btn btn-sm btn-outline-danger" href="/journal?status=parked">отложенные</a>
-        <a class="btn btn-sm btn-outline-danger" href="/journal?status=refused">отказы</a></div>
-        {{#empty}}<p class="text-muted">Обменов пока не было. Настройте 1С по инструкции «Подключить 1С».</p>{{/empty}}
-        <div class="list-group">{{#items}}
-        <a class="list-group-item list-group-item-action" href="/journal/{{id}}">
-        <span class="badge text-bg-{{colour}}">{{result}}</span> <b>{{kind}}</b> · 1С {{base}}
-        <span class="text-muted float-end">{{at}}</span><br><span class="small">{{understood}} {{reason}}</span></a>
-        {{/items}}</div>
-        """
-
-    private static let one = """
-        <h1 class="h4">{{kind}} · 1С {{base}} <span class="badge text-bg-{{colour}}">{{result}}</span></h1>
-        <p class="text-muted">{{at}} · {{method}} {{target}} → {{status}}</p>
-        <p>{{understood}}</p>{{#reason}}<div class="alert alert-danger">{{reason}}</div>{{/reason}}
-        {{#journeys}}<p><a href="/journeys/{{.}}">Сквозной путь</a></p>{{/journeys}}
-        <h2 class="h6">Запрос</h2><pre class="border rounded p-2 bg-light" style="max-height:24rem">{{request}}</pre>
-        <h2 class="h6">Ответ</h2><pre class="border rounded p-2 bg-light" style="max-height:24rem">{{answer}}</pre>
-        """
+    static func all(_ language: Language) -> [String: String] {
+        table.mapValues { language.pick($0.ru, $0.en) }
+    }
 }

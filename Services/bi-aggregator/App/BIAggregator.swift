@@ -14,8 +14,13 @@ public struct BIAggregator: SuiteService {
 
     public let bus: EventBus
     private let live = LiveFigures()
+    private let pages: DashboardPages
     private let topics: MetricTopics
     private let port: ConsumerPort
+    private let loadReaders: @Sendable () -> Void
+
+    /// Seconds after which a key made by `throughline keys add` is known.
+    private static let readerPause = 2.0
 
     public init(_ context: ServiceContext) throws {
         let host = context.settings.httpHost
@@ -23,7 +28,11 @@ public struct BIAggregator: SuiteService {
         // Bound beyond loopback the topics demand a reader's key.
         let security: Security =
             isLocal ? .plain : .server(try context.keys.curve(.biAggregator), domain: "reader")
-        context.authenticator.allow(context.keys.readers(), in: "reader")
+        let readers: @Sendable () -> Void = { [authenticator = context.authenticator, keys = context.keys] in
+            authenticator.allow(keys.readers(), in: "reader")
+        }
+        readers()
+        loadReaders = readers
         let posted = TopicsSlot()
         let live = self.live
         let facts = FactHandlers { cells in
@@ -37,6 +46,7 @@ public struct BIAggregator: SuiteService {
             StreamName(publisher: "bot-gateway"): facts.gateway(),
         ])
         self.bus = bus
+        pages = try DashboardPages(pool: bus.pool, live: live, locale: context.settings.company.locale)
         let log = context.log
         topics = MetricTopics(context.zeromq, security: security, log: log) { prefix in
             let rows = try? await bus.pool.query(
@@ -54,11 +64,22 @@ public struct BIAggregator: SuiteService {
 
     public func addRoutes(to router: Router<ServiceRequestContext>) {
         MetricsAPI(pool: bus.pool).add(to: router)
-        DashboardPages(pool: bus.pool, live: live).add(to: router)
+        pages.add(to: router)
     }
 
     public var loops: [(name: String, run: @Sendable () async throws -> Void)] {
         topics.start()
-        return [("metric topics", { [port] in try await port.run() })]
+        return [
+            ("metric topics", { [port] in try await port.run() }),
+            (
+                "reader keys",
+                { [loadReaders] in
+                    while !Task.isCancelled {
+                        try await Task.sleep(for: .seconds(Self.readerPause))
+                        loadReaders()
+                    }
+                }
+            ),
+        ]
     }
 }

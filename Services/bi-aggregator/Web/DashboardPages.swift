@@ -1,21 +1,32 @@
 import Contracts
 import Hummingbird
 import HTTPTypes
+import Mustache
 import NIOCore
 import Postgres
 import Primitives
 import ServiceKit
-import Synchronization
 
 /// The dashboard; the workspace forwards `/dashboard` here with the user's session.
 struct DashboardPages: Sendable {
-    let pool: PostgresPool
-    let live: LiveFigures
+    private let pool: PostgresPool
+    private let live: LiveFigures
+    private let fallback: Language
+    private let template: MustacheTemplate
+
+    init(pool: PostgresPool, live: LiveFigures, locale: String) throws {
+        self.pool = pool
+        self.live = live
+        fallback = Language(rawValue: locale) ?? .ru
+        template = try MustacheTemplate(
+            string: String(decoding: PackageResources.dashboard_mustache, as: UTF8.self))
+    }
 
     func add(to router: Router<ServiceRequestContext>) {
-        router.get("/dashboard") { _, context in
+        router.get("/dashboard") { request, context in
             try context.requireCaller()
-            return Response.html(Self.page)
+            let language = request.language(fallback)
+            return Response.html(template.render(Self.words.mapValues { language.pick($0.ru, $0.en) }))
         }
         router.get("/dashboard/data") { _, context in
             try context.requireCaller()
@@ -61,67 +72,14 @@ struct DashboardPages: Sendable {
             leads: try await cells("leads.created", by: ""))
     }
 
-    private static let page = """
-        <h1 class="h4 mb-3">Показатели</h1>
-        <div class="row g-3 mb-3" id="tiles"></div>
-        <div class="row g-3"><div class="col-lg-6"><div class="card"><div class="card-body"><h2 class="h6">Воронка</h2>
-        <canvas id="funnel" height="180" aria-label="Воронка"></canvas></div></div></div>
-        <div class="col-lg-6"><div class="card"><div class="card-body"><h2 class="h6">Деньги по каналам</h2>
-        <canvas id="money" height="180" aria-label="Деньги по каналам"></canvas></div></div></div></div>
-        <script src="/assets/chart.js"></script>
-        <script>
-        const steps = {lead:'Заявка',taken:'В работе',deal:'Сделка',won:'Выиграна',order:'Заказ в 1С',paid:'Оплачено'};
-        const charts = {};
-        function chart(id, type, labels, values, color) {
-          if (charts[id]) { charts[id].data.labels = labels; charts[id].data.datasets[0].data = values; charts[id].update(); return; }
-          charts[id] = new Chart(document.getElementById(id), {type, data:{labels, datasets:[{data:values, backgroundColor:color}]},
-            options:{indexAxis: id==='funnel'?'y':'x', plugins:{legend:{display:false}}}});
-        }
-        const sum = (cells) => cells.map(c => Number(c.value).toLocaleString('ru-RU', {style:'currency', currency:c.dimensions.currency})).join(' + ') || '0';
-        const span = (c) => !c.length ? '—' : c[0].value < 60 ? c[0].value.toFixed(1).replace('.', ',') + ' с' : (c[0].value/60).toFixed(1).replace('.', ',') + ' мин';
-        async function refresh() {
-          const d = await (await fetch('/dashboard/data')).json();
-          const total = {};
-          d.money.forEach(c => { total[c.dimensions.currency] = (total[c.dimensions.currency]||0) + Math.round(Number(c.value)*100); });
-          const money = Object.entries(total).map(([k,v]) => (v/100).toLocaleString('ru-RU',{style:'currency',currency:k})).join(' + ') || '0';
-          document.getElementById('tiles').innerHTML = [['Заявки', d.leads.length ? d.leads[0].value : 0], ['Получено денег', money],
-            ['Должны нам', sum(d.owed)], ['Ответ бота', span(d.bot)], ['Первый ответ менеджера', span(d.human)]]
-            .map(([t,v]) => `<div class="col-6 col-lg"><div class="card h-100"><div class="card-body"><div class="text-muted small">${t}</div><div class="h4 mb-0" data-tile="${t}">${v}</div></div></div></div>`).join('');
-          const f = Object.fromEntries(d.funnel.map(c => [c.dimensions.step, c.value]));
-          chart('funnel','bar',Object.values(steps),Object.keys(steps).map(k => f[k]||0),'#2f6f9f');
-          chart('money','bar',d.money.map(c => c.dimensions.channel + ', ' + c.dimensions.currency),d.money.map(c => Number(c.value)),'#3c9d6b');
-        }
-        refresh();
-        let waiting = null;
-        new EventSource('/dashboard/live').onmessage = () => { if (!waiting) waiting = setTimeout(() => { waiting = null; refresh(); }, 300); };
-        </script>
-        """
-}
-
-/// Tells open dashboards that figures moved.
-final class LiveFigures: Sendable {
-    private let listeners = Mutex<[Int: AsyncStream<String>.Continuation]>([:])
-    private let nextKey = Mutex(0)
-    private static let limit = 300
-
-    func changed(_ cells: [Cell]) {
-        let names = Set(cells.map(\.metric)).sorted().joined(separator: ",")
-        listeners.withLock { for continuation in $0.values { continuation.yield(names) } }
-    }
-
-    func listen() -> AsyncStream<String>? {
-        let key = nextKey.withLock { key in
-            key += 1
-            return key
-        }
-        let (stream, continuation) = AsyncStream<String>.makeStream(bufferingPolicy: .bufferingNewest(8))
-        let taken = listeners.withLock { all -> Bool in
-            guard all.count < Self.limit else { return false }
-            all[key] = continuation
-            return true
-        }
-        guard taken else { return nil }
-        continuation.onTermination = { [weak self] _ in self?.listeners.withLock { $0[key] = nil } }
-        return stream
-    }
+    private static let words: [String: (ru: String, en: String)] = [
+        "title": ("Показатели", "Dashboard"), "funnel": ("Воронка", "Funnel"),
+        "money": ("Деньги по каналам", "Money by channel"), "locale": ("ru-RU", "en-GB"),
+        "lead": ("Заявка", "Lead"), "taken": ("В работе", "Taken"), "deal": ("Сделка", "Deal"),
+        "won": ("Выиграна", "Won"), "order": ("Заказ в 1С", "Order in 1C"), "paid": ("Оплачено", "Paid"),
+        "second": ("с", "s"), "minute": ("мин", "min"), "leads": ("Заявки", "Leads"),
+        "received": ("Получено денег", "Money received"), "owed": ("Должны нам", "Owed to us"),
+        "botAnswer": ("Ответ бота", "Answer by the bot"),
+        "humanAnswer": ("Первый ответ менеджера", "First answer by a manager"),
+    ]
 }

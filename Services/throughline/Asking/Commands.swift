@@ -184,7 +184,7 @@ struct Keys: ParsableCommand {
             show(suite, json) {
                 [
                     "server key:  \(server)", "public key:  \(keys.publicKey)", "secret key:  \(keys.secretKey)",
-                    "The secret is shown this once. bi-aggregator takes the key when it starts again.",
+                    "The secret is shown this once. bi-aggregator knows the key within seconds.",
                 ]
             }
         }

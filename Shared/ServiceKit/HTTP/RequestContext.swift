@@ -2,6 +2,7 @@ import Hummingbird
 import HTTPTypes
 import NIOCore
 import Contracts
+import Primitives
 
 /// What a request carries through the handlers: who calls.
 public struct ServiceRequestContext: RequestContext {
@@ -68,6 +69,12 @@ extension Request {
 
     public func query(_ name: String) -> String? {
         uri.queryParameters[name[...]].map(String.init)
+    }
+
+    /// The language a page is wanted in: `?lang=`, the cookie, `Accept-Language` of the workspace that forwards.
+    public func language(_ fallback: Language) -> Language {
+        let wanted = [query("lang"), cookies["lang"]?.value, headers[.acceptLanguage].map { String($0.prefix(2)) }]
+        return wanted.lazy.compactMap { $0.flatMap { Language(rawValue: $0) } }.first ?? fallback
     }
 
     /// `?limit=`, 1 to 200; 50 when absent.

@@ -54,7 +54,7 @@ struct StandardRoutes<Service: SuiteService>: Sendable {
         }
     }
 
-    struct ParkedEvent: Encodable, Sendable {
+    struct ParkedEvent: AnswerShape {
         let id: ID
         let service, what, reason: String
         let at: Timestamp

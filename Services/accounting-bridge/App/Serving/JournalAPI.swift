@@ -11,7 +11,7 @@ struct JournalAPI: Sendable {
     let bus: EventBus
     let settings: SuiteSettings
 
-    struct ExchangeView: Encodable, Sendable {
+    struct ExchangeView: AnswerShape {
         let id: ID
         let base: String?
         let at: Timestamp
@@ -23,13 +23,13 @@ struct JournalAPI: Sendable {
         let journeyIds: [String]
         let requestBytes: Int64
     }
-    struct Whole: Encodable, Sendable {
+    struct Whole: AnswerShape {
         let exchange: ExchangeView
         let request, answer: String
         /// Base64url of the bytes as they came.
         let requestRaw, answerRaw: String
     }
-    struct BaseView: Encodable, Sendable {
+    struct BaseView: AnswerShape {
         let base, driver: String
         let tellsPayments: Bool
         let cannotTell: String?
@@ -72,7 +72,7 @@ struct JournalAPI: Sendable {
             let rows = try await bus.pool.query(
                 "SELECT id, base, exchange_id, number, reason, at FROM parked_document ORDER BY id DESC LIMIT $1",
                 [.int(try request.limit())])
-            struct Item: Encodable, Sendable {
+            struct Item: AnswerShape {
                 let id: ID
                 let base: String
                 let exchangeId: ID

@@ -59,16 +59,19 @@ final class ConsumerPort: Sendable {
                 if isReady { bound.succeed() } else { bound.fail(ChannelError.connectPending) }
             })
         return bound.futureResult.flatMap {
-            ClientBootstrap(group: outside.eventLoop).channelInitializer { inside in
-                inside.pipeline.addHandler(Passage(to: outside))
-            }.connect(unixDomainSocketPath: path)
+            // The inside speaks first; it is read only when the outside can take it.
+            ClientBootstrap(group: outside.eventLoop).channelOption(.autoRead, value: false)
+                .channelInitializer { inside in
+                    inside.pipeline.addHandler(Passage(to: outside))
+                }.connect(unixDomainSocketPath: path)
         }.flatMap { inside in
             outside.pipeline.addHandler(Passage(to: inside))
         }
     }
 }
 
-/// Hands every byte on to the other side, and the end too.
+/// Hands every byte on to the other side, and the end too. Reads no faster than the other side takes: a slow consumer
+/// fills its own queue in libzmq and not this process's memory.
 private final class Passage: ChannelInboundHandler, Sendable {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
@@ -76,9 +79,19 @@ private final class Passage: ChannelInboundHandler, Sendable {
 
     init(to other: any Channel) { self.other = other }
 
+    func channelActive(context: ChannelHandlerContext) { letRead(other) }
+
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         other.writeAndFlush(unwrapInboundIn(data), promise: nil)
+        if !other.isWritable { _ = context.channel.setOption(.autoRead, value: false) }
     }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { letRead(other) }
+    }
+
+    private func letRead(_ channel: any Channel) { _ = channel.setOption(.autoRead, value: true) }
+
     func channelInactive(context: ChannelHandlerContext) { other.close(promise: nil) }
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 }

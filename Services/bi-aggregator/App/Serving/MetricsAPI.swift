@@ -9,14 +9,14 @@ import ServiceKit
 struct MetricsAPI: Sendable {
     let pool: PostgresPool
 
-    struct OriginItem: Encodable, Sendable {
+    struct OriginItem: AnswerShape {
         let kind, id: String
         let number: String?
         let amount: String
         let at: Timestamp
         let journeyId: ID?
     }
-    struct Origin: Encodable, Sendable {
+    struct Origin: AnswerShape {
         let sum: String
         let items: [OriginItem]
         let next: String?

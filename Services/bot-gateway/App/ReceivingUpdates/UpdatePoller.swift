@@ -68,12 +68,13 @@ struct UpdatePoller: Sendable {
         try await withThrowingTaskGroup(of: Void.self) { group in
             for update in updates {
                 let body = Array(update.text.utf8)
-                guard let id = try? JSON.decode(TelegramUpdate.Envelope.self, from: body).updateID
-                else { continue }
-                highest = max(highest ?? id, id)
+                let id = try? JSON.decode(TelegramUpdate.Envelope.self, from: body).updateID
+                if let id { highest = max(highest ?? id, id) }
                 group.addTask {
                     _ = try await journal.store(
-                        .init(connection: bot.name, dedupeKey: String(id), body: body))
+                        .init(
+                            connection: bot.name, dedupeKey: id.map { String($0) },
+                            reason: id == nil ? "an update without update_id" : nil, body: body))
                 }
             }
             try await group.waitForAll()

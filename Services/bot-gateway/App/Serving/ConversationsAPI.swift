@@ -10,7 +10,7 @@ struct ConversationsAPI: Sendable {
     let bus: EventBus
     let outgoing: Signal
 
-    struct ConversationView: Encodable, Sendable {
+    struct ConversationView: AnswerShape {
         let id: ID
         let channel, externalId: String
         let journeyId: ID
@@ -19,7 +19,7 @@ struct ConversationsAPI: Sendable {
         let updatedAt: Timestamp
     }
 
-    struct MessageView: Encodable, Sendable {
+    struct MessageView: AnswerShape {
         let id, journeyId: ID
         let direction, author, text, state: String
         let sentAt: Timestamp

@@ -32,6 +32,10 @@ struct MessagesAPI: Sendable {
 
     static let bodyLimit = 256 * 1024
     private static let nameLimit = 200
+    /// Bytes of the text, and of all answers together, at most: both travel inside one event.
+    private static let textLimit = 64 * 1024
+    private static let answersLimit = 64 * 1024
+    private static let attachmentLimit = 50
 
     func add(to router: Router<ServiceRequestContext>) {
         router.post("/api/v1/messages") { request, context in
@@ -60,6 +64,25 @@ struct MessagesAPI: Sendable {
             ("messageId", body.messageId),
         ] where value.isEmpty || value.utf8.count > Self.nameLimit || value.contains("\0") {
             throw Problem.invalid("\(name) has 1 to \(Self.nameLimit) bytes")
+        }
+        guard (body.text ?? "").utf8.count <= Self.textLimit else {
+            throw Problem.invalid("text has at most \(Self.textLimit) bytes")
+        }
+        let answers = (body.answers ?? [:]).reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count }
+        guard answers <= Self.answersLimit else {
+            throw Problem.invalid("answers have at most \(Self.answersLimit) bytes together")
+        }
+        guard (body.attachments ?? []).count <= Self.attachmentLimit else {
+            throw Problem.invalid("a message has at most \(Self.attachmentLimit) attachments")
+        }
+        let words = [
+            body.sender?.id, body.sender?.name, body.sender?.phone, body.sender?.email,
+            body.externalOrderNumber, body.attribution?.source, body.attribution?.medium,
+            body.attribution?.campaign, body.attribution?.content, body.attribution?.term,
+            body.attribution?.ref,
+        ]
+        guard words.allSatisfy({ ($0 ?? "").utf8.count <= 1000 }) else {
+            throw Problem.invalid("sender, attribution and externalOrderNumber hold at most 1000 bytes a field")
         }
         guard ["in", "out"].contains(body.direction ?? "in") else {
             throw Problem.invalid("direction is in or out")

@@ -39,9 +39,9 @@ struct Letters: Sendable {
             try await write(
                 "payment_received", key: "payment-received/\(payment.documentKey)", to: [responsible],
                 [
-                    "amount": "\(payment.amount.amount) \(payment.amount.currency)",
+                    "amount": HumanText.money(payment.amount),
                     "order": payment.orderNumber, "document": payment.documentNumber ?? "",
-                    "date": payment.date, "dealId": payment.dealId?.description ?? "",
+                    "date": HumanText.day(payment.date), "dealId": payment.dealId?.description ?? "",
                 ], event, in: transaction)
         }
         var bridge = EventHandlers()

@@ -10,7 +10,7 @@ struct NotificationsAPI: Sendable {
     let bus: EventBus
     let signal: Signal
 
-    struct View: Encodable, Sendable {
+    struct View: AnswerShape {
         let id: ID
         let template, recipient, subject, state: String
         let attempts: Int64
@@ -19,7 +19,7 @@ struct NotificationsAPI: Sendable {
         let dedupeKey: String
         let createdAt: Timestamp
     }
-    struct DeliveryView: Encodable, Sendable {
+    struct DeliveryView: AnswerShape {
         let id, notificationId: ID
         let at: Timestamp
         let outcome: String
