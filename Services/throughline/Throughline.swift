@@ -6,7 +6,9 @@ struct Throughline: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "throughline",
         abstract: "From a client's first message to the money in the books: run and look after the suite.",
-        subcommands: [Up.self, Status.self, Journey.self, Journal.self, ParkedList.self, Keys.self, Doctor.self])
+        subcommands: [
+            Up.self, Prepare.self, Status.self, Journey.self, Journal.self, ParkedList.self, Keys.self, Doctor.self,
+        ])
 }
 
 /// Where the suite stands and how its answers are printed; shared by all commands.

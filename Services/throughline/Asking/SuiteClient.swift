@@ -1,15 +1,17 @@
 import Contracts
 import Curl
+import FoundationEssentials
 import Primitives
 import ServiceKit
 
 /// Asks the running services over HTTP, as the operator: who may read the data folder may sign a session.
 struct SuiteClient: Sendable {
-    let host: String
+    /// Nil: where the environment says that each service is.
+    let host: String?
     let portBase: Int
     var token: String?
 
-    init(host: String = "127.0.0.1", portBase: Int, data: String? = nil) throws {
+    init(host: String? = nil, portBase: Int, data: String? = nil) throws {
         self.init(host: host, portBase: portBase)
         guard let data else { return }
         let session = SessionToken(
@@ -18,13 +20,14 @@ struct SuiteClient: Sendable {
         token = try session.signed(try KeyFolder(data: absolute(data)).signingKey())
     }
 
-    init(host: String, portBase: Int) {
+    init(host: String?, portBase: Int) {
         self.host = host
         self.portBase = portBase
     }
 
     func get(_ service: ServiceIdentity, _ path: String) async throws -> (status: Int, json: RawJSON) {
         let headers = token.map { [("Authorization", "Bearer \($0)")] } ?? []
+        let host = host ?? service.host(ProcessInfo.processInfo.environment)
         let answer = try await HTTPClient().send(
             .init(
                 "GET", "http://\(host):\(service.httpPort(base: portBase))\(path)", headers: headers,

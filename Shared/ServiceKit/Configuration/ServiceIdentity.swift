@@ -19,6 +19,11 @@ public enum ServiceIdentity: String, CaseIterable, Sendable {
         case .notifier: 4
         }
     }
+    /// The host where peers reach this service: `PEER_HOST_CRM_CORE`, as between containers, else loopback.
+    public func host(_ environment: [String: String]) -> String {
+        environment["PEER_HOST_\(schema.uppercased())"] ?? "127.0.0.1"
+    }
+
     public func httpPort(base: Int) -> Int { base + offset }
     public func publishPort(base: Int) -> Int { base + 100 + offset }
     public func letterboxPort(base: Int) -> Int { base + 200 + offset }

@@ -79,18 +79,30 @@ public struct KeyFolder: Sendable {
         return keys
     }
 
+    /// Gives another folder what one service needs: its own secret key, everybody's public ones, and the signing seed if
+    /// it is the one that signs.
+    public func handOver(to service: ServiceIdentity, _ other: KeyFolder) throws {
+        try FileManager.default.createDirectory(
+            atPath: other.path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        let secrets = ["\(service.name).secret"] + (service == .crmCore ? ["session.seed"] : [])
+        let publics = ServiceIdentity.allCases.map { "\($0.name).public" } + ["session.public"]
+        for (names, mode) in [(secrets, 0o600), (publics, 0o644)] {
+            for name in names {
+                guard let text = read(name) else { throw Missing(file: name) }
+                if other.read(name) != text { try other.write(name, text, mode: mode) }
+            }
+        }
+    }
+
     fileprivate func read(_ name: String) -> String? {
         guard let data = try? Data(contentsOf: URL(filePath: "\(path)/\(name)")) else { return nil }
         return String(decoding: data, as: UTF8.self).trimmed
     }
 
     fileprivate func write(_ name: String, _ text: String, mode: Int) throws {
-        let file = "\(path)/\(name)"
-        guard
-            FileManager.default.createFile(
-                atPath: file, contents: Data((text + "\n").utf8),
-                attributes: [.posixPermissions: mode])
-        else { throw Missing(file: file) }
+        guard (try? PrivateFile.write("\(path)/\(name)", text + "\n", mode: mode)) != nil else {
+            throw Missing(file: name)
+        }
     }
 }
 

@@ -40,12 +40,7 @@ public struct ServiceContext: Sendable {
 
     /// A service's HTTP address as its peers reach it.
     public func httpAddress(_ service: ServiceIdentity) -> String {
-        "http://\(host(of: service)):\(service.httpPort(base: options.portBase))"
-    }
-
-    /// The host of a peer: `PEER_HOST_CRM_CORE`, else by name between containers, else loopback.
-    private func host(of service: ServiceIdentity) -> String {
-        options.environment["PEER_HOST_\(service.schema.uppercased())"] ?? "127.0.0.1"
+        "http://\(service.host(options.environment)):\(service.httpPort(base: options.portBase))"
     }
 
     /// The bus as this service is on it: ipc in a private folder on one host, tcp between hosts.
@@ -55,7 +50,7 @@ public struct ServiceContext: Sendable {
         let base = options.portBase
         func endpoint(_ service: ServiceIdentity, _ door: String, _ port: Int, bind: Bool) -> String {
             if let folder = options.bus { return "ipc://\(folder)/\(service.name).\(door)" }
-            return "tcp://\(bind ? "0.0.0.0" : host(of: service)):\(port)"
+            return "tcp://\(bind ? "0.0.0.0" : service.host(options.environment)):\(port)"
         }
         let peers = try ServiceIdentity.allCases.map { peer in
             BusPeer(

@@ -19,6 +19,7 @@ public enum ServiceRunner {
             let environment = ProcessInfo.processInfo.environment
             let options = try LaunchOptions(
                 arguments: CommandLine.arguments, environment: environment)
+            await Prepared.wait(options)
             let settings = try SuiteSettings.load(file: options.config, environment: environment)
             LocalTime.start(settings.company.timeZone)
             LogOutput.start(settings, name: Service.identity.name)
