@@ -106,8 +106,12 @@ let package = Package(
             ] + http, [.embedInCode("Migrations/V002_identity.sql")]),
         shared("XMLStream", ["CXML2"]),
         tests("PrimitivesTests", ["Primitives"]),
+        .testTarget(
+            name: "ContractsTests", dependencies: ["Contracts"], path: "Tests/ContractsTests", exclude: ["Golden"],
+            swiftSettings: strict),
         tests("PostgresTests", ["Postgres", "Primitives"]),
-        tests("MessagingTests", ["Messaging", "Primitives"]),
+        tests("ZeroMQTests", ["ZeroMQ"]),
+        tests("MessagingTests", ["Contracts", "Messaging", "Postgres", "Primitives", "Sodium", "ZeroMQ", log]),
         tests("BotGatewayTests", ["BotGateway", "Primitives", "ServiceKit"]),
         tests("CRMCoreTests", ["CRMCore", "Primitives"]),
         tests("AccountingBridgeTests", ["AccountingBridge", "Contracts", "Primitives", "XMLStream"]),

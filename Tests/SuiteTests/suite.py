@@ -157,6 +157,7 @@ onec:
   - {{ base: ut, driver: commerceml, login: ut, password: "ut" }}
 smtp: {{ url: "{self.mailbox.url}", from: "crm@example.ru" }}
 """)
+        self.secrets = [TOKEN, POLLED, SECRET, "admin-password", "form-key", "reader-key"]
         self.process = None
 
     def url(self, service):
@@ -196,6 +197,24 @@ smtp: {{ url: "{self.mailbox.url}", from: "crm@example.ru" }}
 
     def postgres_pid(self):
         return int((self.folder / "data/postgres/postmaster.pid").read_text().split("\n")[0])
+
+    def psql(self, role, statement):
+        password = (self.folder / f"data/keys/database-{role.replace('_', '-') if role != 'bi_reader' else role}.secret").read_text().strip()
+        return subprocess.run(
+            ["psql", "-X", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-c", statement,
+             f"postgres://{role}:{password}@127.0.0.1:{self.base + 352}/throughline"],
+            env={**os.environ, "PGOPTIONS": f"-c search_path={role}"}, capture_output=True, text=True, timeout=30)
+
+    def sql(self, role, statement):
+        """Rows of a statement, run as a service's own role."""
+        run = self.psql(role, statement)
+        assert run.returncode == 0, run.stderr
+        return [line.split("\t") for line in run.stdout.splitlines()]
+
+    def sql_error(self, role, statement):
+        run = self.psql(role, statement)
+        assert run.returncode != 0, run.stdout
+        return run.stderr
 
     # What outsiders do.
 

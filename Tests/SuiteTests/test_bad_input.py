@@ -1,6 +1,12 @@
 """What cannot be understood gets its documented answer, is kept, and stops nothing."""
+import json
+from pathlib import Path
+
+import pytest
 import requests
 from suite import SECRET, OneC, wait_for
+
+SAMPLES = Path(__file__).parents[3] / "shared/data"
 
 
 def hook(suite, body, secret=SECRET):
@@ -56,3 +62,103 @@ def test_the_api_says_what_is_wrong(suite):
     codes = [requests.post(login, json={"login": "nobody", "password": "x"}, timeout=20).status_code for _ in range(10)]
     assert codes[0] == 401 and codes[-1] == 429
     assert wait_for(suite.ready)
+
+
+def test_every_real_update_is_taken_and_none_is_parked(suite):
+    files = sorted((SAMPLES / "telegram").rglob("*.json"))
+    if not files:
+        pytest.skip("the sample updates are not there")
+    taken = 0
+    for number, file in enumerate(files, 50_000):
+        content = json.loads(file.read_text())
+        update = content if isinstance(content, dict) and "update_id" in content else {"message": content}
+        body = json.dumps({**update, "update_id": number}).encode()
+        assert hook(suite, body).status_code == 200, file
+        assert hook(suite, body).status_code == 200, "Telegram repeats what it is not sure of"
+        taken += 1
+    print(f"{taken} real updates taken")
+    suite.say(60_000, 60_000, "/start")
+    wait_for(lambda: any(m["chat_id"] == 60_000 for m in suite.telegram.log), what="the answer behind them")
+    rows = suite.sql("bot_gateway", "SELECT state, count(*) FROM incoming WHERE dedupe_key::bigint BETWEEN 50000 AND 59999 GROUP BY 1")
+    counts = dict(rows)
+    assert sum(int(n) for n in counts.values()) == taken and set(counts) <= {"done", "kept"}, counts
+
+
+def test_every_real_order_file_is_stored_and_answered(suite):
+    files = sorted((SAMPLES / "commerceml").glob("*.xml"))
+    if not files:
+        pytest.skip("the sample files are not there")
+    onec = OneC(suite)
+    for file in files:
+        onec.open()
+        raw = file.read_bytes()
+        for start in range(0, len(raw), 50_000):
+            assert onec.call("file", raw[start:start + 50_000], filename=file.name).text == "success", file
+        assert onec.call("import", filename=file.name).text.split("\n")[0] in ("success", "failure"), "never progress"
+        kept = suite.sql("accounting_bridge", f"SELECT sum(octet_length(body)) FROM file_piece WHERE filename = '{file.name}'")
+        assert int(kept[0][0]) == len(raw), "every byte is kept"
+    print(f"{len(files)} real files answered")
+
+
+def test_a_wrong_signature_opens_nothing(suite):
+    token = suite.token()
+    head, body, signature = token.split(".")
+    forged = ".".join([head, body, signature[:-4] + ("AAAA" if not signature.endswith("AAAA") else "BBBB")])
+    for service, path in [("crm-core", "/api/v1/leads"), ("accounting-bridge", "/api/v1/exchanges"),
+                          ("bi-aggregator", "/api/v1/metrics"), ("notifier", "/api/v1/notifications"),
+                          ("bot-gateway", "/api/v1/conversations")]:
+        assert requests.get(suite.url(service) + path, headers={"Authorization": f"Bearer {forged}"}, timeout=20).status_code == 401
+        assert requests.get(suite.url(service) + path, headers={"Authorization": f"Bearer {token}"}, timeout=20).status_code == 200
+
+
+def test_an_ended_session_stays_ended_everywhere(suite):
+    token = suite.token()
+    headers = {"Authorization": f"Bearer {token}"}
+    assert requests.delete(suite.url("crm-core") + "/api/v1/sessions/current", headers=headers, timeout=20).status_code == 204
+    places = [("crm-core", "/api/v1/leads"), ("notifier", "/api/v1/notifications"), ("bi-aggregator", "/api/v1/metrics")]
+    for service, path in places:
+        wait_for(lambda: requests.get(suite.url(service) + path, headers=headers, timeout=20).status_code == 401)
+    suite.stop()
+    suite.start()
+    for service, path in places:
+        assert requests.get(suite.url(service) + path, headers=headers, timeout=20).status_code == 401, "also after a restart"
+
+
+def test_an_order_that_1c_would_double_is_refused_in_words(suite):
+    token = suite.token()
+    body = {"channel": "site", "conversationId": "firm", "messageId": "1", "sender": {"name": "Анна"}}
+    journey = suite.post("bot-gateway", "/api/v1/messages", "form-key", body, status=202)["journeyId"]
+    lead = wait_for(lambda: (suite.get("crm-core", "/api/v1/leads", token, journeyId=journey)["items"] or [None])[0])
+    company = suite.post("crm-core", "/api/v1/companies", token, {"name": "ООО Без КПП", "inn": "7707083893"}, status=201)
+    deal = suite.post("crm-core", f"/api/v1/leads/{lead['id']}/convert", token, {"companyId": company["id"]})
+    line = {"sku": "F", "name": "Фреза", "quantity": "1", "price": "10.00"}
+    path = f"/api/v1/deals/{deal['id']}/orders"
+    refused = suite.post("crm-core", path, token, {"currency": "RUB", "lines": [line]}, key="firm-1", status=422)
+    assert "КПП" in refused["detail"]
+    suite.post("crm-core", "/api/v1/companies", token, {"name": "ООО", "inn": "7707083894"}, status=422)
+    huge = {**line, "quantity": "99999999999", "price": "99999999999"}
+    suite.post("crm-core", path, token, {"currency": "RUB", "lines": [huge]}, key="firm-2", status=422)
+    suite.post("crm-core", path, token, {"currency": "RUB", "lines": []}, key="firm-3", status=422)
+    answer = requests.patch(suite.url("crm-core") + f"/api/v1/companies/{company['id']}", json={"kpp": "770701001"},
+                            headers={"Authorization": f"Bearer {token}", "If-Match": str(company["version"])}, timeout=20)
+    assert answer.status_code == 200
+    asked = suite.post("crm-core", path, token, {"currency": "RUB", "lines": [line]}, key="firm-1", status=201)
+    suite.post("crm-core", path, token, {"currency": "RUB", "lines": [line, line]}, key="firm-1", status=422)
+    assert suite.post("crm-core", path, token, {"currency": "RUB", "lines": [line]}, key="firm-1", status=201) == asked
+    stale = requests.patch(suite.url("crm-core") + f"/api/v1/companies/{company['id']}", json={"name": "x"},
+                           headers={"Authorization": f"Bearer {token}", "If-Match": str(company["version"])}, timeout=20)
+    assert stale.status_code == 412
+
+
+def test_limits_are_said_and_kept(suite):
+    url = suite.url("bot-gateway") + "/api/v1/messages"
+    headers = {"Authorization": "Bearer form-key"}
+    body = {"channel": "site", "conversationId": "limits", "messageId": "1", "text": "а" * 40_000}
+    answer = requests.post(url, json=body, headers=headers, timeout=20)
+    assert answer.status_code == 422 and "65536" in answer.json()["detail"]
+    assert requests.post(url, json={**body, "text": "x" * 300_000}, headers=headers, timeout=20).status_code == 413
+    assert requests.post(url, json={**body, "text": "x" * 60_000}, headers=headers, timeout=20).status_code == 202
+    token = suite.token()
+    for limit in ["0", "201", "x"]:
+        assert requests.get(suite.url("crm-core") + "/api/v1/leads", params={"limit": limit},
+                            headers={"Authorization": f"Bearer {token}"}, timeout=20).status_code == 400

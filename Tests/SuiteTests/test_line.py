@@ -179,39 +179,3 @@ def test_a_polled_bot_answers_too(suite):
         "message_id": 1, "from": {"id": 31, "is_bot": False, "first_name": "Ира"}, "chat": {"id": 31, "type": "private"},
         "date": 1795300000, "text": "/start"}})
     assert suite.telegram.next()["chat_id"] == 31
-
-
-def test_the_workspace_in_a_browser(suite):
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-    from selenium.webdriver.common.by import By
-    options = webdriver.ChromeOptions()
-    for word in ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=400,900"]:
-        options.add_argument(word)
-    options.binary_location = "/usr/bin/chromium"
-    suite.say(9500, 777, "/start", name="Браузер")
-    suite.telegram.next()
-    suite.say(9501, 777, "Зоя Браузерная")
-    suite.telegram.next()
-    browser = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
-    try:
-        page = suite.url("crm-core")
-        browser.get(page + "/leads")
-        assert "/login" in browser.current_url, "nobody is logged in"
-        browser.find_element(By.ID, "login").send_keys("admin")
-        browser.find_element(By.ID, "password").send_keys("admin-password")
-        browser.find_element(By.ID, "enter").click()
-        wait_for(lambda: "Зоя Браузерная" in browser.page_source or browser.refresh(), what="the lead on the page")
-        next(a for a in browser.find_elements(By.CSS_SELECTOR, "a.list-group-item") if "Зоя" in a.text).click()
-        wait_for(lambda: "Сквозной путь" in browser.page_source)
-        browser.find_element(By.ID, "reply").send_keys("Здравствуйте, Зоя!")
-        browser.find_element(By.ID, "send").click()
-        assert suite.telegram.next()["text"] == "Здравствуйте, Зоя!"
-        suite.say(9502, 777, "Ответ без перезагрузки")
-        wait_for(lambda: "Ответ без перезагрузки" in browser.find_element(By.ID, "chat").text, 10, "the client's word")
-        browser.get(page + "/dashboard")
-        wait_for(lambda: "Первый ответ менеджера" in browser.page_source, what="the dashboard")
-        browser.get(page + "/journal")
-        assert "Журнал обмена с 1С" in browser.page_source
-    finally:
-        browser.quit()

@@ -3,40 +3,48 @@ import os
 import random
 import signal
 import threading
+import time
 
 import requests
-from suite import SERVICES, wait_for
+from suite import SERVICES, OneC, wait_for
 
-COUNT = int(os.environ.get("THROUGHLINE_BURST", "300"))
+COUNT = int(os.environ.get("THROUGHLINE_BURST", "1000"))
+KILLS = int(os.environ.get("THROUGHLINE_KILLS", "20"))
 
 
-def burst(suite, first, count):
-    """Posts until each update was acknowledged, as Telegram does."""
-    left = list(range(first, first + count))
-    random.Random(1).shuffle(left)
-    lock = threading.Lock()
+class Burst:
+    """Posts updates until each was acknowledged, as Telegram does; about fifty a second."""
 
-    def work():
+    def __init__(self, suite, first, count):
+        self.suite, self.left, self.lock = suite, list(range(first, first + count)), threading.Lock()
+        random.Random(1).shuffle(self.left)
+        self.threads = [threading.Thread(target=self.work) for _ in range(8)]
+        for thread in self.threads:
+            thread.start()
+
+    def work(self):
+        pause = threading.Event()
         while True:
-            with lock:
-                if not left:
+            with self.lock:
+                if not self.left:
                     return
-                number = left.pop()
+                number = self.left.pop()
             try:
-                done = suite.say(number, number, "Нужен станок").status_code == 200
+                done = self.suite.say(number, number, "Нужен станок").status_code == 200
             except requests.RequestException:
                 done = False
             if not done:
-                with lock:
-                    left.append(number)
-                threading.Event().wait(0.05)
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    return threads
+                with self.lock:
+                    self.left.append(number)
+            pause.wait(0.15)
+
+    def end(self):
+        for thread in self.threads:
+            thread.join(300)
+        assert not self.left
 
 
-def leads(suite, token):
+def all_leads(suite, token):
     found, after = [], None
     while True:
         page = suite.get("crm-core", "/api/v1/leads", token, limit=200, **({"after": after} if after else {}))
@@ -46,41 +54,136 @@ def leads(suite, token):
             return found
 
 
-def all_there(suite, count):
+def all_events(suite):
+    seen, after = [], ""
+    while True:
+        page = suite.get("crm-core", "/api/v1/events", "reader-key", after=after, limit=200)
+        if not page["items"]:
+            return seen
+        seen += page["items"]
+        after = page["next"]
+
+
+def drained(suite):
+    try:
+        return all(s["phase"] == "LIVE" and s["seq"] == s["head"] for name in SERVICES
+                   for s in requests.get(suite.url(name) + "/readyz", timeout=5).json()["subscriptions"])
+    except requests.RequestException:
+        return False
+
+
+def lines_are_whole(suite, count):
+    """Every lead once; each line begins with its opening and every step names a cause that is there."""
     token = suite.token()
-    found = wait_for(lambda: (lambda l: l if len(l) >= count else None)(leads(suite, token)), 120, "all leads")
+    found = wait_for(lambda: (lambda l: l if len(l) >= count else None)(all_leads(suite, token)), 240, "all leads")
     assert len(found) == count and len({l["journeyId"] for l in found}) == count
+    wait_for(lambda: drained(suite), 240, "all streams at their heads")
+    events = all_events(suite)
+    assert len({(e["source"], e["id"]) for e in events}) == len(events), "no event twice"
+    journeys = {}
+    for event in events:
+        if event.get("correlationid"):
+            journeys.setdefault(event["correlationid"], []).append(event)
+    for lead in found:
+        kinds = [e["type"] for e in journeys[lead["journeyId"]]]
+        for kind in ["bot.journey.opened.v1", "bot.message.received.v1", "crm.lead.created.v1", "bi.fact.counted.v1"]:
+            assert kinds.count(kind) == 1, (lead["journeyId"], kind, kinds)
+        ids = {e["id"] for e in journeys[lead["journeyId"]]}
+        assert all(e.get("causationid") in ids for e in journeys[lead["journeyId"]] if e["type"] != "bot.journey.opened.v1")
+    total = suite.get("bi-aggregator", "/api/v1/metrics/leads.created", token)["items"]
+    assert total[0]["value"] == count, "each lead counts once"
     return token, found
 
 
-def test_killed_services_and_a_restarted_database_lose_nothing(suite):
-    threads = burst(suite, 100_000, COUNT)
+def test_every_service_killed_twenty_times(suite):
+    burst = Burst(suite, 100_000, COUNT)
     chance = random.Random(2)
-    for _ in range(8):
-        for name in SERVICES:
-            pid = suite.pids().get(name)
-            if pid:
-                os.kill(pid, signal.SIGKILL)
-            threading.Event().wait(chance.uniform(0.05, 0.3))
-    os.kill(suite.postgres_pid(), signal.SIGQUIT)  # an immediate shutdown: crash recovery follows
-    for thread in threads:
-        thread.join(120)
+    kills = {name: 0 for name in SERVICES}
+    pause = threading.Event()
+    end = time.monotonic() + 300
+    while min(kills.values()) < KILLS and time.monotonic() < end:
+        name = chance.choice([n for n in SERVICES if kills[n] < KILLS])
+        pid = suite.pids().get(name)
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+            kills[name] += 1
+        pause.wait(chance.uniform(0.05, 0.4))
+    assert min(kills.values()) == KILLS, kills
+    burst.end()
     wait_for(suite.ready, 60)
-    token, found = all_there(suite, COUNT)
-    wait_for(lambda: all(s["phase"] == "LIVE" and s["seq"] == s["head"] for name in SERVICES
-                         for s in requests.get(suite.url(name) + "/readyz", timeout=5).json()["subscriptions"]), 60)
-    for lead in random.Random(3).sample(found, 20):
-        steps = suite.get("crm-core", f"/api/v1/journeys/{lead['journeyId']}", token)["steps"]
-        ids = [s["id"] for s in steps]
-        assert len(set(ids)) == len(ids)
-        assert all(s["causedBy"] in ids for s in steps[1:])
-        assert [s["kind"] for s in steps].count("crm.lead.created") == 1
+    lines_are_whole(suite, COUNT)
+
+
+def test_the_database_restarted_in_immediate_mode(suite):
+    before = len(all_leads(suite, suite.token()))
+    burst = Burst(suite, 300_000, COUNT // 4)
+    pause = threading.Event()
+    for _ in range(3):
+        pause.wait(1)
+        os.kill(suite.postgres_pid(), signal.SIGQUIT)
+        wait_for(suite.ready, 60)
+    burst.end()
+    wait_for(suite.ready, 60)
+    lines_are_whole(suite, before + COUNT // 4)
+
+
+def test_1c_away_stops_nobody_else(suite):
+    """Orders wait while 1C does not come; chats, leads and letters go on; then all drain in order."""
+    token = suite.token()
+    numbers, delays, letters = [], [], len(suite.mailbox.letters)
+    while not suite.telegram.sent.empty():
+        suite.telegram.next()
+    for index in range(20):
+        body = {"channel": "site", "conversationId": f"away-{index}", "messageId": "1", "text": "Нужна фреза",
+                "sender": {"name": "Анна", "phone": f"8 916 000-01-{index:02}"}}
+        journey = suite.post("bot-gateway", "/api/v1/messages", "form-key", body, status=202)["journeyId"]
+        lead = wait_for(lambda: (suite.get("crm-core", "/api/v1/leads", token, journeyId=journey)["items"] or [None])[0])
+        wait_for(lambda: suite.get("crm-core", f"/api/v1/leads/{lead['id']}", token)["name"])
+        deal = suite.post("crm-core", f"/api/v1/leads/{lead['id']}/convert", token, {"title": f"Фреза {index}"})
+        order = {"currency": "RUB", "lines": [{"sku": "F", "name": "Фреза", "quantity": "1", "price": "10.00"}]}
+        numbers.append(suite.post("crm-core", f"/api/v1/deals/{deal['id']}/orders", token, order, key=f"away-{index}")["number"])
+        start = time.monotonic()
+        suite.say(400_000 + index, 400_000 + index, "/start")
+        suite.telegram.next()
+        delays.append(time.monotonic() - start)
+    assert sorted(delays)[-2] < 2, f"the bot answers while 1C is away: {delays}"
+    wait_for(lambda: len(suite.mailbox.letters) >= letters + 20, 60, "the letters of twenty leads")
+    base = next(b for b in suite.get("accounting-bridge", "/api/v1/bases", token)["items"] if b["base"] == "unf")
+    assert base["waiting"] == 20 and base["waitingSince"]
+    line = suite.get("crm-core", f"/api/v1/journeys/{journey}", token)
+    assert any(g["waitingFor"] == "onec.order.sent" and g["owner"] == "1С unf" for g in line["gaps"])
+    onec, taken = OneC(suite), []
+
+    def drain():
+        onec.open()
+        orders = onec.fetch()
+        taken.extend(o["Номер"] for o in orders)
+        onec.call("success")
+        return not orders
+    wait_for(drain, 60, "the queue to drain")
+    assert taken == numbers == sorted(numbers, key=int), "in order, each once"
+    wait_for(lambda: all(any(h["kind"] == "order" for h in suite.get("crm-core", "/api/v1/search", token, q=n)["items"]) for n in numbers))
 
 
 def test_after_ctrl_c_nothing_runs_and_nothing_is_lost(suite):
-    before = len(leads(suite, suite.token()))
+    before = len(all_leads(suite, suite.token()))
     suite.stop()
     assert suite.process.returncode == 0
     assert suite.pids() == {}
     suite.start()
-    assert len(leads(suite, suite.token())) == before
+    assert len(all_leads(suite, suite.token())) == before
+
+
+def test_a_killed_supervisor_leaves_nothing_and_comes_back(suite):
+    before = len(all_leads(suite, suite.token()))
+    suite.process.kill()
+    suite.process.wait(20)
+    wait_for(lambda: suite.pids() == {}, 20, "the services to end with their supervisor")
+    suite.start()
+    assert len(all_leads(suite, suite.token())) == before
+
+
+def test_no_token_stands_in_a_log(suite):
+    text = (suite.folder / "suite.log").read_text()
+    for secret in suite.secrets:
+        assert secret not in text

@@ -1,0 +1,92 @@
+"""The operator's command, and what each role of the database may reach."""
+import json
+import subprocess
+
+import pytest
+import requests
+from suite import BIN, SERVICES, OneC, wait_for
+
+
+def command(suite, *words, code=0):
+    run = subprocess.run(
+        [BIN / "throughline", *words, "--data", suite.folder / "data", "--port-base", str(suite.base)],
+        capture_output=True, text=True, timeout=60)
+    assert run.returncode == code, (run.stdout, run.stderr)
+    return run.stdout
+
+
+def test_the_commands_answer_people_and_programs(suite):
+    suite.say(1, 11, "/start", name="Ольга")
+    suite.telegram.next()
+    token = suite.token()
+    body = {"channel": "site", "conversationId": "c", "messageId": "1", "text": "Фреза",
+            "sender": {"name": "Анна", "phone": "8 916 555-66-77"}}
+    journey = suite.post("bot-gateway", "/api/v1/messages", "form-key", body, status=202)["journeyId"]
+    lead = wait_for(lambda: (suite.get("crm-core", "/api/v1/leads", token, journeyId=journey)["items"] or [None])[0])
+    deal = suite.post("crm-core", f"/api/v1/leads/{lead['id']}/convert", token, {})
+    line = {"sku": "F", "name": "Фреза", "quantity": "1", "price": "10.00"}
+    number = suite.post("crm-core", f"/api/v1/deals/{deal['id']}/orders", token,
+                        {"currency": "RUB", "lines": [line]}, key="op")["number"]
+    onec = OneC(suite)
+    onec.open()
+    wait_for(lambda: (onec.open(), onec.fetch())[1])
+    assert "ready" in command(suite, "status")
+    assert json.loads(command(suite, "status", "--json"))["crm-core"]["ready"] is True
+    by_order = json.loads(command(suite, "journey", "--order", number, "--json"))
+    assert by_order["id"] == journey and by_order["steps"]
+    assert "Заявка" in command(suite, "journey", "--phone", "89165556677")
+    assert command(suite, "journey", journey).startswith("20")
+    assert "sale.query" in command(suite, "journal")
+    assert json.loads(command(suite, "journal", "--json"))["items"]
+    assert "nothing is parked" in command(suite, "parked")
+    key = json.loads(command(suite, "keys", "add", "bi-tool", "--role", "reader", "--json"))
+    assert len(key["secretKey"]) == 40 and "reader bi-tool" in command(suite, "keys", "list")
+    assert all(f["ok"] for f in json.loads(command(suite, "doctor", "--json")))
+    command(suite, "journey", "--order", "99999999", code=64)
+
+
+def test_a_role_reaches_its_own_schema_only(suite):
+    schemas = [s.replace("-", "_") for s in SERVICES]
+    for own in schemas:
+        assert suite.sql(own, f"SELECT count(*) FROM {own}.event")
+        for other in schemas:
+            if other != own:
+                assert "permission denied" in suite.sql_error(own, f"SELECT 1 FROM {other}.event")
+        assert "permission denied" in suite.sql_error(own, "CREATE TABLE public.x (n int)")
+        assert "permission denied" in suite.sql_error(own, "CREATE DATABASE other")
+    assert suite.sql("bi_reader", "SELECT count(*) FROM bi.metric_values")
+    assert "permission denied" in suite.sql_error("bi_reader", "SELECT 1 FROM bi_aggregator.fact")
+    assert "read-only" in suite.sql_error("bi_reader", "CREATE TABLE bi.x (n int)")
+    uncommented = suite.sql("bi_aggregator", """
+        SELECT c.relname, a.attname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+        WHERE n.nspname = 'bi' AND col_description(c.oid, a.attnum) IS NULL""")
+    assert uncommented == [], "every column of the views is commented"
+
+
+def test_wrong_settings_are_all_named_at_once(suite, tmp_path):
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("company: { currency: ROUBLE }\nsmpt: {}\nbots:\n  - { name: a, token: x, receive: push }\n")
+    run = subprocess.run([BIN / "throughline", "up", "--config", wrong, "--data", tmp_path / "d"],
+                         capture_output=True, text=True, timeout=60)
+    assert run.returncode == 78
+    for word in ["line 1, column", "ROUBLE", "smpt", "token", "push"]:
+        assert word in run.stderr, run.stderr
+
+
+def test_a_killed_service_is_back_within_a_second_and_sigterm_drains(suite):
+    import os
+    import signal
+    import time
+    for name in SERVICES:
+        old = suite.pids()[name]
+        os.kill(old, signal.SIGKILL)
+        start = time.monotonic()
+        wait_for(lambda: suite.pids().get(name, old) != old, 10, f"{name} again")
+        assert time.monotonic() - start < 1, name
+    wait_for(suite.ready, 30)
+    pid = suite.pids()["crm-core"]
+    os.kill(pid, signal.SIGTERM)
+    wait_for(lambda: suite.pids().get("crm-core", pid) != pid, 10, "SIGTERM drains within ten seconds")
+    wait_for(suite.ready, 30)
+    assert "crm-core ended (code 0)" in (suite.folder / "suite.log").read_text()
