@@ -113,7 +113,7 @@ let package = Package(
         tests("ZeroMQTests", ["ZeroMQ"]),
         tests("MessagingTests", ["Contracts", "Messaging", "Postgres", "Primitives", "Sodium", "ZeroMQ", log]),
         tests("BotGatewayTests", ["BotGateway", "Primitives", "ServiceKit"]),
-        tests("CRMCoreTests", ["CRMCore", "Primitives"]),
+        tests("CRMCoreTests", ["Contracts", "CRMCore", "Primitives"]),
         tests("AccountingBridgeTests", ["AccountingBridge", "Contracts", "Primitives", "XMLStream"]),
         .executableTarget(
             name: "ThroughlineMain",

@@ -1,3 +1,4 @@
+import Contracts
 import Primitives
 import Testing
 
@@ -30,13 +31,25 @@ import Testing
     }
 }
 
-@Suite struct RussianTextTests {
-    @Test(arguments: [(1, "заявка"), (2, "заявки"), (5, "заявок"), (11, "заявок"), (21, "заявка"), (112, "заявок")])
-    func pluralsAreRight(_ count: Int, _ word: String) {
-        #expect(RussianText.plural(count, "заявка", "заявки", "заявок") == word)
+@Suite struct StepWordsTests {
+    @Test func everyStepOfALineHasItsWordsInBothLanguages() {
+        // What belongs to no request is no step of a line.
+        let aside = ["crm.session.revoked.v1", "crm.user.changed.v1", "onec.exchange.failing.v1", "onec.exchange.recovered.v1"]
+        for contract in EveryContract.types where !aside.contains(contract.type) {
+            let words = StepWords(type: contract.type, data: .object([:]))
+            #expect(words.text(.ru) != words.kind && words.text(.en) != words.kind, "\(contract.type)")
+        }
     }
 
-    @Test func sumsAreGrouped() { #expect(RussianText.money("1234567.50", "RUB") == "1\u{a0}234\u{a0}567,50\u{a0}₽") }
+    @Test func aSentenceIsFilledFromTheEvent() {
+        let data = RawJSON.object([
+            "kind": .string("refund"), "orderNumber": .string("500"),
+            "amount": .object(["amount": .string("1234.50"), "currency": .string("RUB")]),
+        ])
+        let words = StepWords(type: "crm.payment.recorded.v1", data: data)
+        #expect(words.text(.ru) == "Возврат 1\u{a0}234,50\u{a0}₽ по заказу 500")
+        #expect(words.text(.en) == "Refund 1,234.50\u{a0}₽ for order 500")
+    }
 }
 
 @Suite struct LineOrderTests {

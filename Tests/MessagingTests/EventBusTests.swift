@@ -96,7 +96,7 @@ private struct Pair {
 struct EventBusTests {
     private func say(_ numbers: some Sequence<Int>, _ bus: EventBus, key: String = "k") async throws {
         for number in numbers {
-            try await bus.transaction { transaction in
+            _ = try await bus.transaction { transaction in
                 try transaction.emit(Said(number: number), key: key, correlation: nil, causation: nil)
             }
         }

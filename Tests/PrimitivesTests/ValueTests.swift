@@ -69,3 +69,27 @@ import Testing
     @Test(arguments: ["не номер", "123", "+7916", "8916123456789012", ""])
     func whatIsNoPhoneIsRefused(_ text: String) { #expect(Phone(text) == nil) }
 }
+
+@Suite struct HumanTextTests {
+    @Test(arguments: [(1, "заявка"), (2, "заявки"), (5, "заявок"), (11, "заявок"), (21, "заявка"), (112, "заявок")])
+    func pluralsAreRight(_ count: Int, _ word: String) {
+        #expect(HumanText.plural(count, "заявка", "заявки", "заявок") == word)
+    }
+
+    @Test func sumsAreGroupedAsEachLanguageDoes() {
+        #expect(HumanText.money("1234567.50", "RUB") == "1\u{a0}234\u{a0}567,50\u{a0}₽")
+        #expect(HumanText.money("-1234567.50", "KZT", .en) == "−1,234,567.50\u{a0}₸")
+    }
+
+    @Test func daysAndSpansAreWords() {
+        #expect(HumanText.day("2026-01-31") == "31.01.2026")
+        #expect(HumanText.span(172_800) == "2 дня" && HumanText.span(86_400, .en) == "1 day")
+        #expect(HumanText.span(95) == "1 мин" && HumanText.span(7200) == "2 ч")
+    }
+
+    @Test func aSumThatCouldNotBeAddedUpIsRefused() {
+        #expect(Money("10000000000000.00", .rub)?.minor == Money.limit)
+        #expect(Money("10000000000000.01", .rub) == nil)
+        #expect(Quantity("99999999999")?.times(price: Quantity("99999999999") ?? .init(tenThousandths: 0), in: .rub) == nil)
+    }
+}

@@ -62,6 +62,9 @@ final class Supervisor {
         }
     }
 
+    /// Signals that a process brings upon itself.
+    private static let faults: Set = [SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS]
+
     /// Collects the dead and plans their restart. A code when one says that its settings are wrong.
     private func reap() -> Int32? {
         var status: Int32 = 0
@@ -74,8 +77,9 @@ final class Supervisor {
             let code = status >> 8 & 0xff
             if exited, code == 78 { return 78 }
             let lived = Self.now - dead.startedAt
-            let quick = lived < 5 ? dead.quickDeaths + 1 : 0
-            // The first restart is at once; one that keeps dying waits longer each time.
+            // One that keeps failing by itself waits longer each time; who was killed comes back at once.
+            let isOwnFault = exited || Self.faults.contains(status & 0x7f)
+            let quick = lived < 5 && isOwnFault ? dead.quickDeaths + 1 : 0
             let pause = quick < 3 ? 0 : min(5, 0.2 * Double(1 << min(quick - 3, 6)))
             LogOutput.write(
                 "throughline: \(dead.child.name) ended (\(exited ? "code \(code)" : "signal \(status & 0x7f)")); "
