@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import requests
 from selenium import webdriver
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
@@ -48,8 +49,11 @@ class Person:
 
     def sees(self, text, seconds=20, again=False):
         def there():
-            if text in self.browser.find_element(By.TAG_NAME, "body").text:
-                return True
+            try:
+                if text in self.browser.find_element(By.TAG_NAME, "body").text:
+                    return True
+            except (NoSuchElementException, StaleElementReferenceException):
+                return False  # between two pages
             if again:
                 self.browser.refresh()
             return False
@@ -58,10 +62,11 @@ class Person:
     def log_in(self, login):
         self.browser.delete_all_cookies()
         self.open("/leads")
-        assert "/login" in self.browser.current_url, "nobody is logged in"
+        wait_for(lambda: "/login" in self.browser.current_url, what="the log-in page for a stranger")
         self.find("login").send_keys(login)
         self.find("password").send_keys(f"{login}-password")
         self.press("enter")
+        wait_for(lambda: "/login" not in self.browser.current_url, what="the workspace behind the log-in")
 
     def shot(self, name):
         if SHOTS:
@@ -129,7 +134,7 @@ def test_a_manager_works_a_request_on_a_phone(suite, browser):
     browser.find_element(By.NAME, "q").send_keys(number + "\n")
     person.sees(f"Заказ {number}")
     person.press("logout")
-    assert "/login" in browser.current_url
+    wait_for(lambda: "/login" in browser.current_url)
 
 
 def test_a_head_sees_the_company_at_a_desk(suite, browser):

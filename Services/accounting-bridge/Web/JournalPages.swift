@@ -79,7 +79,7 @@ struct JournalPages: Sendable {
     }
 
     private func page(_ name: String, _ fields: [String: Any]) -> Response {
-        Response.html(library.render(fields, withTemplate: name) ?? "")
+        Response.html(library.render(filled(fields), withTemplate: name) ?? "")
     }
 
     private static func shown(_ bytes: [UInt8], _ language: Language) -> String {
@@ -105,7 +105,7 @@ enum JournalWords {
         "title": ("Журнал обмена с 1С", "Exchange with 1C"), "all": ("все", "all"),
         "parked": ("отложен", "parked"), "refused": ("отказ", "refused"), "ok": ("выполнен", "done"),
         "open": ("без ответа", "no answer"), "failed": ("ошибка", "failed"),
-        "waiting": ("ждут заказов", "orders waiting"), "lastSuccess": ("последний обмен", "last exchange"),
+        "waiting": ("заказов ждёт", "orders waiting"), "lastSuccess": ("последний обмен", "last exchange"),
         "empty": (
             "Обменов пока не было. Настройте 1С по инструкции «Подключение».",
             "No exchange yet. Set 1C up as “Connecting” says."

@@ -44,7 +44,7 @@ struct PageRenderer: Sendable {
         let language = language(request)
         fields["t"] = ScreenTexts.all(language)
         fields["csrf"] = caller?.sessionID.map { sessions.csrf($0) } ?? ""
-        let content = library.render(fields, withTemplate: name) ?? ""
+        let content = library.render(filled(fields), withTemplate: name) ?? ""
         return try await frame(content, title: title, request, caller, status: status)
     }
 
@@ -65,7 +65,7 @@ struct PageRenderer: Sendable {
                 "SELECT at_work FROM staff WHERE id = $1", [.id(caller.userID)]
             ).first?.bool("at_work") ?? false
         }
-        var response = Response.html(library.render(fields, withTemplate: "layout") ?? content, status)
+        var response = Response.html(library.render(filled(fields), withTemplate: "layout") ?? content, status)
         if request.query("lang") != nil {
             response.headers[.setCookie] = "lang=\(language.rawValue); Path=/; Max-Age=31536000; SameSite=Lax"
         }

@@ -169,12 +169,17 @@ struct OrderFileReader: Sendable {
                     sent_at = coalesce(sent_at, now()) WHERE id = $1
                 """, [.id(id), .bytes(digest), .text(report.onecId), .id(said)])
             let sums = report.documents.compactMap { document in
-                document.amount.map { "\(document.kind) \($0.amount) \($0.currency)" }
+                document.amount.map { "\(Self.kinds[document.kind] ?? document.kind) \(HumanText.money($0))" }
             }
             let words = "заказ \(report.number) = \(report.onecNumber ?? "без номера 1С")"
             return ((([words] + sums)).joined(separator: ", "), journey)
         }
     }
+
+    private static let kinds = [
+        "payment": "оплата", "refund": "возврат денег", "shipment": "отгрузка", "return": "возврат товара",
+        "invoice": "счёт",
+    ]
 
     /// Everything of a report but the exchange it came in.
     private struct Digest: Encodable {

@@ -35,6 +35,9 @@ struct DealActions: Sendable {
                 """
                 UPDATE deal SET stage = $2, outcome = $3, lost_reason = CASE WHEN $3 = 'lost' THEN $4 END,
                     won_at = CASE WHEN $3 = 'won' THEN coalesce(won_at, now()) END,
+                    next_task = CASE $3 WHEN 'won' THEN 'Проверить оплату' WHEN 'open' THEN next_task END,
+                    next_task_at = CASE $3 WHEN 'won' THEN now() + interval '5 days'
+                        WHEN 'open' THEN next_task_at END,
                     updated_at = now(), version = version + 1 WHERE id = $1
                 """, [.id(id), .text(stage), .text(outcome), .text(lostReason)])
             try await deal.emit(
