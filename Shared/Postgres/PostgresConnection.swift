@@ -90,6 +90,11 @@ public actor PostgresConnection: StatementRunner {
         var fresh: [String] = []
         for statement in statements {
             let name: String
+            if statement.isPlannedEachTime {
+                try send(handle, nil, statement)
+                expected.append(true)
+                continue
+            }
             if let known = prepared[statement.sql] { name = known } else {
                 name = "s\(prepared.count)"
                 guard PQsendPrepare(handle, name, statement.sql, 0, nil) == 1 else { throw broken() }
@@ -97,7 +102,7 @@ public actor PostgresConnection: StatementRunner {
                 fresh.append(statement.sql)
                 expected.append(false)
             }
-            try send(handle, name, statement.parameters)
+            try send(handle, name, statement)
             expected.append(true)
         }
         guard PQpipelineSync(handle) == 1 else { throw broken() }
@@ -109,7 +114,9 @@ public actor PostgresConnection: StatementRunner {
         }
     }
 
-    private func send(_ handle: OpaquePointer, _ name: String, _ parameters: [Parameter]) throws {
+    /// - Parameter name: of the prepared statement; nil: the text itself is sent.
+    private func send(_ handle: OpaquePointer, _ name: String?, _ statement: Statement) throws {
+        let parameters = statement.parameters
         let count = parameters.count
         var lengths = [Int32](repeating: 0, count: count)
         var formats = [Int32](repeating: 0, count: count)
@@ -132,6 +139,10 @@ public actor PostgresConnection: StatementRunner {
             let values = offsets.map { offset -> UnsafePointer<CChar>? in
                 guard offset >= 0, let base = memory.baseAddress else { return nil }
                 return UnsafeRawPointer(base + offset).assumingMemoryBound(to: CChar.self)
+            }
+            guard let name else {
+                return PQsendQueryParams(
+                    handle, statement.sql, Int32(count), nil, values, lengths, formats, 0)
             }
             return PQsendQueryPrepared(handle, name, Int32(count), values, lengths, formats, 0)
         }

@@ -2,6 +2,8 @@
 public struct Statement: Sendable {
     public let sql: String
     public let parameters: [Parameter]
+    /// Planned anew each time with the very values, where a general plan would be a bad one.
+    public var isPlannedEachTime = false
 
     public init(_ sql: String, _ parameters: [Parameter] = []) {
         self.sql = sql

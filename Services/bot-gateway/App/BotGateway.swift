@@ -52,7 +52,7 @@ public struct BotGateway: SuiteService {
         let flows = Dictionary(settings.flows.map { ($0.name, $0) }) { $1 }
         let http = HTTPClient()
         let processor = TelegramProcessor(
-            bus: bus, bots: bots, flows: flows, signal: arrived, outgoing: allOutgoing, log: log)
+            bus: bus, journal: journal, bots: bots, flows: flows, signal: arrived, outgoing: allOutgoing, log: log)
         var loops: [(name: String, run: @Sendable () async throws -> Void)] = [
             ("processing updates", { try await processor.run() }),
             ("abandoned talks", { [bus] in try await AbandonedTalks(bus: bus).run() }),

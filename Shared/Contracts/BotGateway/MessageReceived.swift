@@ -14,12 +14,15 @@ public struct MessageReceived: EventContract {
     public let externalOrderNumber: String?
     /// How many files or media came with it.
     public let attachments: Int
+    /// The questionnaire's step that it answers: then it is no request of its own.
+    public let question: String?
     public let by: String?
 
     public init(
         conversationId: ID, messageId: ID, channel: String, author: String,
         sender: Sender? = nil, text: String, sentAt: Timestamp, attribution: Attribution? = nil,
-        externalOrderNumber: String? = nil, attachments: Int, by: String? = nil
+        externalOrderNumber: String? = nil, attachments: Int, question: String? = nil,
+        by: String? = nil
     ) {
         self.conversationId = conversationId
         self.messageId = messageId
@@ -31,6 +34,7 @@ public struct MessageReceived: EventContract {
         self.attribution = attribution
         self.externalOrderNumber = externalOrderNumber
         self.attachments = attachments
+        self.question = question
         self.by = by
     }
 }

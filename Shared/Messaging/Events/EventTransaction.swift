@@ -8,6 +8,7 @@ import Synchronization
 public final class EventTransaction: StatementRunner {
     private struct State {
         var drafts: [EventDraft] = []
+        var writes: [Statement] = []
         var hooks: [@Sendable () -> Void] = []
     }
     private let transaction: Transaction
@@ -21,7 +22,22 @@ public final class EventTransaction: StatementRunner {
 
     @discardableResult
     public func run(_ statements: [Statement]) async throws -> [Rows] {
-        try await transaction.run(statements)
+        let writes = takeWrites()
+        let answers = try await transaction.run(writes + statements)
+        return writes.isEmpty ? answers : Array(answers.dropFirst(writes.count))
+    }
+
+    /// A statement whose answer nobody needs: it travels in front of the next one that is waited for, at the latest with
+    /// the commit, and saves a round trip. If it is refused, that one throws its error.
+    public func write(_ sql: String, _ parameters: [Parameter] = []) {
+        state.withLock { $0.writes.append(Statement(sql, parameters)) }
+    }
+
+    private func takeWrites() -> [Statement] {
+        state.withLock { state in
+            defer { state.writes = [] }
+            return state.writes
+        }
     }
 
     /// Says `data` when the transaction commits. Returns the event's id, to be the cause of others.
@@ -55,11 +71,11 @@ public final class EventTransaction: StatementRunner {
         state.withLock { $0.hooks.append(hook) }
     }
 
-    /// Writes the collected events; the streams that got some.
+    /// Writes what is left to write and then the collected events; the streams that got some.
     func writeEvents() async throws -> Set<String> {
         let drafts = state.withLock { $0.drafts }
-        guard !drafts.isEmpty else { return [] }
-        try await run([EventLog.append(drafts)])
+        let statements = drafts.isEmpty ? [] : [EventLog.append(drafts)]
+        if !drafts.isEmpty || state.withLock({ !$0.writes.isEmpty }) { try await run(statements) }
         return Set(drafts.map(\.stream))
     }
 

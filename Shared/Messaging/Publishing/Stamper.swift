@@ -65,7 +65,6 @@ final class Stamper: Sendable {
             lease.lose("another instance holds the lease")
             throw LeaseHeldElsewhere()
         }
-        try await connection.query("SET plan_cache_mode = force_custom_plan")
         try await connection.query("SELECT ensure_partitions()")
         var heads = try await takeTerm(connection)
         lease.take(heads)
@@ -142,7 +141,7 @@ final class Stamper: Sendable {
         let target = try old.optionalString("target")
         // A second statement, for a snapshot taken after the lock. Constants and two index scans: as a join
         // with the head it would become a hash over the whole table.
-        let fresh = try await transaction.query(
+        var look = Statement(
             """
             SELECT c.snapshot::text AS snapshot, n.id, n.day::text AS day, n.digest, n.body
             FROM (SELECT coalesce($6::pg_snapshot, pg_current_snapshot()) AS snapshot) AS c
@@ -163,6 +162,8 @@ final class Stamper: Sendable {
                 .text(try old.string("xip")), .text(target),
                 .int(target == nil ? 0 : try old.int("last_id")),
             ])
+        look.isPlannedEachTime = true
+        let fresh = try await transaction.run([look])[0]
         var seq = head.seq
         var link = head.link
         var entries: [RecentEvents.Entry] = []

@@ -2,6 +2,7 @@ import HTTPTypes
 import Hummingbird
 import Metrics
 import Postgres
+import Synchronization
 
 /// Turns every error into a problem document, and logs only what is our own fault.
 struct ProblemMiddleware: RouterMiddleware {
@@ -63,6 +64,7 @@ struct CallerMiddleware: RouterMiddleware {
 /// Counts requests and their times by route and status.
 struct RequestMetrics: RouterMiddleware {
     typealias Context = ServiceRequestContext
+    private let timers = Timers()
 
     func handle(
         _ request: Request, context: Context,
@@ -70,13 +72,32 @@ struct RequestMetrics: RouterMiddleware {
     ) async throws -> Response {
         let start = ContinuousClock.now
         let response = try await next(request, context)
-        let labels = [
-            ("route", context.endpointPath ?? "none"), ("method", request.method.rawValue),
-            ("status", "\(response.status.code)"),
-        ]
-        Metrics.Timer(label: "http_request_seconds", dimensions: labels)
+        timers.of(context.endpointPath ?? "none", request.method.rawValue, response.status.code)
             .recordNanoseconds((ContinuousClock.now - start).nanoseconds)
         return response
+    }
+
+    /// A timer per route, method and status, made once: making one costs more than the request it measures.
+    private final class Timers: Sendable {
+        private struct Key: Hashable {
+            let route, method: String
+            let status: Int
+        }
+        private let made = Mutex<[Key: Metrics.Timer]>([:])
+        private static let methods: Set = ["GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS"]
+
+        func of(_ route: String, _ method: String, _ status: Int) -> Metrics.Timer {
+            // Anybody may invent a method; it must not make a series of its own.
+            let key = Key(route: route, method: Self.methods.contains(method) ? method : "other", status: status)
+            return made.withLock { made in
+                if let timer = made[key] { return timer }
+                let timer = Metrics.Timer(
+                    label: "http_request_seconds",
+                    dimensions: [("route", route), ("method", key.method), ("status", String(status))])
+                made[key] = timer
+                return timer
+            }
+        }
     }
 }
 

@@ -18,12 +18,14 @@ final class PrometheusFactory: MetricsFactory {
         _ name: String, _ kind: String, _ labels: String, _ change: (inout Double, inout Double) -> Void
     ) {
         series.withLock { all in
-            var one = all[name] ?? Series(kind: kind)
-            guard one.values[labels] != nil || one.values.count < Self.labelLimit else { return }
-            var value = one.values[labels] ?? (0, 0)
-            change(&value.sum, &value.count)
-            one.values[labels] = value
-            all[name] = one
+            // In place: a copy of the series for each change would cost more than the change.
+            func apply(_ one: inout Series) {
+                guard one.values[labels] != nil || one.values.count < Self.labelLimit else { return }
+                var value = one.values[labels] ?? (0, 0)
+                change(&value.sum, &value.count)
+                one.values[labels] = value
+            }
+            apply(&all[name, default: Series(kind: kind)])
         }
     }
 

@@ -71,9 +71,10 @@ final class MetricTopics: Sendable {
                         ready(false)
                     }
                 case .close(let consumer): sockets[consumer] = nil
-                case .changed(let cells):
+                case .changed(let cells) where !sockets.isEmpty:
                     let messages = try cells.map(Self.frames)
                     for socket in sockets.values { for frames in messages { _ = try socket.send(frames) } }
+                case .changed: break
                 case .present(let consumer, let cells):
                     guard let socket = sockets[consumer] else { continue }
                     for cell in cells { _ = try socket.send(Self.frames(cell)) }

@@ -27,13 +27,12 @@ struct AbandonedTalks: Sendable {
                 guard var conversation = try await Conversation.find(
                     try row.id("conversation_id"), in: transaction)
                 else { continue }
-                var talk = try await FlowSession.load(
-                    conversation, flow: .lead, in: transaction)
+                var talk = try FlowSession.load(conversation, flow: .lead)
                 let actions = talk.abandon()
-                try await FlowSession.save(talk, conversation, in: transaction)
-                try await FlowSession.perform(
+                try FlowSession.save(talk, conversation, in: transaction)
+                try FlowSession.perform(
                     actions, talk, &conversation, senderName: nil, in: transaction)
-                try await conversation.save(in: transaction)
+                conversation.save(in: transaction)
             }
             return rows.count == 20
         }

@@ -17,6 +17,8 @@ struct Conversation: Sendable {
     var heardAt: Timestamp?
     /// This transaction opened the journey.
     var isNewJourney = false
+    /// The questionnaire as it stood when the talk was opened here.
+    var session: Row?
 
     /// Finds or makes the talk, and its open journey: a message joins the one that is open and only opens a new
     /// one when none is.
@@ -27,7 +29,7 @@ struct Conversation: Sendable {
         let fresh = ID.make()
         let journey = ID.make()
         let touch = try attribution.map { try JSON.text($0) }
-        let rows = try await transaction.query(
+        let open = Statement(
             """
             INSERT INTO conversation AS c
                 (id, connection, external_id, is_telegram, sender, journey_id, first_touch, last_touch)
@@ -45,7 +47,14 @@ struct Conversation: Sendable {
                 .id(fresh), .text(connection), .text(externalID), .bool(isTelegram),
                 .text(try JSON.text(sender)), .id(journey), .text(touch),
             ])
-        var conversation = try read(rows[0])
+        let session = Statement(
+            """
+            SELECT \(FlowSession.columns) FROM flow_session WHERE conversation_id =
+                (SELECT id FROM conversation WHERE connection = $1 AND external_id = $2)
+            """, [.text(connection), .text(externalID)])
+        let answers = try await transaction.run([open, session])
+        var conversation = try read(answers[0][0])
+        conversation.session = answers[1].first
         if conversation.journeyID == journey {
             conversation.isNewJourney = true
             conversation.lastEvent = try transaction.emit(
@@ -58,9 +67,14 @@ struct Conversation: Sendable {
     }
 
     static func find(_ id: ID, in transaction: EventTransaction) async throws -> Conversation? {
-        try await transaction.query(
-            "SELECT \(columns) FROM conversation WHERE id = $1 FOR UPDATE", [.id(id)]
-        ).first.map { try read($0) }
+        let answers = try await transaction.run([
+            Statement("SELECT \(columns) FROM conversation WHERE id = $1 FOR UPDATE", [.id(id)]),
+            Statement(
+                "SELECT \(FlowSession.columns) FROM flow_session WHERE conversation_id = $1", [.id(id)]),
+        ])
+        guard var conversation = try answers[0].first.map({ try read($0) }) else { return nil }
+        conversation.session = answers[1].first
+        return conversation
     }
 
     private static let columns = """
@@ -85,8 +99,8 @@ struct Conversation: Sendable {
         return id
     }
 
-    func save(in transaction: EventTransaction) async throws {
-        try await transaction.query(
+    func save(in transaction: EventTransaction) {
+        transaction.write(
             """
             UPDATE conversation SET last_event = $2, held_by = $3, waiting_since = $4, updated_at = now()
             WHERE id = $1

@@ -7,18 +7,14 @@ import Sodium
 
 /// A questionnaire's state between messages; it survives a restart in the database.
 enum FlowSession {
-    static func load(
-        _ conversation: Conversation, flow: SuiteSettings.Flow, in transaction: EventTransaction
-    ) async throws -> FlowTalk {
-        guard !conversation.isNewJourney,
-            let row = try await transaction.query(
-                """
-                SELECT flow::text AS flow, step, answers::text AS answers, phone_confirmed,
-                    consent_at IS NOT NULL AS has_consent, state
-                FROM flow_session WHERE conversation_id = $1 FOR UPDATE
-                """, [.id(conversation.id)]
-            ).first
-        else { return FlowTalk(flow: flow) }
+    static let columns = """
+        flow::text AS flow, step, answers::text AS answers, phone_confirmed,
+        consent_at IS NOT NULL AS has_consent, state
+        """
+
+    /// The run that is under way; the talk's row, which is locked, guards it.
+    static func load(_ conversation: Conversation, flow: SuiteSettings.Flow) throws -> FlowTalk {
+        guard !conversation.isNewJourney, let row = conversation.session else { return FlowTalk(flow: flow) }
         // A talk goes on with the text it began with, also after the flow was edited.
         let begun = try JSON.decode(SuiteSettings.Flow.self, from: try row.string("flow").utf8)
         var talk = FlowTalk(flow: begun)
@@ -33,9 +29,9 @@ enum FlowSession {
 
     static func save(
         _ talk: FlowTalk, _ conversation: Conversation, in transaction: EventTransaction
-    ) async throws {
+    ) throws {
         let answers = talk.answers.mapValues(\.withoutNUL)
-        try await transaction.query(
+        transaction.write(
             """
             INSERT INTO flow_session AS s
                 (conversation_id, flow, step, answers, phone_confirmed, consent_at, state)
@@ -56,7 +52,7 @@ enum FlowSession {
     static func perform(
         _ actions: [FlowTalk.Action], _ talk: FlowTalk, _ conversation: inout Conversation,
         senderName: String?, in transaction: EventTransaction
-    ) async throws {
+    ) throws {
         for action in actions {
             switch action {
             case .tell:
@@ -75,7 +71,7 @@ enum FlowSession {
                         by: senderName ?? "клиент"),
                     in: transaction)
             case .say(let text, let keyboard):
-                try await Outbox.add(
+                try Outbox.add(
                     .message(text, keyboard), author: "bot", by: nil, to: conversation,
                     in: transaction)
             }

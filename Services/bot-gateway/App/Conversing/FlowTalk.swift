@@ -42,6 +42,9 @@ struct FlowTalk: Sendable {
         state == .complete ? nil : step < flow.steps.count ? flow.steps[step].id : "consent"
     }
 
+    /// The step that the client's next words answer; nil when nothing was asked, or they come first.
+    var question: String? { isFresh || state == .complete ? nil : place }
+
     mutating func handle(_ input: Input) -> [Action] {
         switch input {
         case .start: return begin()

@@ -22,7 +22,7 @@ enum ManagerReply {
         }
         conversation.heldBy = name
         if conversation.isTelegram {
-            try await Outbox.add(
+            try Outbox.add(
                 .message(text, .none), id: id, author: "manager", by: name, to: conversation,
                 in: transaction)
         } else {
@@ -39,7 +39,7 @@ enum ManagerReply {
                     author: "manager", text: text, state: "sent", responseSeconds: seconds, by: name),
                 in: transaction)
         }
-        try await conversation.save(in: transaction)
+        conversation.save(in: transaction)
     }
 
     static func release(
@@ -53,7 +53,7 @@ enum ManagerReply {
             ConversationHandedOver(
                 conversationId: conversation.id, channel: conversation.connection, to: "bot", by: name),
             in: transaction)
-        try await conversation.save(in: transaction)
+        conversation.save(in: transaction)
     }
 
     /// What crm-core asks for, and what it tells of journeys.

@@ -9,6 +9,7 @@ import ServiceKit
 /// done alone and, when it cannot be done, parked with its reason.
 struct TelegramProcessor: Sendable {
     let bus: EventBus
+    let journal: IncomingJournal
     let bots: [String: SuiteSettings.Bot]
     let flows: [String: SuiteSettings.Flow]
     let signal: Signal
@@ -24,6 +25,7 @@ struct TelegramProcessor: Sendable {
 
     /// Updates of one transaction at most.
     private static let batchLimit = 100
+    private static let floodBatchLimit = 20
 
     func run() async throws {
         while !Task.isCancelled {
@@ -31,7 +33,8 @@ struct TelegramProcessor: Sendable {
                 await signal.wait(seconds: 0.1)
                 continue
             }
-            let batch = try await next()
+            let limit = await letArrivalsPass()
+            let batch = try await next(limit)
             if batch.isEmpty {
                 await signal.wait(seconds: 1)
                 continue
@@ -45,12 +48,23 @@ struct TelegramProcessor: Sendable {
         }
     }
 
-    private func next() async throws -> [Incoming] {
+    /// What arrives comes first: until it is on disk its sender waits, and gives up. But a small batch is worked every
+    /// second even in a flood. The size of the next batch.
+    private func letArrivalsPass() async -> Int {
+        let end = ContinuousClock.now + .seconds(1)
+        while await journal.isFlooded, !Task.isCancelled {
+            guard ContinuousClock.now < end else { return Self.floodBatchLimit }
+            try? await Task.sleep(for: .milliseconds(10))
+        }
+        return Self.batchLimit
+    }
+
+    private func next(_ limit: Int) async throws -> [Incoming] {
         try await bus.pool.query(
             """
             SELECT id, connection, received_at, body FROM incoming WHERE state = 'new'
-            ORDER BY id LIMIT \(Self.batchLimit)
-            """
+            ORDER BY id LIMIT $1
+            """, [.int(limit)]
         ).map {
             Incoming(
                 id: try $0.int("id"), connection: try $0.string("connection"),
@@ -60,12 +74,14 @@ struct TelegramProcessor: Sendable {
 
     private func process(_ batch: [Incoming]) async throws {
         try await bus.transaction(.relaxed) { transaction in
-            for incoming in batch {
-                let state = try await handle(incoming, in: transaction)
-                try await transaction.query(
-                    "UPDATE incoming SET state = $2, reason = $3 WHERE id = $1",
-                    [.int(incoming.id), .text(state == nil ? "done" : "kept"), .text(state)])
-            }
+            var reasons: [String?] = []
+            for incoming in batch { reasons.append(try await handle(incoming, in: transaction)) }
+            transaction.write(
+                """
+                UPDATE incoming AS i SET state = CASE WHEN u.reason IS NULL THEN 'done' ELSE 'kept' END,
+                    reason = u.reason
+                FROM unnest($1::bigint[], $2::text[]) AS u (id, reason) WHERE i.id = u.id
+                """, [.ints(batch.map(\.id)), .texts(reasons)])
         }
     }
 
@@ -114,18 +130,20 @@ struct TelegramProcessor: Sendable {
         var conversation = try await Conversation.open(
             connection: bot.name, externalID: String(message.chat.id), isTelegram: true,
             sender: sender, attribution: attribution, in: transaction)
+        var talk = try FlowSession.load(conversation, flow: flow)
         let messageID = ID.make()
         let at = Timestamp(milliseconds: message.date * 1000)
         let isNew = try await conversation.record(
             messageID: messageID, direction: "in", author: "client",
             externalID: String(message.messageID), text: message.words, state: "received", at: at,
             in: transaction)
-        guard isNew else { return try await conversation.save(in: transaction) }
+        guard isNew else { return conversation.save(in: transaction) }
         try conversation.emit(
             MessageReceived(
                 conversationId: conversation.id, messageId: messageID, channel: bot.name,
                 author: "client", sender: sender, text: message.words.withoutNUL, sentAt: at,
                 attribution: attribution, attachments: message.media == nil ? 0 : 1,
+                question: conversation.heldBy == nil && start == nil ? talk.question : nil,
                 by: from.name?.withoutNUL ?? "клиент"),
             in: transaction)
         conversation.heardAt = heardAt
@@ -139,9 +157,9 @@ struct TelegramProcessor: Sendable {
             } else {
                 input = .text(message.words)
             }
-            try await talk(input, &conversation, flow, sender.name, in: transaction)
+            try Self.go(on: &talk, input, &conversation, sender.name, in: transaction)
         }
-        try await conversation.save(in: transaction)
+        conversation.save(in: transaction)
     }
 
     private func pressed(
@@ -153,25 +171,24 @@ struct TelegramProcessor: Sendable {
             connection: bot.name, externalID: String(chat), isTelegram: true,
             sender: Sender(id: String(press.from.id), name: press.from.name?.withoutNUL),
             attribution: nil, in: transaction)
-        try await Outbox.add(
+        try Outbox.add(
             .callbackAnswer(press.id), author: "bot", by: nil, to: conversation, in: transaction)
         // A press may overtake the message before it; consent is taken whenever it comes.
         if press.data == Outbox.consentData {
-            try await talk(
-                .consentPressed, &conversation, flow, press.from.name?.withoutNUL, in: transaction)
+            var talk = try FlowSession.load(conversation, flow: flow)
+            try Self.go(
+                on: &talk, .consentPressed, &conversation, press.from.name?.withoutNUL, in: transaction)
         }
-        try await conversation.save(in: transaction)
+        conversation.save(in: transaction)
     }
 
-    private func talk(
-        _ input: FlowTalk.Input, _ conversation: inout Conversation, _ flow: SuiteSettings.Flow,
-        _ sender: String?, in transaction: EventTransaction
-    ) async throws {
-        var talk = try await FlowSession.load(conversation, flow: flow, in: transaction)
+    private static func go(
+        on talk: inout FlowTalk, _ input: FlowTalk.Input, _ conversation: inout Conversation, _ sender: String?,
+        in transaction: EventTransaction
+    ) throws {
         let actions = talk.handle(input)
-        try await FlowSession.save(talk, conversation, in: transaction)
-        try await FlowSession.perform(
-            actions, talk, &conversation, senderName: sender, in: transaction)
+        try FlowSession.save(talk, conversation, in: transaction)
+        try FlowSession.perform(actions, talk, &conversation, senderName: sender, in: transaction)
     }
 }
 

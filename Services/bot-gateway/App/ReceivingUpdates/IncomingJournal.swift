@@ -23,6 +23,12 @@ public actor IncomingJournal {
     private let stored: @Sendable () -> Void
     private var waiting: [(Entry, CheckedContinuation<Bool, any Error>)] = []
     private var writing = 0
+    /// Arrivals in the present window of time and in the one before.
+    private var arrivals = (now: 0, before: 0, since: ContinuousClock.now)
+
+    /// Arrivals within a window from which on they count as a flood: 500 a second.
+    private static let flood = 50
+    private static let window = Duration.milliseconds(100)
 
     /// Entries of one transaction, and entries waiting, at most.
     private static let batchLimit = 200
@@ -46,6 +52,18 @@ public actor IncomingJournal {
         }
     }
 
+    /// So much arrives that all the machine should do is to put it on disk.
+    var isFlooded: Bool {
+        turnWindow()
+        return max(arrivals.now, arrivals.before) >= Self.flood
+    }
+
+    private func turnWindow() {
+        let passed = ContinuousClock.now - arrivals.since
+        guard passed >= Self.window else { return }
+        arrivals = (0, passed >= Self.window * 2 ? 0 : arrivals.now, .now)
+    }
+
     private func startWriter() {
         writing += 1
         Task {
@@ -59,6 +77,8 @@ public actor IncomingJournal {
             return nil
         }
         let batch = Array(waiting.prefix(Self.batchLimit))
+        turnWindow()
+        arrivals.now += batch.count
         waiting.removeFirst(batch.count)
         return batch
     }

@@ -16,9 +16,9 @@ enum Outbox {
     static func add(
         _ content: Content, id: ID = .make(), author: String, by: String?, to conversation: Conversation,
         in transaction: EventTransaction
-    ) async throws {
+    ) throws {
         let (method, payload, text) = try telegram(content, chat: conversation.externalID)
-        try await transaction.query(
+        transaction.write(
             """
             INSERT INTO outbox (id, connection, chat, conversation_id, method, payload, author, text,
                 cause, correlation, by_whom, waiting_since)

@@ -206,7 +206,7 @@ struct OutboxSender: Sendable {
             key: conversation.id.description, correlation: try row.optionalID("correlation"),
             causation: try row.optionalID("cause"))
         if try row.optionalID("correlation") == conversation.journeyID { conversation.lastEvent = event }
-        try await conversation.save(in: transaction)
+        conversation.save(in: transaction)
     }
 
     private static func words(_ outcome: Outcome) -> (String, String?, String?) {

@@ -119,7 +119,7 @@ struct MessagesAPI: Sendable {
             } else {
                 try await heard(body, &conversation, in: transaction)
             }
-            try await conversation.save(in: transaction)
+            conversation.save(in: transaction)
             return Accepted(
                 journeyId: conversation.journeyID, conversationId: conversation.id, duplicate: false)
         }

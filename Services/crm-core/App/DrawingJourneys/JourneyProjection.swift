@@ -13,7 +13,7 @@ struct JourneyProjection: Sendable {
             guard let journey = event.correlation else { return }
             let data = (try? JSON.decode(Enclosed.self, from: event.bytes))?.data ?? .null
             let step = StepWords(type: event.type, data: data)
-            try await transaction.query(
+            transaction.write(
                 """
                 INSERT INTO journey_step
                     (id, journey_id, at, service, kind, summary, summary_en, ref, caused_by, by_whom)

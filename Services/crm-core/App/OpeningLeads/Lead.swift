@@ -55,12 +55,12 @@ struct Lead: Sendable {
     mutating func emit(
         _ data: some EventContract, cause: ID? = nil, notBefore: Timestamp? = nil,
         in transaction: EventTransaction
-    ) async throws {
+    ) throws {
         let event = try transaction.emit(
             data, key: id.description, correlation: journeyID, causation: cause ?? lastEvent,
             notBefore: notBefore)
         lastEvent = event
-        try await transaction.query(
+        transaction.write(
             "UPDATE lead SET last_event = $2 WHERE id = $1", [.id(id), .id(event)])
     }
 }

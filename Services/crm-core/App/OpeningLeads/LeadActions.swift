@@ -31,7 +31,7 @@ struct LeadActions: Sendable {
                     next_task_at = now() + interval '1 day', updated_at = now(), version = version + 1
                 WHERE id = $1
                 """, [.id(id), .id(user)])
-            try await lead.emit(
+            try lead.emit(
                 LeadTaken(
                     leadId: id, number: lead.number, responsibleId: user, slice: lead.slice,
                     by: caller.name), in: transaction)
@@ -53,11 +53,11 @@ struct LeadActions: Sendable {
                 UPDATE lead SET status = 'rejected', reject_reason = $2, next_task = NULL,
                     next_task_at = NULL, updated_at = now(), version = version + 1 WHERE id = $1
                 """, [.id(id), .text(reason)])
-            try await lead.emit(
+            try lead.emit(
                 LeadRejected(
                     leadId: id, number: lead.number, reason: reason, slice: lead.slice,
                     by: caller.name), in: transaction)
-            try await lead.emit(
+            try lead.emit(
                 JourneyClosed(journeyId: lead.journeyID, reason: "заявка отклонена"), in: transaction)
         }
     }
@@ -98,12 +98,12 @@ struct LeadActions: Sendable {
                 UPDATE lead SET status = 'converted', deal_id = $2, responsible_id = $3, next_task = NULL,
                     next_task_at = NULL, updated_at = now(), version = version + 1 WHERE id = $1
                 """, [.id(id), .id(dealID), .id(try row.optionalID("responsible_id"))])
-            try await lead.emit(
+            try lead.emit(
                 LeadConverted(
                     leadId: id, number: lead.number, dealId: dealID, slice: lead.slice,
                     by: caller.name), in: transaction)
             guard var deal = try await Deal.find(dealID, in: transaction) else { return }
-            try await deal.emit(
+            try deal.emit(
                 DealCreated(
                     dealId: dealID, number: deal.number, journeyId: deal.journeyID, title: title,
                     amount: wish.amount, responsibleId: deal.responsibleID, slice: deal.slice,

@@ -13,8 +13,8 @@ struct LeadOpening: Sendable {
     func handlers() -> EventHandlers {
         var handlers = EventHandlers()
         handlers.on(JourneyOpened.self) { try await open($0, $1, in: $2) }
-        handlers.on(MessageReceived.self) { try await heard($0, $1, in: $2) }
-        handlers.on(MessageSent.self) { try await said($0, $1, in: $2) }
+        handlers.on(MessageReceived.self) { try heard($0, $1, in: $2) }
+        handlers.on(MessageSent.self) { said($0, $1, in: $2) }
         handlers.on(AnswersChanged.self) { try await answered($0, $1, in: $2) }
         handlers.on(ConversationHandedOver.self) { handed, event, transaction in
             try await transaction.query(
@@ -64,7 +64,7 @@ struct LeadOpening: Sendable {
                 ]),
         ])
         guard var lead = try await Lead.find(id: id, in: transaction) else { return }
-        try await lead.emit(
+        try lead.emit(
             LeadCreated(
                 leadId: id, number: try answers[2][0].int("number"), journeyId: opened.journeyId,
                 name: opened.by, slice: lead.slice),
@@ -91,15 +91,15 @@ struct LeadOpening: Sendable {
 
     private func heard(
         _ message: MessageReceived, _ event: ReceivedEvent, in transaction: EventTransaction
-    ) async throws {
-        let isCommand = message.text.hasPrefix("/")
+    ) throws {
+        // A command, and an answer to the bot's question, are no words of the request.
+        let isRequest = !message.text.hasPrefix("/") && !message.text.isEmpty && message.question == nil
         let touch = try message.attribution.map { try JSON.text($0) }
         let name = message.sender?.name
-        try await transaction.run([
-            chat(
-                message.messageId, message.conversationId, event, message.author, message.by,
-                message.text, "received", message.sentAt),
-            Statement(
+        chat(
+            message.messageId, message.conversationId, event, message.author, message.by, message.text,
+            "received", message.sentAt, transaction)
+        transaction.write(
                 """
                 UPDATE lead SET text = coalesce(text, $2), name = coalesce(name, $3),
                     last_touch = coalesce($4::jsonb, last_touch),
@@ -108,34 +108,31 @@ struct LeadOpening: Sendable {
                     updated_at = now(), version = version + 1 WHERE journey_id = $1
                 """,
                 [
-                    .id(event.correlation), .text(isCommand || message.text.isEmpty ? nil : message.text),
+                    .id(event.correlation), .text(isRequest ? message.text : nil),
                     .text(name), .text(touch), .text(message.externalOrderNumber),
-                ]),
-            Statement(
+                ])
+        transaction.write(
                 """
                 UPDATE contact SET name = coalesce(name, $2), email = coalesce(email, $3) WHERE id =
                     (SELECT contact_id FROM lead WHERE journey_id = $1)
-                """, [.id(event.correlation), .text(name), .text(message.sender?.email)]),
-        ])
+                """, [.id(event.correlation), .text(name), .text(message.sender?.email)])
         notify(event, transaction)
     }
 
     private func said(
         _ message: MessageSent, _ event: ReceivedEvent, in transaction: EventTransaction
-    ) async throws {
-        try await transaction.run([
-            chat(
-                message.messageId, message.conversationId, event, message.author, message.by,
-                message.text, message.state, event.at)
-        ])
+    ) {
+        chat(
+            message.messageId, message.conversationId, event, message.author, message.by, message.text,
+            message.state, event.at, transaction)
         notify(event, transaction)
     }
 
     private func chat(
         _ id: ID, _ conversation: ID, _ event: ReceivedEvent, _ author: String, _ by: String?,
-        _ text: String, _ state: String, _ at: Timestamp
-    ) -> Statement {
-        Statement(
+        _ text: String, _ state: String, _ at: Timestamp, _ transaction: EventTransaction
+    ) {
+        transaction.write(
             """
             INSERT INTO chat_message (id, journey_id, conversation_id, author, by_whom, text, state, at)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -159,7 +156,7 @@ struct LeadOpening: Sendable {
                 """
                 UPDATE lead SET answers = answers || $2::jsonb, name = coalesce($3, name),
                     phone = coalesce($4, phone), phone_confirmed = phone_confirmed OR $5,
-                    email = coalesce($6, email), text = coalesce(text, $7), is_ready = is_ready OR $8,
+                    email = coalesce($6, email), text = coalesce($7, text), is_ready = is_ready OR $8,
                     is_complete = is_complete OR $9, updated_at = now(), version = version + 1
                 WHERE id = $1
                 """,
@@ -179,7 +176,7 @@ struct LeadOpening: Sendable {
                 phone, confirmed: changed.phoneConfirmed, lead, in: transaction)
         }
         if ready, !lead.isReady {
-            try await lead.emit(
+            try lead.emit(
                 LeadReady(
                     leadId: lead.id, number: lead.number, journeyId: lead.journeyID,
                     responsibleId: lead.responsibleID, name: changed.name ?? lead.name,

@@ -63,7 +63,7 @@ struct OrderRequest: Sendable {
                 .id(deal.journeyID), .text(body.currency.code), .int(total.minor),
                 .text(try JSON.text(lines)),
             ])
-        try await deal.emit(
+        try deal.emit(
             OrderRequested(
                 orderId: id, number: number, kind: kind, base: base.base, organization: code,
                 dealId: dealID, currency: body.currency, total: total, lines: lines,

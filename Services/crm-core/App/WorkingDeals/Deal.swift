@@ -51,11 +51,11 @@ struct Deal: Sendable {
 
     mutating func emit(
         _ data: some EventContract, cause: ID? = nil, in transaction: EventTransaction
-    ) async throws {
+    ) throws {
         let event = try transaction.emit(
             data, key: id.description, correlation: journeyID, causation: cause ?? lastEvent)
         lastEvent = event
-        try await transaction.query(
+        transaction.write(
             "UPDATE deal SET last_event = $2 WHERE id = $1", [.id(id), .id(event)])
     }
 }

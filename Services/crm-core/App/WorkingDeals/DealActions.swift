@@ -40,22 +40,22 @@ struct DealActions: Sendable {
                         WHEN 'open' THEN next_task_at END,
                     updated_at = now(), version = version + 1 WHERE id = $1
                 """, [.id(id), .text(stage), .text(outcome), .text(lostReason)])
-            try await deal.emit(
+            try deal.emit(
                 DealStageChanged(
                     dealId: id, number: deal.number, from: deal.stage, to: stage, reopened: reopened,
                     amount: deal.amount, slice: deal.slice, by: caller.name), in: transaction)
             if stage == "won" {
-                try await deal.emit(
+                try deal.emit(
                     DealWon(
                         dealId: id, number: deal.number, amount: deal.amount, slice: deal.slice,
                         by: caller.name), in: transaction)
             } else if stage == "lost" {
-                try await deal.emit(
+                try deal.emit(
                     DealLost(
                         dealId: id, number: deal.number, reason: lostReason, slice: deal.slice,
                         by: caller.name), in: transaction)
                 if let journey = deal.journeyID {
-                    try await deal.emit(
+                    try deal.emit(
                         JourneyClosed(journeyId: journey, reason: "сделка проиграна"), in: transaction)
                 }
             }
