@@ -103,7 +103,6 @@ let package = Package(
                 "Contracts", "Messaging", "Postgres", "Primitives", "Sodium", "ZeroMQ", log, lifecycle,
                 metrics, web, .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Yams", package: "Yams"), .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
             ] + http, [.embedInCode("Migrations/V002_identity.sql")]),
         shared("XMLStream", ["CXML2"]),
         tests("PrimitivesTests", ["Primitives"]),

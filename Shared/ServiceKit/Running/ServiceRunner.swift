@@ -3,7 +3,6 @@ import Glibc
 import Hummingbird
 import Logging
 import Messaging
-import NIOPosix
 import CoreMetrics
 import Postgres
 import Primitives
@@ -50,16 +49,15 @@ public enum ServiceRunner {
         service.addRoutes(to: router)
         var quiet = context.log
         quiet.logLevel = max(.notice, context.log.logLevel)
-        let loops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let application = Application(
             router: router,
             configuration: .init(
                 address: .hostname(context.settings.httpHost, port: context.httpPort),
                 serverName: "throughline"),
-            eventLoopGroupProvider: .shared(loops), logger: quiet)
+            logger: quiet)
         var group = ServiceGroupConfiguration(
             services: [
-                .init(service: OnOneLoop(service: application, executor: EventLoopExecutor(loops.next()))),
+                .init(service: application),
                 .init(
                     service: Work(service: service, context: context, readiness: readiness),
                     successTerminationBehavior: .gracefullyShutdownGroup),
@@ -68,16 +66,6 @@ public enum ServiceRunner {
         group.maximumGracefulShutdownDuration = .seconds(6)
         group.maximumCancellationDuration = .seconds(2)
         try await ServiceGroup(configuration: group).run()
-    }
-
-    /// The HTTP face on its loop.
-    private struct OnOneLoop<Face: ServiceLifecycle.Service>: ServiceLifecycle.Service {
-        let service: Face
-        let executor: EventLoopExecutor
-
-        func run() async throws {
-            try await withTaskExecutorPreference(executor) { try await service.run() }
-        }
     }
 
     /// Everything but HTTP: schema, bus, loops.
