@@ -5,7 +5,7 @@ import PackageDescription
 // and each C module is imported by its one wrapper alone.
 
 let strict: [SwiftSetting] = [
-    .treatAllWarnings(as: .error),
+    .treatAllWarnings(as: .error)
 ]
 
 let log = Target.Dependency.product(name: "Logging", package: "swift-log")
@@ -52,13 +52,15 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
         name: name, dependencies: dependencies, path: "Tests/\(name)", swiftSettings: strict)
 }
 
-let core: [Target.Dependency] = [
-    "Primitives", "Contracts", "Postgres", "Messaging", "ServiceKit", log, lifecycle, web,
-] + nio + http
+let core: [Target.Dependency] =
+    [
+        "Primitives", "Contracts", "Postgres", "Messaging", "ServiceKit", log, lifecycle, web,
+    ] + nio + http
 
-let crmTemplates = ["layout", "login", "leads", "lead", "deal", "talk", "company", "search"].map {
-    "Web/Templates/\($0).mustache"
-} + ["Web/Templates/workspace.css"]
+let crmTemplates =
+    ["layout", "login", "leads", "lead", "deal", "talk", "company", "search"].map {
+        "Web/Templates/\($0).mustache"
+    } + ["Web/Templates/workspace.css"]
 
 let package = Package(
     name: "throughline",

@@ -194,24 +194,27 @@ private func exchange(_ pointer: UnsafeMutableRawPointer?) -> Exchange? {
     pointer.map { Unmanaged<Exchange>.fromOpaque($0).takeUnretainedValue() }
 }
 
-private let onHeader: @convention(c) (
-    UnsafeMutablePointer<CChar>?, Int, Int, UnsafeMutableRawPointer?
-) -> Int = { data, size, count, user in
-    guard let data else { return 0 }
-    let bytes = UnsafeRawBufferPointer(start: data, count: size * count)
-    let line = String(decoding: bytes, as: UTF8.self)
-    exchange(user)?.header(String(line.prefix { !$0.isNewline }))
-    return size * count
-}
+private let onHeader:
+    @convention(c) (
+        UnsafeMutablePointer<CChar>?, Int, Int, UnsafeMutableRawPointer?
+    ) -> Int = { data, size, count, user in
+        guard let data else { return 0 }
+        let bytes = UnsafeRawBufferPointer(start: data, count: size * count)
+        let line = String(decoding: bytes, as: UTF8.self)
+        exchange(user)?.header(String(line.prefix { !$0.isNewline }))
+        return size * count
+    }
 
-private let onBody: @convention(c) (
-    UnsafeMutablePointer<CChar>?, Int, Int, UnsafeMutableRawPointer?
-) -> Int = { data, size, count, user in
-    guard let data, let exchange = exchange(user) else { return 0 }
-    let bytes = Array(UnsafeRawBufferPointer(start: data, count: size * count))
-    return exchange.bytes(bytes) ? size * count : 0
-}
+private let onBody:
+    @convention(c) (
+        UnsafeMutablePointer<CChar>?, Int, Int, UnsafeMutableRawPointer?
+    ) -> Int = { data, size, count, user in
+        guard let data, let exchange = exchange(user) else { return 0 }
+        let bytes = Array(UnsafeRawBufferPointer(start: data, count: size * count))
+        return exchange.bytes(bytes) ? size * count : 0
+    }
 
-private let onProgress: @convention(c) (
-    UnsafeMutableRawPointer?, curl_off_t, curl_off_t, curl_off_t, curl_off_t
-) -> Int32 = { user, _, _, _, _ in exchange(user)?.goesOn == true ? 0 : 1 }
+private let onProgress:
+    @convention(c) (
+        UnsafeMutableRawPointer?, curl_off_t, curl_off_t, curl_off_t, curl_off_t
+    ) -> Int32 = { user, _, _, _, _ in exchange(user)?.goesOn == true ? 0 : 1 }

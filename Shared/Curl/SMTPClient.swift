@@ -60,14 +60,15 @@ public struct SMTPClient: Sendable {
         init(_ bytes: [UInt8]) { rest = bytes[...] }
     }
 
-    private static let onRead: @convention(c) (
-        UnsafeMutablePointer<CChar>?, Int, Int, UnsafeMutableRawPointer?
-    ) -> Int = { buffer, size, count, user in
-        guard let buffer, let user else { return 0 }
-        let source = Unmanaged<Source>.fromOpaque(user).takeUnretainedValue()
-        let piece = source.rest.prefix(size * count)
-        for (index, byte) in piece.enumerated() { buffer[index] = CChar(bitPattern: byte) }
-        source.rest = source.rest.dropFirst(piece.count)
-        return piece.count
-    }
+    private static let onRead:
+        @convention(c) (
+            UnsafeMutablePointer<CChar>?, Int, Int, UnsafeMutableRawPointer?
+        ) -> Int = { buffer, size, count, user in
+            guard let buffer, let user else { return 0 }
+            let source = Unmanaged<Source>.fromOpaque(user).takeUnretainedValue()
+            let piece = source.rest.prefix(size * count)
+            for (index, byte) in piece.enumerated() { buffer[index] = CChar(bitPattern: byte) }
+            source.rest = source.rest.dropFirst(piece.count)
+            return piece.count
+        }
 }

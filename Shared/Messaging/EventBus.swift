@@ -173,6 +173,7 @@ public final class EventBus: Sendable {
     /// Highest number of each of this service's own streams.
     public var heads: [String: Int64] {
         Dictionary(
-            stamper.lease.heads.map { ("\($0.stream)/\($0.lane.rawValue)", $0.seq) }) { $1 }
+            stamper.lease.heads.map { ("\($0.stream)/\($0.lane.rawValue)", $0.seq) }
+        ) { $1 }
     }
 }

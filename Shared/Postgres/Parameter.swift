@@ -6,11 +6,6 @@ public struct Parameter: Sendable {
     let bytes: [UInt8]?
     let isBinary: Bool
 
-    init(bytes: [UInt8]?, isBinary: Bool) {
-        self.bytes = bytes
-        self.isBinary = isBinary
-    }
-
     public static let null = Parameter(bytes: nil, isBinary: false)
 
     public static func text(_ value: String?) -> Parameter {

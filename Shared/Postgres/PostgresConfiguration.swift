@@ -24,11 +24,12 @@ public struct PostgresConfiguration: Sendable {
 
     /// libpq keywords and values; `dbname` may hold a whole URL.
     var keywords: [(String, String)] {
-        let options = [
-            "-c statement_timeout=\(statementTimeout)s", "-c lock_timeout=\(lockTimeout)s",
-            "-c idle_in_transaction_session_timeout=\(idleInTransactionTimeout)s",
-            "-c TimeZone=UTC", "-c client_min_messages=warning",
-        ] + (schema.map { ["-c search_path=\($0)"] } ?? [])
+        let options =
+            [
+                "-c statement_timeout=\(statementTimeout)s", "-c lock_timeout=\(lockTimeout)s",
+                "-c idle_in_transaction_session_timeout=\(idleInTransactionTimeout)s",
+                "-c TimeZone=UTC", "-c client_min_messages=warning",
+            ] + (schema.map { ["-c search_path=\($0)"] } ?? [])
         return [
             ("dbname", url), ("application_name", applicationName),
             ("connect_timeout", String(connectTimeout)), ("client_encoding", "UTF8"),

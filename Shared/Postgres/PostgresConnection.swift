@@ -32,7 +32,7 @@ public actor PostgresConnection: StatementRunner {
         let pairs = configuration.keywords
         let keys = pairs.map { strdup($0.0) }
         let values = pairs.map { strdup($0.1) }
-        defer { (keys + values).forEach { free($0) } }
+        defer { for text in keys + values { free(text) } }
         let keyList = keys.map { UnsafePointer<CChar>($0) } + [nil]
         let valueList = values.map { UnsafePointer<CChar>($0) } + [nil]
         guard let opened = PQconnectdbParams(keyList, valueList, 1) else {
@@ -95,7 +95,9 @@ public actor PostgresConnection: StatementRunner {
                 expected.append(true)
                 continue
             }
-            if let known = prepared[statement.sql] { name = known } else {
+            if let known = prepared[statement.sql] {
+                name = known
+            } else {
                 name = "s\(prepared.count)"
                 guard PQsendPrepare(handle, name, statement.sql, 0, nil) == 1 else { throw broken() }
                 prepared[statement.sql] = name

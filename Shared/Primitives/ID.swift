@@ -31,7 +31,9 @@ public struct ID: Hashable, Sendable {
     public init(digest: some Collection<UInt8>) {
         precondition(digest.count >= 16, "an id needs 16 bytes of digest")
         let words = digest.prefix(16).reduce(into: (UInt64(0), UInt64(0), 0)) { words, byte in
-            if words.2 < 8 { words.0 = words.0 << 8 | UInt64(byte) } else {
+            if words.2 < 8 {
+                words.0 = words.0 << 8 | UInt64(byte)
+            } else {
                 words.1 = words.1 << 8 | UInt64(byte)
             }
             words.2 += 1

@@ -17,7 +17,10 @@ public struct Phone: Hashable, Sendable, CustomStringConvertible {
                 return nil
             }
         }
-        if !plus, digits.hasPrefix("00") { digits.removeFirst(2); plus = true }
+        if !plus, digits.hasPrefix("00") {
+            digits.removeFirst(2)
+            plus = true
+        }
         if plus {
             guard (8...15).contains(digits.count), !digits.hasPrefix("0") else { return nil }
             guard !digits.hasPrefix("7") || digits.count == 11 else { return nil }

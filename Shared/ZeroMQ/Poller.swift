@@ -51,16 +51,18 @@ public func startThread(_ name: String, _ body: @escaping @Sendable () -> Void) 
     }
     let start = Unmanaged.passRetained(Start(name, body))
     var thread = pthread_t()
-    let result = pthread_create(&thread, nil, { argument in
-        guard let argument else { return nil }
-        let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
-        var all = sigset_t()
-        sigfillset(&all)
-        pthread_sigmask(SIG_SETMASK, &all, nil)
-        throughline_name_thread(String(start.name.prefix(15)))
-        start.body()
-        return nil
-    }, start.toOpaque())
+    let result = pthread_create(
+        &thread, nil,
+        { argument in
+            guard let argument else { return nil }
+            let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
+            var all = sigset_t()
+            sigfillset(&all)
+            pthread_sigmask(SIG_SETMASK, &all, nil)
+            throughline_name_thread(String(start.name.prefix(15)))
+            start.body()
+            return nil
+        }, start.toOpaque())
     precondition(result == 0, "no thread could be started")
     pthread_detach(thread)
 }

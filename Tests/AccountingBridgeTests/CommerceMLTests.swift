@@ -37,14 +37,21 @@ import XMLStream
 
     @Test func aCutFileIsIncompleteAndNotWrong() {
         let half = Array(Array(report.utf8).prefix(500))
-        do { _ = try read(half); Issue.record("it was taken") } catch let refusal as XMLRefusal {
+        do {
+            _ = try read(half)
+            Issue.record("it was taken")
+        } catch let refusal as XMLRefusal {
             #expect(refusal.isIncomplete)
         } catch { Issue.record("\(error)") }
     }
 
     @Test func aBombIsRefusedByName() {
-        let bomb = #"<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "b">]><КоммерческаяИнформация>&b;</КоммерческаяИнформация>"#
-        do { _ = try read(Array(bomb.utf8)); Issue.record("it was taken") } catch let refusal as XMLRefusal {
+        let bomb =
+            #"<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "b">]><КоммерческаяИнформация>&b;</КоммерческаяИнформация>"#
+        do {
+            _ = try read(Array(bomb.utf8))
+            Issue.record("it was taken")
+        } catch let refusal as XMLRefusal {
             #expect(refusal.reason.contains("DOCTYPE") && !refusal.isIncomplete)
         } catch { Issue.record("\(error)") }
     }

@@ -8,7 +8,10 @@ import Testing
     @Test func greetingConsentAndFirstQuestionAreOneMessage() {
         var talk = FlowTalk(flow: .lead)
         let actions = talk.handle(.start)
-        guard case .say(let text, .consent)? = actions.first else { Issue.record("nothing was said"); return }
+        guard case .say(let text, .consent)? = actions.first else {
+            Issue.record("nothing was said")
+            return
+        }
         #expect(actions.count == 1 && text.contains("Здравствуйте") && text.contains("обращаться"))
     }
 
@@ -82,13 +85,18 @@ import Testing
 
     @Test func answersMeanWhatTheBotAPISays() {
         #expect(understand(200, #"{"ok":true,"result":{"message_id":7}}"#) == .sent(messageID: "7"))
-        #expect(understand(403, #"{"ok":false,"description":"Forbidden: bot was blocked"}"#) == .failed("Forbidden: bot was blocked"))
+        #expect(
+            understand(403, #"{"ok":false,"description":"Forbidden: bot was blocked"}"#)
+                == .failed("Forbidden: bot was blocked"))
         #expect(
             understand(429, #"{"ok":false,"description":"Too Many","parameters":{"retry_after":9}}"#)
                 == .later(seconds: 9, reason: "Too Many", pausesAll: true))
     }
 
     @Test func anAnswerThatTellsNothingIsUnknownAndNotRepeated() {
-        guard case .unknown = understand(502, "<html>") else { Issue.record("not unknown"); return }
+        guard case .unknown = understand(502, "<html>") else {
+            Issue.record("not unknown")
+            return
+        }
     }
 }

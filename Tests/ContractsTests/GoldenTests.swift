@@ -25,7 +25,10 @@ import Testing
         let message = try JSON.decode(contract, from: golden)
         let before = try JSON.decode(RawJSON.self, from: golden)
         #expect(try JSON.decode(RawJSON.self, from: JSON.encode(message)) == before)
-        guard case .object(let fields) = before else { Issue.record("no object"); return }
+        guard case .object(let fields) = before else {
+            Issue.record("no object")
+            return
+        }
         let properties = Mirror(reflecting: message).children.compactMap(\.label)
         #expect(Set(properties) == Set(fields.keys), "the file fills every field")
     }

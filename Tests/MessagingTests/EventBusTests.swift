@@ -140,7 +140,7 @@ struct EventBusTests {
         let numbered = try await pair.pool.query(
             "SELECT min(seq) AS first, max(seq) AS last, count(*) AS n FROM \(pair.talker.schema).event_no")[0]
         #expect(try numbered.int("first") == 1 && numbered.int("last") == 360 && numbered.int("n") == 360)
-        running.forEach { $0.cancel() }
+        for task in running { task.cancel() }
     }
 
     @Test func whatCannotBeDoneIsParkedAndOnlyItsKeyWaitsBehindIt() async throws {
@@ -158,7 +158,7 @@ struct EventBusTests {
         #expect(parked.count == 2)
         #expect(try parked[0].string("reason").contains("thirteen") && parked[0].bool("behind") == false)
         #expect(try parked[1].int("seq") == 3 && parked[1].bool("behind"))
-        running.forEach { $0.cancel() }
+        for task in running { task.cancel() }
     }
 
     @Test func aPassingFailureIsTriedAgainUntilItPasses() async throws {
@@ -174,7 +174,7 @@ struct EventBusTests {
         broken.mend()
         try await pair.until { try await pair.heard().count == 3 }
         #expect(try await pair.pool.query("SELECT 1 AS one FROM \(pair.listener.schema).parked").isEmpty)
-        running.forEach { $0.cancel() }
+        for task in running { task.cancel() }
     }
 
     @Test func aSecondInstanceStandsByAndTakesOver() async throws {

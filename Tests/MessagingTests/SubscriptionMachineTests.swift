@@ -82,7 +82,10 @@ private struct Log {
         var machine = live(Log(0))
         _ = machine.events(log.batch(1...3), now: 0)
         _ = machine.events(other.batch(4...4), now: 0)
-        guard case .stopped(.forked) = machine.phase else { Issue.record("not stopped"); return }
+        guard case .stopped(.forked) = machine.phase else {
+            Issue.record("not stopped")
+            return
+        }
         #expect(machine.batch(limit: 9).map(\.seq) == [1, 2, 3])
     }
 

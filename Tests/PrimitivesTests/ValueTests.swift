@@ -90,6 +90,7 @@ import Testing
     @Test func aSumThatCouldNotBeAddedUpIsRefused() {
         #expect(Money("10000000000000.00", .rub)?.minor == Money.limit)
         #expect(Money("10000000000000.01", .rub) == nil)
-        #expect(Quantity("99999999999")?.times(price: Quantity("99999999999") ?? .init(tenThousandths: 0), in: .rub) == nil)
+        #expect(
+            Quantity("99999999999")?.times(price: Quantity("99999999999") ?? .init(tenThousandths: 0), in: .rub) == nil)
     }
 }

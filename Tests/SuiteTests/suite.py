@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 import requests
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
 
 BIN = Path(os.environ["THROUGHLINE_BIN"])
 TOKEN = "700:AAtest-token"
@@ -116,12 +117,16 @@ class Telegram:
 class Mailbox:
     def __init__(self):
         self.letters = []
-        self.controller = Controller(self, hostname="127.0.0.1", port=0)
+        self.controller = Controller(self, hostname="127.0.0.1", port=0, auth_required=True, auth_require_tls=False,
+                                     authenticator=self.check)
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             self.controller.port = s.getsockname()[1]
         self.controller.start()
-        self.url = f"smtp://127.0.0.1:{self.controller.port}"
+        self.url = f"smtp://crm:mail-password@127.0.0.1:{self.controller.port}"
+
+    def check(self, server, session, envelope, mechanism, data):
+        return AuthResult(success=(data.login, data.password) == (b"crm", b"mail-password"))
 
     async def handle_DATA(self, server, session, envelope):
         import email
@@ -157,7 +162,7 @@ onec:
   - {{ base: ut, driver: commerceml, login: ut, password: "ut" }}
 smtp: {{ url: "{self.mailbox.url}", from: "crm@example.ru" }}
 """)
-        self.secrets = [TOKEN, POLLED, SECRET, "admin-password", "form-key", "reader-key"]
+        self.secrets = [TOKEN, POLLED, SECRET, "admin-password", "form-key", "reader-key", "mail-password"]
         self.process = None
 
     def url(self, service):

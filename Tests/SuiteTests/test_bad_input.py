@@ -162,3 +162,38 @@ def test_limits_are_said_and_kept(suite):
     for limit in ["0", "201", "x"]:
         assert requests.get(suite.url("crm-core") + "/api/v1/leads", params={"limit": limit},
                             headers={"Authorization": f"Bearer {token}"}, timeout=20).status_code == 400
+
+
+def test_a_failing_exchange_is_told_once_per_cause(suite):
+    onec = OneC(suite)
+    told = lambda: sum("не работает" in str(m["Subject"]) for m in suite.mailbox.letters)
+    onec.open()
+    onec.send(1, "1.00")  # an exchange that works ends whatever failed before
+    before = told()
+    for name in ["a.xml", "b.xml", "c.xml"]:
+        onec.open()
+        onec.call("file", b"this is no XML", filename=name)
+    wait_for(lambda: told() > before, what="the letter to the administrator")
+    onec.open()
+    onec.send(2, "1.00")
+    onec.call("file", b"neither is this", filename="d.xml")
+    wait_for(lambda: told() > before + 1, what="the next failure's letter")
+    assert told() == before + 2, "once per cause"
+
+
+def test_what_telegram_says_is_heeded(suite):
+    while not suite.telegram.sent.empty():
+        suite.telegram.next()
+    suite.telegram.plan = [(429, {"ok": False, "error_code": 429, "description": "Too Many Requests", "parameters": {"retry_after": 1}})]
+    suite.say(70_001, 70_001, "/start")
+    assert suite.telegram.next()["chat_id"] == 70_001, "after retry_after it leaves"
+    suite.telegram.plan = [(502, {"not": "an answer of Telegram's"})]
+    suite.say(70_002, 70_002, "/start")
+    state = lambda chat: suite.sql("bot_gateway", f"SELECT state FROM outbox WHERE chat = '{chat}' AND method = 'sendMessage'")
+    wait_for(lambda: state(70_002) == [["unknown"]], what="the mark of an unknown outcome")
+    suite.telegram.plan = [(403, {"ok": False, "error_code": 403, "description": "Forbidden: bot was blocked by the user"})]
+    suite.say(70_003, 70_003, "/start")
+    wait_for(lambda: state(70_003) == [["failed"]], what="the mark of a refusal")
+    suite.say(70_004, 70_004, "/start")
+    assert suite.telegram.next()["chat_id"] == 70_004
+    assert all(m["chat_id"] != 70_002 for m in suite.telegram.log), "what may have arrived is not sent again"

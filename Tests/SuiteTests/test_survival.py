@@ -165,6 +165,23 @@ def test_1c_away_stops_nobody_else(suite):
     wait_for(lambda: all(any(h["kind"] == "order" for h in suite.get("crm-core", "/api/v1/search", token, q=n)["items"]) for n in numbers))
 
 
+def test_an_order_number_is_never_used_twice_also_after_a_restore(suite):
+    token = suite.token()
+    deal = next(d for d in suite.get("crm-core", "/api/v1/deals", token)["items"] if d["title"].startswith("Фреза"))
+    ask = lambda key: int(suite.post("crm-core", f"/api/v1/deals/{deal['id']}/orders", token, {"currency": "RUB", "lines": [
+        {"sku": "F", "name": "Фреза", "quantity": "1", "price": "10.00"}]}, key=key)["number"])
+    first = ask("restore-1")
+    assert ask("restore-2") == first + 1
+    # The database of an hour ago: the counter and the orders since are gone.
+    suite.sql("crm_core", f"DELETE FROM sales_order WHERE number::bigint >= {first}")
+    suite.sql("crm_core", f"UPDATE order_counter SET last = {first - 1}")
+    suite.stop()
+    suite.start()
+    token = suite.token()
+    deal_orders = ask("restore-3")
+    assert deal_orders == first + 2
+
+
 def test_after_ctrl_c_nothing_runs_and_nothing_is_lost(suite):
     before = len(all_leads(suite, suite.token()))
     suite.stop()

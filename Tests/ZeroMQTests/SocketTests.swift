@@ -106,7 +106,9 @@ private func deliver(_ socket: Socket, _ text: String, seconds: Double = 5) thro
         try socket.connect(endpoint)
         var events: [ConnectionEvent] = []
         let end = ContinuousClock.now + .seconds(5)
-        while ContinuousClock.now < end, !events.contains(where: { if case .handshakeFailed = $0 { true } else { false } }) {
+        while ContinuousClock.now < end,
+            !events.contains(where: { if case .handshakeFailed = $0 { true } else { false } })
+        {
             _ = try wait(for: [monitor.pollable], or: Waker(), milliseconds: 50)
             while let event = try monitor.next() { events.append(event) }
         }

@@ -73,7 +73,8 @@ struct Clients: Sendable {
             guard sent.chat % 7 != 0 else { return }
             message(
                 sent.bot, sent.chat,
-                "\"contact\":{\"phone_number\":\"79\(sent.chat % 1_000_000_000 + 100_000_000)\",\"first_name\":\"\(person(sent.chat))\",\"user_id\":\(sent.chat)}")
+                "\"contact\":{\"phone_number\":\"79\(sent.chat % 1_000_000_000 + 100_000_000)\",\"first_name\":\"\(person(sent.chat))\",\"user_id\":\(sent.chat)}"
+            )
         } else if sent.text.contains("Что вам нужно") {
             message(sent.bot, sent.chat, "\"text\":\"\(Self.needs[Int(sent.chat % Int64(Self.needs.count))])\"")
         } else if sent.text.hasPrefix("Здравствуйте, это") {

@@ -26,11 +26,13 @@ struct DemoCompany: Sendable {
             users:\n
             """
         for one in staff {
-            text += "  - { login: \(one.login), name: \"\(one.name)\", password: \"\(Self.password)\", role: \(one.role), email: \(one.login)@stankotorg.example }\n"
+            text +=
+                "  - { login: \(one.login), name: \"\(one.name)\", password: \"\(Self.password)\", role: \(one.role), email: \(one.login)@stankotorg.example }\n"
         }
         text += "apiKeys:\n  - { name: site-form, key: \"\(formKey)\", roles: [bot], channels: [site] }\nbots:\n"
         for (name, token) in bots {
-            text += "  - { name: \(name), channel: telegram, token: \"\(token)\", receive: poll, upstream: \"http://127.0.0.1:\(telegramPort)\", flow: lead }\n"
+            text +=
+                "  - { name: \(name), channel: telegram, token: \"\(token)\", receive: poll, upstream: \"http://127.0.0.1:\(telegramPort)\", flow: lead }\n"
         }
         return text + """
             onec:

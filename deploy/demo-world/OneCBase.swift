@@ -27,7 +27,8 @@ struct OneCBase: Sendable {
             if let cookie = await call("checkauth")?.split(separator: "\n").last.map(String.init) {
                 if let xml = await call("query", cookie: cookie) {
                     for (number, total) in Self.read(xml) {
-                        orders.append(Order(number: number, total: total, habit: Int(number.suffix(1)).map { $0 % 3 } ?? 0))
+                        orders.append(
+                            Order(number: number, total: total, habit: Int(number.suffix(1)).map { $0 % 3 } ?? 0))
                     }
                     _ = await call("success", cookie: cookie)
                 }
@@ -42,10 +43,12 @@ struct OneCBase: Sendable {
         }
     }
 
-    private func call(_ mode: String, cookie: String? = nil, file: String? = nil, body: String? = nil) async -> String? {
+    private func call(_ mode: String, cookie: String? = nil, file: String? = nil, body: String? = nil) async -> String?
+    {
         var headers = [("Authorization", "Basic \(basic)")]
         if let cookie { headers.append(("Cookie", "throughline_1c=\(cookie)")) }
-        let url = suite.url(.accountingBridge) + "/1c/exchange?type=sale&mode=\(mode)"
+        let url =
+            suite.url(.accountingBridge) + "/1c/exchange?type=sale&mode=\(mode)"
             + (file.map { "&filename=\($0)" } ?? "")
         let answer = try? await suite.http.send(
             .init(body == nil ? "GET" : "POST", url, headers: headers, body: body.map { Array($0.utf8) }))
@@ -95,13 +98,24 @@ struct OneCBase: Sendable {
         if order.isShipped { children += child("s", "Отпуск товара", total, order, day) }
         var values = [("Номер по 1С", "\(tellsPayments ? "НФ" : "ТД")-\(order.number)"), ("Проведен", "true")]
         if tellsPayments {
-            values += [("Оплачен", order.paidShares == parts ? "true" : "false"), ("Статус заказа", order.isShipped ? "Завершен" : "В работе")]
+            values += [
+                ("Оплачен", order.paidShares == parts ? "true" : "false"),
+                ("Статус заказа", order.isShipped ? "Завершен" : "В работе"),
+            ]
         } else {
-            if order.paidShares == parts { values += [("Номер оплаты по 1С", "ПП-\(order.number)"), ("Дата оплаты по 1С", day)] }
-            if order.isShipped { values += [("Номер отгрузки по 1С", "РТ-\(order.number)"), ("Дата отгрузки по 1С", day)] }
+            if order.paidShares == parts {
+                values += [("Номер оплаты по 1С", "ПП-\(order.number)"), ("Дата оплаты по 1С", day)]
+            }
+            if order.isShipped {
+                values += [("Номер отгрузки по 1С", "РТ-\(order.number)"), ("Дата отгрузки по 1С", day)]
+            }
         }
-        let root = tellsPayments ? "xmlns=\"urn:1C.ru:commerceml_210\" ВерсияСхемы=\"2.10\"" : "xmlns=\"urn:1C.ru:commerceml_2\" ВерсияСхемы=\"2.07\""
-        return "\u{feff}<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<КоммерческаяИнформация \(root) ДатаФормирования=\"\(day)\"><Документ><Ид>\(name)-\(order.number)</Ид><Номер>\(order.number)</Номер><Дата>\(day)</Дата><ХозОперация>Заказ товара</ХозОперация><Роль>Продавец</Роль><Валюта>руб</Валюта><Курс>1</Курс><Сумма>\(order.total)</Сумма>"
+        let root =
+            tellsPayments
+            ? "xmlns=\"urn:1C.ru:commerceml_210\" ВерсияСхемы=\"2.10\""
+            : "xmlns=\"urn:1C.ru:commerceml_2\" ВерсияСхемы=\"2.07\""
+        return
+            "\u{feff}<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<КоммерческаяИнформация \(root) ДатаФормирования=\"\(day)\"><Документ><Ид>\(name)-\(order.number)</Ид><Номер>\(order.number)</Номер><Дата>\(day)</Дата><ХозОперация>Заказ товара</ХозОперация><Роль>Продавец</Роль><Валюта>руб</Валюта><Курс>1</Курс><Сумма>\(order.total)</Сумма>"
             + (tellsPayments ? "<ПодчиненныеДокументы>\(children)</ПодчиненныеДокументы>" : "")
             + requisites(values) + "</Документ></КоммерческаяИнформация>"
     }
@@ -112,8 +126,9 @@ struct OneCBase: Sendable {
     }
 
     private func requisites(_ values: [(String, String)]) -> String {
-        "<ЗначенияРеквизитов>" + values.map {
-            "<ЗначениеРеквизита><Наименование>\($0.0)</Наименование><Значение>\($0.1)</Значение></ЗначениеРеквизита>"
-        }.joined() + "</ЗначенияРеквизитов>"
+        "<ЗначенияРеквизитов>"
+            + values.map {
+                "<ЗначениеРеквизита><Наименование>\($0.0)</Наименование><Значение>\($0.1)</Значение></ЗначениеРеквизита>"
+            }.joined() + "</ЗначенияРеквизитов>"
     }
 }

@@ -27,7 +27,10 @@ struct StaffMember: Sendable {
 
     private func work(_ token: String) async throws {
         let leads = try await suite.call(.crmCore, "GET", "/api/v1/leads?limit=50", token: token).items
-        if let lead = leads.last(where: { $0.text("status") == "new" && $0["answers"]?["need"] != nil || $0.text("channel") == "site" && $0.text("status") == "new" }),
+        if let lead = leads.last(where: {
+            $0.text("status") == "new" && $0["answers"]?["need"] != nil
+                || $0.text("channel") == "site" && $0.text("status") == "new"
+        }),
             let id = lead.text("id")
         {
             _ = try await suite.call(.crmCore, "POST", "/api/v1/leads/\(id)/take", token: token, .object([:]))

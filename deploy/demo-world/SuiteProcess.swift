@@ -1,5 +1,5 @@
-import Glibc
 import Dispatch
+import Glibc
 
 /// The suite as a child process that gets our signals and outlives nothing.
 struct SuiteProcess: Sendable {
@@ -7,7 +7,7 @@ struct SuiteProcess: Sendable {
 
     func start() throws -> pid_t {
         let arguments = command.map { strdup($0) } + [nil]
-        defer { arguments.forEach { free($0) } }
+        defer { for argument in arguments { free(argument) } }
         var pid = pid_t()
         let code = posix_spawn(&pid, command[0], nil, nil, arguments, environ)
         guard code == 0 else { throw Failure(description: "\(command[0]): \(String(cString: strerror(code)))") }

@@ -29,6 +29,20 @@ public struct AccountingBridge: SuiteService {
             JournalAPI(bus: bus, settings: context.settings), locale: context.settings.company.locale)
     }
 
+    public func setAside(_ limit: Int) async throws -> [ParkedItem] {
+        try await bus.pool.query(
+            """
+            SELECT p.id, p.base, p.number, p.reason, p.at FROM parked_document p ORDER BY p.id DESC LIMIT $1
+            """, [.int(limit)]
+        ).map {
+            let number = try $0.optionalString("number")
+            return ParkedItem(
+                id: try $0.id("id").description, service: Self.identity.name,
+                what: "1C \(try $0.string("base")): \(number.map { "document \($0)" } ?? "a file")",
+                reason: try $0.string("reason"), at: try $0.time("at"), journeyId: nil)
+        }
+    }
+
     public func addRoutes(to router: Router<ServiceRequestContext>) {
         ExchangeRoute(
             settings: settings, bus: bus, journal: ExchangeJournal(pool: bus.pool),

@@ -110,7 +110,8 @@ struct OrderReportReader {
         requisites = element.requisites
         let subordinate = element.first("ПодчиненныеДокументы")?.all("ПодчиненныйДокумент") ?? []
         documents = subordinate.compactMap { Self.document($0, currency) }
-        hasSubordinates = !subordinate.isEmpty || schema == "2.10"
+        hasSubordinates =
+            !subordinate.isEmpty || schema == "2.10"
             || element.first("ПодчиненныеДокументы") != nil
     }
 

@@ -55,11 +55,13 @@ enum CommerceMLWriter {
         out += tag("Ид", line.sku.isEmpty ? line.name : line.sku)
         if !line.sku.isEmpty { out += tag("Артикул", line.sku) }
         out += tag("Наименование", line.name)
-        out += "        <БазоваяЕдиница Код=\"796\" НаименованиеПолное=\"Штука\">"
+        out +=
+            "        <БазоваяЕдиница Код=\"796\" НаименованиеПолное=\"Штука\">"
             + escape(line.unit ?? "шт") + "</БазоваяЕдиница>\n"
         out += tag("ЦенаЗаЕдиницу", line.price.twoPlaces) + tag("Количество", line.quantity.description)
         out += tag("Сумма", line.sum.amount)
-        out += "        <ЗначенияРеквизитов>\n" + requisite("ТипНоменклатуры", "Товар")
+        out +=
+            "        <ЗначенияРеквизитов>\n" + requisite("ТипНоменклатуры", "Товар")
             + "        </ЗначенияРеквизитов>\n"
         return out + "      </Товар>\n"
     }

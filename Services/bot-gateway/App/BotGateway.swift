@@ -40,6 +40,20 @@ public struct BotGateway: SuiteService {
     /// Poked for any bot; passed on to each bot's own sender.
     private let allOutgoing: Signal
 
+    public func setAside(_ limit: Int) async throws -> [ParkedItem] {
+        try await bus.pool.query(
+            """
+            SELECT id, connection, coalesce(reason, '') AS reason, received_at FROM incoming WHERE state = 'parked'
+            ORDER BY id DESC LIMIT $1
+            """, [.int(limit)]
+        ).map {
+            ParkedItem(
+                id: "incoming-\(try $0.int("id"))", service: Self.identity.name,
+                what: "update of \(try $0.string("connection"))", reason: try $0.string("reason"),
+                at: try $0.time("received_at"), journeyId: nil)
+        }
+    }
+
     public func addRoutes(to router: Router<ServiceRequestContext>) {
         let bots = Dictionary(uniqueKeysWithValues: settings.bots.map { ($0.name, $0) })
         WebhookRoute(bots: bots, journal: journal).add(to: router)

@@ -3,61 +3,75 @@ import Primitives
 /// Our words for states, as screens say them.
 enum StateWords {
     static func stage(_ stage: String, _ language: Language) -> String {
-        word(stage, language, [
-            "new": ("новая", "new"), "qualified": ("квалифицирована", "qualified"),
-            "proposal": ("предложение", "proposal"), "agreed": ("согласована", "agreed"),
-            "won": ("выиграна", "won"), "lost": ("проиграна", "lost"),
-        ])
+        word(
+            stage, language,
+            [
+                "new": ("новая", "new"), "qualified": ("квалифицирована", "qualified"),
+                "proposal": ("предложение", "proposal"), "agreed": ("согласована", "agreed"),
+                "won": ("выиграна", "won"), "lost": ("проиграна", "lost"),
+            ])
     }
 
     /// Payment and shipment share their states.
     static func payment(_ state: String, _ language: Language) -> String {
-        word(state, language, [
-            "none": ("нет", "none"), "partly": ("частично", "partly"), "full": ("полностью", "full"),
-            "over": ("больше суммы", "over"), "unknown": ("неизвестно", "unknown"),
-        ])
+        word(
+            state, language,
+            [
+                "none": ("нет", "none"), "partly": ("частично", "partly"), "full": ("полностью", "full"),
+                "over": ("больше суммы", "over"), "unknown": ("неизвестно", "unknown"),
+            ])
     }
 
     static func order(_ status: String, _ language: Language) -> String {
-        word(status, language, [
-            "requested": ("ждёт 1С", "waits for 1C"), "sent": ("забран 1С", "fetched by 1C"),
-            "accepted": ("принят в 1С", "accepted in 1C"), "closed": ("закрыт", "closed"),
-            "cancelled": ("отменён", "cancelled"), "failed": ("не принят", "failed"),
-        ])
+        word(
+            status, language,
+            [
+                "requested": ("ждёт 1С", "waits for 1C"), "sent": ("забран 1С", "fetched by 1C"),
+                "accepted": ("принят в 1С", "accepted in 1C"), "closed": ("закрыт", "closed"),
+                "cancelled": ("отменён", "cancelled"), "failed": ("не принят", "failed"),
+            ])
     }
 
     static func lead(_ status: String, _ language: Language) -> String {
-        word(status, language, [
-            "new": ("новая", "new"), "taken": ("в работе", "taken"), "converted": ("стала сделкой", "converted"),
-            "rejected": ("отклонена", "rejected"),
-        ])
+        word(
+            status, language,
+            [
+                "new": ("новая", "new"), "taken": ("в работе", "taken"), "converted": ("стала сделкой", "converted"),
+                "rejected": ("отклонена", "rejected"),
+            ])
     }
 
     static func document(_ kind: String, _ language: Language) -> String {
-        word(kind, language, [
-            "payment": ("оплата", "payment"), "refund": ("возврат денег", "refund"),
-            "shipment": ("отгрузка", "shipment"), "return": ("возврат товара", "return"),
-            "invoice": ("счёт", "invoice"),
-        ])
+        word(
+            kind, language,
+            [
+                "payment": ("оплата", "payment"), "refund": ("возврат денег", "refund"),
+                "shipment": ("отгрузка", "shipment"), "return": ("возврат товара", "return"),
+                "invoice": ("счёт", "invoice"),
+            ])
     }
 
     static func record(_ kind: String, _ language: Language) -> String {
-        word(kind, language, [
-            "lead": ("заявка", "lead"), "deal": ("сделка", "deal"), "order": ("заказ", "order"),
-            "contact": ("контакт", "contact"), "company": ("компания", "company"),
-        ])
+        word(
+            kind, language,
+            [
+                "lead": ("заявка", "lead"), "deal": ("сделка", "deal"), "order": ("заказ", "order"),
+                "contact": ("контакт", "contact"), "company": ("компания", "company"),
+            ])
     }
 
     /// What a gap of the line waits for.
     static func waiting(_ kind: String, _ language: Language) -> String {
-        word(kind, language, [
-            "crm.lead.taken": ("кто-то возьмёт заявку", "somebody to take the lead"),
-            "crm.lead.converted": ("сделку или отказ", "a deal or a refusal"),
-            "crm.order.requested": ("заказ", "an order"),
-            "onec.order.sent": ("1С заберёт заказ", "1C to fetch the order"),
-            "onec.order.reported": ("ответ 1С", "1C's answer"), "money.received": ("оплату", "payment"),
-            "shipment": ("отгрузку", "shipment"),
-        ])
+        word(
+            kind, language,
+            [
+                "crm.lead.taken": ("кто-то возьмёт заявку", "somebody to take the lead"),
+                "crm.lead.converted": ("сделку или отказ", "a deal or a refusal"),
+                "crm.order.requested": ("заказ", "an order"),
+                "onec.order.sent": ("1С заберёт заказ", "1C to fetch the order"),
+                "onec.order.reported": ("ответ 1С", "1C's answer"), "money.received": ("оплату", "payment"),
+                "shipment": ("отгрузку", "shipment"),
+            ])
     }
 
     private static func word(

@@ -97,7 +97,8 @@ struct DealPages: Sendable {
             "paid": sum(order.paid, order.payment), "shipped": sum(order.shipped, order.shipment),
             "payment": StateWords.payment(order.payment, language),
             "owed": order.owed.flatMap { $0.minor > 0 ? HumanText.money($0, language) : nil } ?? "",
-            "unknown": order.paidUnknown == nil || order.payment == "full" ? "" : ScreenTexts.word("paymentsUnknown", language),
+            "unknown": order.paidUnknown == nil || order.payment == "full"
+                ? "" : ScreenTexts.word("paymentsUnknown", language),
             "documents": order.documents.map {
                 [
                     "kind": StateWords.document($0.kind, language), "number": $0.number ?? "",

@@ -18,9 +18,10 @@ struct LeadPages: Sendable {
             let caller = try context.person()
             let lead = try await LeadView.load(try context.id("lead"), for: caller, in: bus.pool)
             let language = renderer.language(request)
-            let fields = fields(lead, language).merging(
+            var fields = fields(lead, language).merging(
                 try await talk.fields(lead.journeyId, caller, language)
             ) { $1 }
+            fields["candidates"] = try await candidates(lead.contactId)
             return try await renderer.page(
                 "lead", title: "\(ScreenTexts.word("lead", language)) № \(lead.number)", fields, request, caller)
         }
@@ -42,6 +43,21 @@ struct LeadPages: Sendable {
                 try await leads.convert(id, wish, by: caller, in: $0)
             }
             return "/deals/\(deal)"
+        }
+    }
+
+    /// People who may be this one: a typed number only proposes, a person decides.
+    private func candidates(_ contact: ID) async throws -> [[String: Any]] {
+        try await bus.pool.query(
+            """
+            SELECT c.number, coalesce(c.name, c.phone, '') AS name, l.reason FROM link_candidate l
+            JOIN contact c ON c.id = l.other_id
+            WHERE l.contact_id = $1 AND l.state = 'open' ORDER BY c.number LIMIT 5
+            """, [.id(contact)]
+        ).map {
+            [
+                "number": try $0.int("number"), "name": try $0.string("name"), "reason": try $0.string("reason"),
+            ]
         }
     }
 

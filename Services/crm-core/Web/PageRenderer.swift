@@ -61,9 +61,10 @@ struct PageRenderer: Sendable {
         if let caller, let session = caller.sessionID {
             fields["user"] = caller.name
             fields["csrf"] = sessions.csrf(session)
-            fields["atWork"] = try await pool.query(
-                "SELECT at_work FROM staff WHERE id = $1", [.id(caller.userID)]
-            ).first?.bool("at_work") ?? false
+            fields["atWork"] =
+                try await pool.query(
+                    "SELECT at_work FROM staff WHERE id = $1", [.id(caller.userID)]
+                ).first?.bool("at_work") ?? false
         }
         var response = Response.html(library.render(filled(fields), withTemplate: "layout") ?? content, status)
         if request.query("lang") != nil {

@@ -83,13 +83,15 @@ struct TalkPages: Sendable {
     /// A command to the gateway, in answer to what was said last on the journey.
     private func command(_ data: some EventContract, _ conversation: ID, _ caller: Caller) async throws {
         try await bus.transaction { transaction in
-            guard let row = try await transaction.query(
-                """
-                SELECT journey_id, (SELECT s.id FROM journey_step s WHERE s.journey_id = c.journey_id
-                    ORDER BY s.at DESC, s.id DESC LIMIT 1) AS last
-                FROM conversation c WHERE id = $1 FOR UPDATE
-                """, [.id(conversation)]
-            ).first else { throw Problem.notFound("conversation") }
+            guard
+                let row = try await transaction.query(
+                    """
+                    SELECT journey_id, (SELECT s.id FROM journey_step s WHERE s.journey_id = c.journey_id
+                        ORDER BY s.at DESC, s.id DESC LIMIT 1) AS last
+                    FROM conversation c WHERE id = $1 FOR UPDATE
+                    """, [.id(conversation)]
+                ).first
+            else { throw Problem.notFound("conversation") }
             let journey = try row.id("journey_id")
             try await JourneyRoutes.mustSee(journey, caller, bus.pool)
             try transaction.emit(

@@ -48,7 +48,8 @@ struct Status: ParsableCommand {
         for service in ServiceIdentity.allCases {
             let client = try SuiteClient(portBase: suite.portBase)
             let answer = try? waiting { try await client.get(service, "/readyz") }
-            all[service.name] = answer?.json ?? .object(["ready": .bool(false), "missing": .array([.string("does not answer")])])
+            all[service.name] =
+                answer?.json ?? .object(["ready": .bool(false), "missing": .array([.string("does not answer")])])
             if answer?.status != 200 { down = true }
         }
         show(suite, .object(all)) {
@@ -56,7 +57,8 @@ struct Status: ParsableCommand {
             for service in ServiceIdentity.allCases {
                 let state: RawJSON = all[service.name] ?? .null
                 let missing: [String] = items(state, "missing").map { $0.words }
-                lines.append(service.name + ": " + (missing.isEmpty ? "ready" : "waits for " + missing.joined(separator: "; ")))
+                lines.append(
+                    service.name + ": " + (missing.isEmpty ? "ready" : "waits for " + missing.joined(separator: "; ")))
                 for one in items(state, "subscriptions") {
                     let place: String = field(one, "seq") + " of " + field(one, "head")
                     lines.append("    takes " + field(one, "name") + ": " + field(one, "phase") + " at " + place)
@@ -69,7 +71,8 @@ struct Status: ParsableCommand {
 }
 
 struct Journey: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Show one request's line, step by step, with what it waits for.")
+    static let configuration = CommandConfiguration(
+        abstract: "Show one request's line, step by step, with what it waits for.")
     @OptionGroup var suite: SuiteOptions
     @Argument(help: "The journey's id.") var id: String?
     @Option(help: "Find it by an order's number.") var order: String?
@@ -83,11 +86,13 @@ struct Journey: ParsableCommand {
         show(suite, line) {
             var lines: [String] = []
             for step in items(line, "steps") {
-                lines.append([field(step, "at"), field(step, "service"), field(step, "summary")].joined(separator: "  "))
+                lines.append(
+                    [field(step, "at"), field(step, "service"), field(step, "summary")].joined(separator: "  "))
             }
             for gap in items(line, "gaps") {
                 let since: String = field(gap, "since") + ", from " + field(gap, "owner")
-                lines.append("waits for " + field(gap, "waitingFor") + " since " + since + ", norm " + field(gap, "norm"))
+                lines.append(
+                    "waits for " + field(gap, "waitingFor") + " since " + since + ", norm " + field(gap, "norm"))
             }
             return lines
         }
@@ -102,7 +107,9 @@ struct Journey: ParsableCommand {
         let hit: RawJSON? = items(hits, "items").first { (one: RawJSON) -> Bool in
             kinds.contains(field(one, "kind")) && one["journeyId"]?.stringValue != nil
         }
-        guard let journey = hit?["journeyId"]?.stringValue else { throw ValidationError("nothing found for «\(query)»") }
+        guard let journey = hit?["journeyId"]?.stringValue else {
+            throw ValidationError("nothing found for «\(query)»")
+        }
         return journey
     }
 }

@@ -66,10 +66,13 @@ struct Doctor: ParsableCommand {
             guard let client = try? SuiteClient(portBase: suite.portBase),
                 let answer = try? waiting({ try await client.get(service, "/readyz") })
             else {
-                return Finding(check: service.name, ok: false, advice: "does not answer: is the suite running? See: throughline up")
+                return Finding(
+                    check: service.name, ok: false, advice: "does not answer: is the suite running? See: throughline up"
+                )
             }
             let missing = answer.json["missing"]?.list.map(\.words).joined(separator: "; ") ?? ""
-            return Finding(check: "\(service.name) is ready", ok: answer.status == 200, advice: missing.isEmpty ? nil : missing)
+            return Finding(
+                check: "\(service.name) is ready", ok: answer.status == 200, advice: missing.isEmpty ? nil : missing)
         }
     }
 
@@ -95,7 +98,8 @@ struct Doctor: ParsableCommand {
             switch state {
             case "refused": return Finding(check: "role \(service.schema) is refused elsewhere", ok: true, advice: nil)
             case nil:
-                return Finding(check: "role \(service.schema)", ok: false, advice: "the database on port \(port) does not answer")
+                return Finding(
+                    check: "role \(service.schema)", ok: false, advice: "the database on port \(port) does not answer")
             case let state?:
                 return Finding(check: "role \(service.schema) reaches \(other.schema)", ok: false, advice: state)
             }

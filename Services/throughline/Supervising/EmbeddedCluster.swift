@@ -46,11 +46,12 @@ final class EmbeddedCluster {
         if !FileManager.default.fileExists(atPath: log) {
             _ = FileManager.default.createFile(atPath: log, contents: nil)
         }
-        let command = (["/usr/bin/setsid"] + prefix + [
-            bin + "/postgres", "-D", folder, "-p", "\(port)", "-c", "listen_addresses=127.0.0.1",
-            "-c", "unix_socket_directories=", "-c", "max_connections=150", "-c", "shared_buffers=64MB",
-            "-c", "logging_collector=off", "-c", "log_min_messages=warning", "-c", "jit=off",
-        ]).map { "'" + $0.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'" }
+        let command =
+            (["/usr/bin/setsid"] + prefix + [
+                bin + "/postgres", "-D", folder, "-p", "\(port)", "-c", "listen_addresses=127.0.0.1",
+                "-c", "unix_socket_directories=", "-c", "max_connections=150", "-c", "shared_buffers=64MB",
+                "-c", "logging_collector=off", "-c", "log_min_messages=warning", "-c", "jit=off",
+            ]).map { "'" + $0.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'" }
             .joined(separator: " ")
         pid = supervisor.spawn(
             ["/bin/sh", "-c", "exec \(command) >>'\(log)' 2>&1"],
@@ -106,8 +107,9 @@ final class EmbeddedCluster {
 
     private func create(_ supervisor: Supervisor, _ bin: String, _ prefix: [String], _ password: String) throws {
         let file = "/tmp/throughline-pw-\(getpid())"
-        guard FileManager.default.createFile(
-            atPath: file, contents: Data(password.utf8), attributes: [.posixPermissions: 0o600])
+        guard
+            FileManager.default.createFile(
+                atPath: file, contents: Data(password.utf8), attributes: [.posixPermissions: 0o600])
         else { throw Failure(description: "\(file) cannot be written") }
         defer { unlink(file) }
         if getuid() == 0, let user = getpwnam("postgres") { chown(file, user.pointee.pw_uid, user.pointee.pw_gid) }

@@ -135,7 +135,7 @@ final class Supervisor {
             &attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
         let arguments = command.map { strdup($0) } + [nil]
         let variables = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
-        defer { (arguments + variables).forEach { free($0) } }
+        defer { for text in arguments + variables { free(text) } }
         var pid = pid_t()
         let result = posix_spawn(&pid, command[0], nil, &attributes, arguments, variables)
         guard result == 0 else {

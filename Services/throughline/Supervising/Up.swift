@@ -28,7 +28,9 @@ struct Up: ParsableCommand {
         let cluster = EmbeddedCluster(
             data: data, port: ServiceIdentity.databasePort(base: suite.portBase), keys: keys)
         let admin: String
-        if let given = settings.databaseURL { admin = given } else {
+        if let given = settings.databaseURL {
+            admin = given
+        } else {
             admin = try cluster.start(supervisor)
             supervisor.onOtherEnd = { cluster.ended($0) }
         }
@@ -42,7 +44,8 @@ struct Up: ParsableCommand {
                 var arguments = ["--data", data, "--bus", bus, "--port-base", "\(suite.portBase)"]
                 if let config { arguments += ["--config", config] }
                 supervisor.add(
-                    .init(name: service.name, path: Self.sibling(service.name), arguments: arguments, environment: child))
+                    .init(
+                        name: service.name, path: Self.sibling(service.name), arguments: arguments, environment: child))
             }
             let host = settings.httpHost == "0.0.0.0" ? "127.0.0.1" : settings.httpHost
             let base = suite.portBase
@@ -63,7 +66,8 @@ struct Up: ParsableCommand {
 
     /// The executable that lies beside this one.
     private static func sibling(_ name: String) -> String {
-        let me = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
+        let me =
+            (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
         return String(me.reversed().drop { $0 != "/" }.reversed()) + name
     }
 }

@@ -6,9 +6,10 @@ import Primitives
 struct Applier: Sendable {
     let stream: StreamName
     let handlers: EventHandlers
-    let transaction: @Sendable (
-        Durability, @escaping @Sendable (EventTransaction) async throws -> Void
-    ) async throws -> Void
+    let transaction:
+        @Sendable (
+            Durability, @escaping @Sendable (EventTransaction) async throws -> Void
+        ) async throws -> Void
 
     private var name: [Parameter] {
         [.text(stream.publisher), .text(stream.stream), .text(stream.lane.rawValue)]

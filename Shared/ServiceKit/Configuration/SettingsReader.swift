@@ -23,7 +23,9 @@ final class SettingsReader {
     static func variable(_ path: String) -> String {
         var name = ""
         for character in path {
-            if character == "." { name += "_" } else {
+            if character == "." {
+                name += "_"
+            } else {
                 if character.isUppercase { name += "_" }
                 name += character.uppercased()
             }

@@ -86,7 +86,9 @@ extension SuiteSettings {
         var company = Company()
         company.name = section.string("name") ?? company.name
         if let text = section.string("currency") {
-            if let currency = Currency(text) { company.currency = currency } else {
+            if let currency = Currency(text) {
+                company.currency = currency
+            } else {
                 section.complain("«\(text)» is no ISO 4217 code", "currency")
             }
         }

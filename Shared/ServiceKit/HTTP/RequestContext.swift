@@ -1,7 +1,7 @@
-import Hummingbird
-import HTTPTypes
-import NIOCore
 import Contracts
+import HTTPTypes
+import Hummingbird
+import NIOCore
 import Primitives
 
 /// What a request carries through the handlers: who calls.

@@ -2,7 +2,10 @@ import Primitives
 
 /// Who calls an HTTP face: a user with a session, or a program with an API key.
 public struct Caller: Sendable {
-    public enum Kind: Sendable, Equatable { case user(ID), key }
+    public enum Kind: Sendable, Equatable {
+        case user(ID)
+        case key
+    }
     public let kind: Kind
     public let name: String
     public let roles: Set<String>

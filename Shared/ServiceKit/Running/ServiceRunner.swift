@@ -1,9 +1,9 @@
+import CoreMetrics
 import FoundationEssentials
 import Glibc
 import Hummingbird
 import Logging
 import Messaging
-import CoreMetrics
 import Postgres
 import Primitives
 import ServiceLifecycle

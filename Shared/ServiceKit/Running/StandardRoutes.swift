@@ -27,7 +27,8 @@ struct StandardRoutes<Service: SuiteService>: Sendable {
     }
 
     func ready() -> Ready {
-        let missing = [readiness.reason, service.bus.missing].compactMap { $0 }
+        let missing =
+            [readiness.reason, service.bus.missing].compactMap { $0 }
             + service.bus.subscriptions.filter(\.stopped).map { "\($0.name): \($0.phase)" }
         return Ready(
             ready: missing.isEmpty, missing: missing, heads: service.bus.heads,
@@ -54,27 +55,21 @@ struct StandardRoutes<Service: SuiteService>: Sendable {
         }
     }
 
-    struct ParkedEvent: AnswerShape {
-        let id: ID
-        let service, what, reason: String
-        let at: Timestamp
-        let journeyId: ID?
-    }
-
-    /// What this service has set aside, newest first.
-    private func parked(_ limit: Int) async throws -> Page<ParkedEvent> {
+    /// What this service has set aside, newest first: events that it could not take, and what came from outside.
+    private func parked(_ limit: Int) async throws -> Page<ParkedItem> {
         let rows = try await service.bus.pool.query(
             """
             SELECT id, type || ' ' || stream || '#' || seq AS what, reason, parked_at, correlation FROM parked
             ORDER BY parked_at DESC LIMIT $1
             """, [.int(limit)])
-        let items = try rows.map {
-            ParkedEvent(
-                id: try $0.id("id"), service: Service.identity.name, what: try $0.string("what"),
+        let events = try rows.map {
+            ParkedItem(
+                id: try $0.id("id").description, service: Service.identity.name, what: try $0.string("what"),
                 reason: try $0.string("reason"), at: try $0.time("parked_at"),
                 journeyId: try $0.optionalID("correlation"))
         }
-        return Page(items: items, next: nil)
+        let items = (events + (try await service.setAside(limit))).sorted { $0.at > $1.at }
+        return Page(items: Array(items.prefix(limit)), next: nil)
     }
 
     private func busMetrics() -> String {
@@ -91,5 +86,22 @@ struct StandardRoutes<Service: SuiteService>: Sendable {
             out += "throughline_stream_head{stream=\"\(name)\"} \(seq)\n"
         }
         return out
+    }
+}
+
+/// Something set aside: what it is, and why in words a person understands.
+public struct ParkedItem: AnswerShape {
+    public let id: String
+    public let service, what, reason: String
+    public let at: Timestamp
+    public let journeyId: ID?
+
+    public init(id: String, service: String, what: String, reason: String, at: Timestamp, journeyId: ID?) {
+        self.id = id
+        self.service = service
+        self.what = what
+        self.reason = reason
+        self.at = at
+        self.journeyId = journeyId
     }
 }

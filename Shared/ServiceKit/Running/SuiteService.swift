@@ -16,11 +16,14 @@ public protocol SuiteService: Sendable {
     func prepare() async throws
     /// Loops that run until they are cancelled; each is started again when it fails.
     var loops: [(name: String, run: @Sendable () async throws -> Void)] { get }
+    /// What came from outside and could not be used, newest first.
+    func setAside(_ limit: Int) async throws -> [ParkedItem]
     /// The OpenAPI description of what this service serves now.
     static var openAPI: String { get }
 }
 
 extension SuiteService {
     public func prepare() async throws {}
+    public func setAside(_ limit: Int) async throws -> [ParkedItem] { [] }
     public var loops: [(name: String, run: @Sendable () async throws -> Void)] { [] }
 }

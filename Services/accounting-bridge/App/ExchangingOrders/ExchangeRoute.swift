@@ -1,6 +1,6 @@
 import Contracts
-import Hummingbird
 import HTTPTypes
+import Hummingbird
 import Logging
 import Messaging
 import NIOCore
@@ -94,7 +94,8 @@ struct ExchangeRoute: Sendable {
     /// The session of the cookie; a client that lost it goes on in its base's latest.
     private func session(_ request: Request, _ base: String?) async throws -> ID? {
         guard let base else { return nil }
-        let given = request.cookies[Self.cookie].flatMap { ID($0.value) }
+        let given =
+            request.cookies[Self.cookie].flatMap { ID($0.value) }
             ?? request.query("sessid").flatMap { ID($0) }
         return try await bus.pool.query(
             """

@@ -84,7 +84,8 @@ struct OrderFileReader: Sendable {
             """, [.id(session), .text(filename), .text(state), .text(reason)])
     }
 
-    private func park(_ filename: String, _ session: ID, _ base: String, _ exchange: ID, _ reason: String) async throws {
+    private func park(_ filename: String, _ session: ID, _ base: String, _ exchange: ID, _ reason: String) async throws
+    {
         try await note(filename, session, "parked", reason)
         try await bus.transaction { transaction in
             try await transaction.query(
@@ -108,7 +109,9 @@ struct OrderFileReader: Sendable {
         }
     }
 
-    private func apply(_ documents: [XMLElement], _ schema: String, _ base: String, _ exchange: ID) async throws -> Outcome {
+    private func apply(_ documents: [XMLElement], _ schema: String, _ base: String, _ exchange: ID) async throws
+        -> Outcome
+    {
         var outcome = Outcome()
         for document in documents {
             do {
@@ -134,11 +137,13 @@ struct OrderFileReader: Sendable {
     /// One order's state. The same content again changes nothing and says nothing.
     private func say(_ report: OrderReportReader, _ base: String, _ exchange: ID) async throws -> (String, ID?) {
         try await bus.transaction { transaction in
-            guard let order = try await transaction.query(
-                """
-                SELECT id, base, journey_id, last_event, report_digest FROM order_out WHERE number = $1 FOR UPDATE
-                """, [.text(report.number)]
-            ).first else {
+            guard
+                let order = try await transaction.query(
+                    """
+                    SELECT id, base, journey_id, last_event, report_digest FROM order_out WHERE number = $1 FOR UPDATE
+                    """, [.text(report.number)]
+                ).first
+            else {
                 throw XMLRefusal(
                     reason: "заказ с номером \(report.number) нам неизвестен", isIncomplete: false)
             }
@@ -196,7 +201,9 @@ struct OrderFileReader: Sendable {
     }
 
     /// A base that has once sent payments as documents of their own is known to tell them.
-    private func learn(_ report: OrderReportReader, _ base: String, in transaction: EventTransaction) async throws -> Bool {
+    private func learn(_ report: OrderReportReader, _ base: String, in transaction: EventTransaction) async throws
+        -> Bool
+    {
         try await transaction.query(
             """
             INSERT INTO base_state AS b (base, tells_payments) VALUES ($1, $2)

@@ -59,7 +59,9 @@ struct OrderQueue: Sendable {
                 "SELECT batch::text AS batch FROM onec_session WHERE id = $1 FOR UPDATE", [.id(session)]
             ).first
             let ids: [String]
-            if let row, try row.optionalString("batch") != nil { ids = try row.list("batch") } else {
+            if let row, try row.optionalString("batch") != nil {
+                ids = try row.list("batch")
+            } else {
                 ids = try await choose(session, base, in: transaction)
             }
             let rows = try await transaction.query(

@@ -100,7 +100,9 @@ struct FactHandlers: Sendable {
         try await count(facts, event, in: transaction)
     }
 
-    private func payment(_ payment: PaymentRecorded, _ event: ReceivedEvent, in transaction: EventTransaction) async throws {
+    private func payment(_ payment: PaymentRecorded, _ event: ReceivedEvent, in transaction: EventTransaction)
+        async throws
+    {
         var fact = Fact(
             payment.kind == "refund" ? "money.refunded" : "money.received", key: payment.documentKey,
             at: event.at, day: payment.date, money: payment.amount, slice: payment.slice,

@@ -24,8 +24,9 @@ struct AbandonedTalks: Sendable {
                 ORDER BY touched_at LIMIT 20
                 """)
             for row in rows {
-                guard var conversation = try await Conversation.find(
-                    try row.id("conversation_id"), in: transaction)
+                guard
+                    var conversation = try await Conversation.find(
+                        try row.id("conversation_id"), in: transaction)
                 else { continue }
                 var talk = try FlowSession.load(conversation, flow: .lead)
                 let actions = talk.abandon()

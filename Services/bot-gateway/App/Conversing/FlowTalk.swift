@@ -14,7 +14,11 @@ struct FlowTalk: Sendable {
         case consentPressed
     }
 
-    enum Keyboard: Equatable, Sendable { case none, consent(String), phone(String) }
+    enum Keyboard: Equatable, Sendable {
+        case none
+        case consent(String)
+        case phone(String)
+    }
 
     enum Action: Equatable, Sendable {
         case say(String, Keyboard)

@@ -29,9 +29,10 @@ enum ManagerReply {
             // Other channels fetch what is said to them; for them it is said when it can be fetched.
             let seconds = conversation.waitingSince.map { max(0, Timestamp.now().seconds(since: $0)) }
             conversation.waitingSince = nil
-            guard try await conversation.record(
-                messageID: id, direction: "out", author: "manager", externalID: "out-\(id)",
-                text: text, state: "sent", at: .now(), in: transaction)
+            guard
+                try await conversation.record(
+                    messageID: id, direction: "out", author: "manager", externalID: "out-\(id)",
+                    text: text, state: "sent", at: .now(), in: transaction)
             else { return }
             try conversation.emit(
                 MessageSent(
@@ -60,8 +61,9 @@ enum ManagerReply {
     static func handlers(outgoing: Signal) -> [StreamName: EventHandlers] {
         var commands = EventHandlers()
         commands.on(ReplyRequested.self) { request, event, transaction in
-            guard var conversation = try await Conversation.find(
-                request.conversationId, in: transaction)
+            guard
+                var conversation = try await Conversation.find(
+                    request.conversationId, in: transaction)
             else { throw Parked("there is no conversation \(request.conversationId)") }
             try await say(
                 request.text, id: request.replyId, by: request.by ?? "менеджер", cause: event.id,
@@ -69,8 +71,9 @@ enum ManagerReply {
             transaction.afterCommit { outgoing.poke() }
         }
         commands.on(ReleaseRequested.self) { request, event, transaction in
-            guard var conversation = try await Conversation.find(
-                request.conversationId, in: transaction)
+            guard
+                var conversation = try await Conversation.find(
+                    request.conversationId, in: transaction)
             else { throw Parked("there is no conversation \(request.conversationId)") }
             try await release(
                 by: request.by ?? "менеджер", cause: event.id, &conversation, in: transaction)

@@ -111,7 +111,8 @@ public actor IncomingJournal {
                 .texts(entries.map(\.connection)), .texts(entries.map(\.dedupeKey)),
                 .texts(entries.map(\.reason)), .byteArrays(entries.map(\.body)),
             ])
-        var inserted = Set(try rows.map { "\(try $0.string("connection"))/\(try $0.optionalString("dedupe_key") ?? "")" })
+        var inserted = Set(
+            try rows.map { "\(try $0.string("connection"))/\(try $0.optionalString("dedupe_key") ?? "")" })
         var isNew: Set<Int> = []
         for (index, entry) in entries.enumerated() {
             let key = "\(entry.connection)/\(entry.dedupeKey ?? "")"

@@ -48,7 +48,8 @@ struct UpdatePoller: Sendable {
     }
 
     /// All kinds: an absent list would leave out reactions and member changes.
-    private static let kinds = "[\"message\",\"edited_message\",\"channel_post\",\"edited_channel_post\","
+    private static let kinds =
+        "[\"message\",\"edited_message\",\"channel_post\",\"edited_channel_post\","
         + "\"callback_query\",\"my_chat_member\",\"chat_member\",\"message_reaction\",\"inline_query\","
         + "\"chosen_inline_result\",\"shipping_query\",\"pre_checkout_query\",\"poll\",\"poll_answer\","
         + "\"chat_join_request\"]"

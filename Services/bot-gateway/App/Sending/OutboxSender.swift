@@ -43,7 +43,8 @@ struct OutboxSender: Sendable {
                 await signal.wait(seconds: 0.2)
                 continue
             }
-            let now = Double((ContinuousClock.now - start).components.seconds)
+            let now =
+                Double((ContinuousClock.now - start).components.seconds)
                 + Double((ContinuousClock.now - start).components.attoseconds) / 1e18
             var wait = 1.0
             var chosen: [Item] = []
@@ -118,7 +119,10 @@ struct OutboxSender: Sendable {
     /// What the Bot API's answer means for the reply.
     static func understand(status: Int, body: [UInt8]) -> Outcome {
         struct Answer: Decodable {
-            struct Parameters: Decodable { let retry_after: Double? }
+            struct Parameters: Decodable {
+                let retryAfter: Double?
+                enum CodingKeys: String, CodingKey { case retryAfter = "retry_after" }
+            }
             let ok: Bool
             let description: String?
             let parameters: Parameters?
@@ -136,7 +140,7 @@ struct OutboxSender: Sendable {
         let words = answer.description ?? "status \(status)"
         if status == 429 {
             return .later(
-                seconds: answer.parameters?.retry_after ?? 5, reason: words, pausesAll: true)
+                seconds: answer.parameters?.retryAfter ?? 5, reason: words, pausesAll: true)
         }
         return status >= 500 ? .later(seconds: 3, reason: words, pausesAll: false) : .failed(words)
     }
@@ -152,12 +156,14 @@ struct OutboxSender: Sendable {
 
     private func settle(_ id: ID, _ outcome: Outcome) async throws {
         try await bus.transaction(.relaxed) { transaction in
-            guard let row = try await transaction.query(
-                """
-                SELECT conversation_id, author, text, cause, correlation, by_whom, waiting_since, attempts,
-                    method FROM outbox WHERE id = $1 FOR UPDATE
-                """, [.id(id)]
-            ).first else { return }
+            guard
+                let row = try await transaction.query(
+                    """
+                    SELECT conversation_id, author, text, cause, correlation, by_whom, waiting_since, attempts,
+                        method FROM outbox WHERE id = $1 FOR UPDATE
+                    """, [.id(id)]
+                ).first
+            else { return }
             let attempts = try row.int("attempts")
             var outcome = outcome
             if case .later(let seconds, let reason, _) = outcome {

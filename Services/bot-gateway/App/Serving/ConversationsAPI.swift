@@ -107,9 +107,11 @@ struct ConversationsAPI: Sendable {
     private func messages(_ id: ID, _ request: Request) async throws -> Page<MessageView> {
         let limit = try request.limit()
         let after = request.query("after").flatMap { ID($0) }
-        guard try await bus.pool.query(
-            "SELECT 1 AS one FROM conversation WHERE id = $1", [.id(id)]
-        ).count == 1 else { throw Problem.notFound("conversation") }
+        guard
+            try await bus.pool.query(
+                "SELECT 1 AS one FROM conversation WHERE id = $1", [.id(id)]
+            ).count == 1
+        else { throw Problem.notFound("conversation") }
         let rows = try await bus.pool.query(
             """
             SELECT id, journey_id, direction, author, text, state, sent_at FROM message

@@ -12,7 +12,10 @@ struct MessagesAPI: Sendable {
 
     struct Body: Decodable, Sendable {
         struct Attachment: Decodable, Sendable { let name, url, contentType: String? }
-        struct Consent: Decodable, Sendable { let given: Bool?; let text: String? }
+        struct Consent: Decodable, Sendable {
+            let given: Bool?
+            let text: String?
+        }
         let channel, conversationId, messageId: String
         let direction, author: String?
         let sender: Sender?
@@ -103,12 +106,13 @@ struct MessagesAPI: Sendable {
     private func take(_ body: Body, _ bytes: [UInt8]) async throws -> Accepted {
         try await bus.transaction { transaction in
             let key = "\(body.conversationId)\u{1f}\(body.messageId)"
-            let isNew = try await transaction.query(
-                """
-                INSERT INTO incoming (connection, dedupe_key, state, body) VALUES ($1, $2, 'done', $3)
-                ON CONFLICT ON CONSTRAINT incoming_once DO NOTHING
-                """, [.text(body.channel), .text(key), .bytes(bytes)]
-            ).affected == 1
+            let isNew =
+                try await transaction.query(
+                    """
+                    INSERT INTO incoming (connection, dedupe_key, state, body) VALUES ($1, $2, 'done', $3)
+                    ON CONFLICT ON CONSTRAINT incoming_once DO NOTHING
+                    """, [.text(body.channel), .text(key), .bytes(bytes)]
+                ).affected == 1
             guard isNew else { return try await known(body, in: transaction) }
             var conversation = try await Conversation.open(
                 connection: body.channel, externalID: body.conversationId, isTelegram: false,

@@ -70,7 +70,8 @@ struct JourneyGaps {
         case "requested":
             return [
                 gap(
-                    last("crm.order.requested", ref: ref), "onec.order.sent", "1С \(order.base)", limit: 300, since: since)
+                    last("crm.order.requested", ref: ref), "onec.order.sent", "1С \(order.base)", limit: 300,
+                    since: since)
             ]
         case "sent":
             return [
@@ -81,14 +82,16 @@ struct JourneyGaps {
             let change = last("crm.order.changed", ref: ref)
             var gaps: [JourneyView.Gap] = []
             if ["none", "partly", "unknown"].contains(order.payment) {
-                let owner = order.payment == "unknown"
+                let owner =
+                    order.payment == "unknown"
                     ? language.pick("1С \(order.base) не сообщает", "1C \(order.base) does not tell")
                     : language.pick("клиент", "the client")
                 gaps.append(
                     gap(change, "money.received", owner, limit: 5 * 86_400, since: since))
             }
             if ["none", "partly"].contains(order.shipment) {
-                gaps.append(gap(change, "shipment", language.pick("склад", "the warehouse"), limit: 10 * 86_400, since: since))
+                gaps.append(
+                    gap(change, "shipment", language.pick("склад", "the warehouse"), limit: 10 * 86_400, since: since))
             }
             return gaps
         default: return []

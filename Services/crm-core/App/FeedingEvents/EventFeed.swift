@@ -1,7 +1,7 @@
 import Contracts
 import FoundationEssentials
-import Hummingbird
 import HTTPTypes
+import Hummingbird
 import Messaging
 import NIOCore
 import Postgres

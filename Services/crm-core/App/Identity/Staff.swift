@@ -52,14 +52,16 @@ struct Staff: Sendable {
 
     /// The next manager at work, in turn; nil when nobody is.
     static func nextResponsible(in transaction: EventTransaction) async throws -> (id: ID, name: String)? {
-        guard let row = try await transaction.query(
-            """
-            UPDATE staff SET last_assigned_at = clock_timestamp() WHERE id = (
-                SELECT id FROM staff WHERE active AND at_work AND 'manager' = ANY(roles)
-                ORDER BY last_assigned_at NULLS FIRST, login LIMIT 1 FOR UPDATE)
-            RETURNING id, name
-            """
-        ).first else { return nil }
+        guard
+            let row = try await transaction.query(
+                """
+                UPDATE staff SET last_assigned_at = clock_timestamp() WHERE id = (
+                    SELECT id FROM staff WHERE active AND at_work AND 'manager' = ANY(roles)
+                    ORDER BY last_assigned_at NULLS FIRST, login LIMIT 1 FOR UPDATE)
+                RETURNING id, name
+                """
+            ).first
+        else { return nil }
         return (try row.id("id"), try row.string("name"))
     }
 }

@@ -78,7 +78,9 @@ struct LeadOpening: Sendable {
         if let known = try await transaction.query(
             "SELECT contact_id FROM contact_identity WHERE channel = $1 AND conversation_id = $2",
             [.text(channel), .id(conversation)]
-        ).first { return try known.id("contact_id") }
+        ).first {
+            return try known.id("contact_id")
+        }
         let id = ID.make()
         try await transaction.run([
             Statement("INSERT INTO contact (id) VALUES ($1)", [.id(id)]),
@@ -100,22 +102,22 @@ struct LeadOpening: Sendable {
             message.messageId, message.conversationId, event, message.author, message.by, message.text,
             "received", message.sentAt, transaction)
         transaction.write(
-                """
-                UPDATE lead SET text = coalesce(text, $2), name = coalesce(name, $3),
-                    last_touch = coalesce($4::jsonb, last_touch),
-                    first_touch = coalesce(first_touch, $4::jsonb),
-                    external_order_number = coalesce($5, external_order_number),
-                    updated_at = now(), version = version + 1 WHERE journey_id = $1
-                """,
-                [
-                    .id(event.correlation), .text(isRequest ? message.text : nil),
-                    .text(name), .text(touch), .text(message.externalOrderNumber),
-                ])
+            """
+            UPDATE lead SET text = coalesce(text, $2), name = coalesce(name, $3),
+                last_touch = coalesce($4::jsonb, last_touch),
+                first_touch = coalesce(first_touch, $4::jsonb),
+                external_order_number = coalesce($5, external_order_number),
+                updated_at = now(), version = version + 1 WHERE journey_id = $1
+            """,
+            [
+                .id(event.correlation), .text(isRequest ? message.text : nil),
+                .text(name), .text(touch), .text(message.externalOrderNumber),
+            ])
         transaction.write(
-                """
-                UPDATE contact SET name = coalesce(name, $2), email = coalesce(email, $3) WHERE id =
-                    (SELECT contact_id FROM lead WHERE journey_id = $1)
-                """, [.id(event.correlation), .text(name), .text(message.sender?.email)])
+            """
+            UPDATE contact SET name = coalesce(name, $2), email = coalesce(email, $3) WHERE id =
+                (SELECT contact_id FROM lead WHERE journey_id = $1)
+            """, [.id(event.correlation), .text(name), .text(message.sender?.email)])
         notify(event, transaction)
     }
 

@@ -50,12 +50,14 @@ struct LeadView: AnswerShape {
 
     /// - Throws: 404 also when the caller may not see it.
     static func load(_ id: ID, for caller: Caller, in runner: some StatementRunner) async throws -> LeadView {
-        guard let row = try await runner.query(
-            """
-            \(select) WHERE l.id = $1
-                AND ($2::uuid IS NULL OR l.responsible_id = $2 OR l.responsible_id IS NULL)
-            """, [.id(id), .id(caller.seesAll ? nil : caller.userID)]
-        ).first else { throw Problem.notFound("lead") }
+        guard
+            let row = try await runner.query(
+                """
+                \(select) WHERE l.id = $1
+                    AND ($2::uuid IS NULL OR l.responsible_id = $2 OR l.responsible_id IS NULL)
+                """, [.id(id), .id(caller.seesAll ? nil : caller.userID)]
+            ).first
+        else { throw Problem.notFound("lead") }
         return try LeadView(row)
     }
 

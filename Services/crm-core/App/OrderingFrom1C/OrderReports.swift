@@ -38,9 +38,11 @@ struct OrderReports: Sendable {
     private func reported(
         _ report: OrderReported, _ event: ReceivedEvent, in transaction: EventTransaction
     ) async throws {
-        guard let order = try await transaction.query(
-            "SELECT base, currency FROM sales_order WHERE id = $1 FOR UPDATE", [.id(report.orderId)]
-        ).first else { throw Parked("there is no order \(report.number) here") }
+        guard
+            let order = try await transaction.query(
+                "SELECT base, currency FROM sales_order WHERE id = $1 FOR UPDATE", [.id(report.orderId)]
+            ).first
+        else { throw Parked("there is no order \(report.number) here") }
         guard try order.string("base") == report.base else {
             throw Parked(
                 "order \(report.number) belongs to base \(try order.string("base")), "
@@ -114,9 +116,11 @@ struct OrderReports: Sendable {
     }
 
     private func deal(of order: ID, in transaction: EventTransaction) async throws -> Deal? {
-        guard let id = try await transaction.query(
-            "SELECT deal_id FROM sales_order WHERE id = $1", [.id(order)]
-        ).first?.optionalID("deal_id") else { return nil }
+        guard
+            let id = try await transaction.query(
+                "SELECT deal_id FROM sales_order WHERE id = $1", [.id(order)]
+            ).first?.optionalID("deal_id")
+        else { return nil }
         return try await Deal.find(id, in: transaction, lock: false)
     }
 

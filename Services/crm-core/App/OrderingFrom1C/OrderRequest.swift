@@ -111,9 +111,11 @@ struct OrderRequest: Sendable {
         let (phone, email) = (
             try contact?.optionalString("phone"), try contact?.optionalString("email")
         )
-        if let companyID = deal.companyID, let company = try await transaction.query(
-            "SELECT name, inn, kpp FROM company WHERE id = $1", [.id(companyID)]
-        ).first {
+        if let companyID = deal.companyID,
+            let company = try await transaction.query(
+                "SELECT name, inn, kpp FROM company WHERE id = $1", [.id(companyID)]
+            ).first
+        {
             guard let inn = try company.optionalString("inn"), let number = TaxNumber(inn) else {
                 throw Problem.invalid("the company has no valid INN or BIN: 1C would make a double by name")
             }

@@ -32,7 +32,10 @@ struct DealRoutes: Sendable {
         router.post("/api/v1/deals/:id/stage") { request, context in
             let (caller, id) = (try context.require("manager", "head"), try context.id("deal"))
             return try await once.run(request, caller) { transaction, bytes in
-                struct Body: Decodable { let stage: String; let lostReason: String? }
+                struct Body: Decodable {
+                    let stage: String
+                    let lostReason: String?
+                }
                 let body = try decodeBody(Body.self, bytes)
                 try await deals.move(
                     id, to: body.stage, lostReason: body.lostReason, by: caller, in: transaction)

@@ -31,10 +31,12 @@ struct DealView: AnswerShape {
 
     /// - Throws: 404 also when the caller may not see it.
     static func load(_ id: ID, for caller: Caller, in runner: some StatementRunner) async throws -> DealView {
-        guard let row = try await runner.query(
-            "\(select) WHERE d.id = $1 AND ($2::uuid IS NULL OR d.responsible_id = $2)",
-            [.id(id), .id(caller.seesAll ? nil : caller.userID)]
-        ).first else { throw Problem.notFound("deal") }
+        guard
+            let row = try await runner.query(
+                "\(select) WHERE d.id = $1 AND ($2::uuid IS NULL OR d.responsible_id = $2)",
+                [.id(id), .id(caller.seesAll ? nil : caller.userID)]
+            ).first
+        else { throw Problem.notFound("deal") }
         return try DealView(row)
     }
 

@@ -63,9 +63,11 @@ struct Letters: Sendable {
         _ event: ReceivedEvent, in transaction: EventTransaction
     ) async throws {
         for user in users {
-            guard let row = try await transaction.query(
-                "SELECT name, email FROM recipient WHERE user_id = $1 AND active", [.id(user)]
-            ).first else { continue }
+            guard
+                let row = try await transaction.query(
+                    "SELECT name, email FROM recipient WHERE user_id = $1 AND active", [.id(user)]
+                ).first
+            else { continue }
             var fields = fields
             fields["recipient"] = try row.string("name")
             fields["link"] = publicURL ?? ""
