@@ -51,23 +51,8 @@ final class Publisher: Sendable {
     func publish(_ head: StreamHead, _ before: Link, _ entries: [RecentEvents.Entry]) {
         guard !entries.isEmpty, let thread = thread.withLock({ $0 }) else { return }
         recent.append(entries, stream: head.stream, lane: head.lane)
-        var link = before
-        var rest = entries[...]
-        while let first = rest.first {
-            var bytes = 0
-            let part = rest.prefix(EventBatch.liveCount).prefix { entry in
-                bytes += entry.body.count
-                return bytes <= EventBatch.liveBytes || entry.seq == first.seq
-            }
-            rest = rest.dropFirst(part.count)
-            let isCommand = head.stream.hasPrefix("cmd.")
-            let batch = EventBatch(
-                header: .init(
-                    stream: head.stream, lane: head.lane, epoch: head.epoch, term: head.term,
-                    seq: first.seq, n: part.count, head: head.seq, chainBefore: link,
-                    chainAfter: part[part.endIndex - 1].link, from: isCommand ? name : nil),
-                bodies: part.map(\.body))
-            link = part[part.endIndex - 1].link
+        let isCommand = head.stream.hasPrefix("cmd.")
+        for batch in PublisherDecisions.liveBatches(head, after: before, entries, from: isCommand ? name : nil) {
             send(batch, isCommand, thread)
         }
         thread.post(.beacon)

@@ -30,9 +30,9 @@ private struct Log {
             headchain: links[bodies.count], oldest: 1, state: "ready")
     }
 
-    func welcome(_ status: Welcome.Status = .match, oldest: Int64 = 1) -> Welcome {
+    func welcome(_ status: Welcome.Status = .match, oldest: Int64 = 1, term: Int64 = 1) -> Welcome {
         Welcome(
-            from: "a", stream: "a", lane: .main, status: status, epoch: 1, term: 1,
+            from: "a", stream: "a", lane: .main, status: status, epoch: 1, term: term,
             head: Int64(bodies.count), oldest: oldest)
     }
 }
@@ -99,9 +99,21 @@ private struct Log {
         #expect(machine.readyCount == 0)
     }
 
-    @Test func aZombieOfAnOlderTermIsIgnored() {
+    @Test func aPublisherThatStartedAnewIsAskedWhereItIsBeforeAnythingIsTaken() {
         let log = Log(3)
         var machine = live(Log(0))
+        #expect(machine.events(log.batch(1...3, term: 5), now: 0) == [.sendHello(.init())])
+        #expect(machine.accepted.seq == 0)
+        _ = machine.welcome(log.welcome(term: 5), now: 0)
+        _ = machine.events(log.batch(1...3, term: 5), now: 0)
+        #expect(machine.accepted.seq == 3)
+    }
+
+    @Test func aZombieOfAnOlderTermIsIgnored() {
+        let log = Log(3)
+        var machine = SubscriptionMachine(durable: .init(), now: 0)
+        _ = machine.tick(now: 0)
+        _ = machine.welcome(Log(0).welcome(term: 5), now: 0)
         _ = machine.events(log.batch(1...1, term: 5), now: 0)
         #expect(machine.events(log.batch(2...3, term: 4), now: 0).count == 1)
         #expect(machine.accepted.seq == 1)

@@ -10,18 +10,9 @@ struct PageReader: Sendable {
 
     func welcome(_ hello: Hello) async throws -> Welcome? {
         guard let head = lease.head(hello.stream, hello.lane), lease.missing == nil else { return nil }
-        var status = Welcome.Status.match
-        if hello.seq > head.seq {
-            status = .ahead
-        } else if hello.seq + 1 < head.oldest {
-            status = .expired
-        } else if hello.seq > 0, hello.seq >= head.oldest {
-            let link = try await link(hello.stream, hello.lane, hello.seq)
-            if link != hello.link { status = .diverged }
-        }
-        return Welcome(
-            from: name, stream: hello.stream, lane: hello.lane, status: status, epoch: head.epoch,
-            term: head.term, head: head.seq, oldest: head.oldest)
+        let link =
+            PublisherDecisions.needsLink(hello, head) ? try await link(hello.stream, hello.lane, hello.seq) : nil
+        return PublisherDecisions.welcome(hello, head, linkInLog: link, from: name)
     }
 
     private func link(_ stream: String, _ lane: Lane, _ seq: Int64) async throws -> Link? {
@@ -41,7 +32,7 @@ struct PageReader: Sendable {
         if let (before, entries) = recent.page(
             stream: request.stream, lane: request.lane, from: request.seq), !entries.isEmpty
         {
-            return batch(head, before, entries)
+            return PublisherDecisions.page(head, after: before, entries, from: name)
         }
         let rows = try await pool.query(
             """
@@ -65,18 +56,6 @@ struct PageReader: Sendable {
         let before =
             request.seq == 1
             ? Link.zero : try await link(request.stream, request.lane, request.seq - 1) ?? .zero
-        return batch(head, before, entries)
-    }
-
-    private func batch(_ head: StreamHead, _ before: Link, _ entries: [RecentEvents.Entry])
-        -> EventBatch
-    {
-        EventBatch(
-            header: .init(
-                kind: "PAGE", stream: head.stream, lane: head.lane, epoch: head.epoch,
-                term: head.term, seq: entries[0].seq, n: entries.count, head: head.seq,
-                chainBefore: before, chainAfter: entries[entries.count - 1].link,
-                oldest: head.oldest, from: name),
-            bodies: entries.map(\.body))
+        return PublisherDecisions.page(head, after: before, entries, from: name)
     }
 }

@@ -150,7 +150,7 @@ struct SubscriptionMachine {
     mutating func beacon(_ beacon: Beacon, now: Double) -> [Action] {
         heard(now)
         guard phase == .live || phase == .syncing else { return [] }
-        guard accept(term: beacon.term) else { return [.alarm("a publisher of an older term speaks")] }
+        if let actions = anotherTerm(beacon.term, now: now) { return actions }
         if beacon.epoch != accepted.epoch || suspicious(beacon) {
             return restart(from: durable, now: now)
         }
@@ -181,9 +181,7 @@ struct SubscriptionMachine {
     mutating func events(_ batch: EventBatch, now: Double) -> [Action] {
         heard(now)
         guard phase == .live || phase == .syncing else { return [] }
-        guard accept(term: batch.header.term) else {
-            return [.alarm("a publisher of an older term speaks")]
-        }
+        if let actions = anotherTerm(batch.header.term, now: now) { return actions }
         guard batch.header.epoch == accepted.epoch else { return restart(from: durable, now: now) }
         head = max(head, batch.header.head, batch.last)
         var actions = take(batch)
@@ -238,6 +236,14 @@ struct SubscriptionMachine {
         phase = .syncing
         pageAskedAt = now
         return [.askPage(from: accepted.seq + 1)]
+    }
+
+    /// What is done when the publisher speaks in another term than before: an older one is a zombie and is ignored; a newer
+    /// one has started anew, perhaps from an older copy of its log, so it is asked where it is before anything is taken.
+    private mutating func anotherTerm(_ term: Int64, now: Double) -> [Action]? {
+        let known = self.term
+        guard accept(term: term) else { return [.alarm("a publisher of an older term speaks")] }
+        return known != 0 && term > known ? restart(from: durable, now: now) : nil
     }
 
     private mutating func accept(term: Int64) -> Bool {
