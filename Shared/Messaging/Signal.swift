@@ -6,6 +6,8 @@ public final class Signal: Sendable {
         var poked = false
         var waiter: CheckedContinuation<Void, Never>?
         var round = 0
+        /// The last round that ended before anybody waited in it.
+        var ended = 0
     }
     private let state = Mutex(State())
 
@@ -33,7 +35,7 @@ public final class Signal: Sendable {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let now = state.withLock { state -> Bool in
-                    if state.poked || Task.isCancelled {
+                    if state.poked || state.ended == round || Task.isCancelled {
                         state.poked = false
                         return true
                     }
@@ -51,6 +53,7 @@ public final class Signal: Sendable {
     private func end(_ round: Int) {
         let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
             guard state.round == round else { return nil }
+            if state.waiter == nil { state.ended = round }
             defer { state.waiter = nil }
             return state.waiter
         }

@@ -28,7 +28,7 @@ public struct PostgresConfiguration: Sendable {
             [
                 "-c statement_timeout=\(statementTimeout)s", "-c lock_timeout=\(lockTimeout)s",
                 "-c idle_in_transaction_session_timeout=\(idleInTransactionTimeout)s",
-                "-c TimeZone=UTC", "-c client_min_messages=warning",
+                "-c TimeZone=UTC", "-c synchronous_commit=on", "-c client_min_messages=warning",
             ] + (schema.map { ["-c search_path=\($0)"] } ?? [])
         return [
             ("dbname", url), ("application_name", applicationName),

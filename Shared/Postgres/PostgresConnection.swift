@@ -17,7 +17,14 @@ public actor PostgresConnection: StatementRunner {
     /// have spoken by then.
     private let silenceLimit: Double
 
-    /// Statements kept prepared on the server; beyond it the session starts anew with none.
+    /// Seconds that a cancelled statement may stay without an answer.
+    private static let cancelPatience = 3.0
+
+    /// Names given to prepared statements so far. None is used twice: after a failure nobody knows which of the
+    /// pipeline's new ones the server has made.
+    private var names = 0
+
+    /// Statements prepared in one session; beyond it a new session begins with none.
     private static let preparedLimit = 500
 
     public init(_ configuration: PostgresConfiguration) async throws {
@@ -49,6 +56,12 @@ public actor PostgresConnection: StatementRunner {
         }
         handle = opened
         canceller.set(UInt(bitPattern: PQgetCancel(opened)))
+    }
+
+    /// Broken, or left in a transaction: nobody else may be lent this session.
+    var isUnfit: Bool {
+        guard let handle, !isBroken else { return true }
+        return [PQTRANS_INTRANS, PQTRANS_INERROR].contains(PQtransactionStatus(handle))
     }
 
     public func close() {
@@ -85,7 +98,9 @@ public actor PostgresConnection: StatementRunner {
     private func runPipeline(_ statements: [Statement]) throws -> [Rows] {
         guard let handle, !isBroken else { throw PostgresError.disconnected("connection closed") }
         if Task.isCancelled { throw CancellationError() }
-        if prepared.count > Self.preparedLimit { throw broken("too many different statements") }
+        if names > Self.preparedLimit { throw broken("too many different statements") }
+        // Before anything is sent: half a pipeline would give its answers to whoever comes next.
+        for statement in statements { try statement.checkTexts() }
         var expected: [Bool] = []
         var fresh: [String] = []
         for statement in statements {
@@ -98,7 +113,8 @@ public actor PostgresConnection: StatementRunner {
             if let known = prepared[statement.sql] {
                 name = known
             } else {
-                name = "s\(prepared.count)"
+                name = "s\(names)"
+                names += 1
                 guard PQsendPrepare(handle, name, statement.sql, 0, nil) == 1 else { throw broken() }
                 prepared[statement.sql] = name
                 fresh.append(statement.sql)
@@ -109,9 +125,7 @@ public actor PostgresConnection: StatementRunner {
         }
         guard PQpipelineSync(handle) == 1 else { throw broken() }
         do { return try collect(handle, expected) } catch {
-            // A prepare behind or at the failure did not happen; forget those of this pipeline.
             for sql in fresh { prepared[sql] = nil }
-            if !fresh.isEmpty, !isBroken { try? deallocateAll(handle) }
             throw error
         }
     }
@@ -127,10 +141,6 @@ public actor PostgresConnection: StatementRunner {
         var offsets = [Int](repeating: -1, count: count)
         for (index, parameter) in parameters.enumerated() {
             guard let bytes = parameter.bytes else { continue }
-            guard parameter.isBinary || !bytes.contains(0) else {
-                throw PostgresError.refused(
-                    sqlState: "22021", message: "a text holds a NUL character", constraint: nil)
-            }
             offsets[index] = buffer.count
             buffer += bytes
             buffer.append(0)
@@ -190,25 +200,16 @@ public actor PostgresConnection: StatementRunner {
             guard poll(&descriptor, 1, 500) >= 0 || errno == EINTR else { throw broken() }
             if descriptor.revents != 0 {
                 heard = .now
+            } else if ContinuousClock.now - heard > .seconds(Task.isCancelled ? Self.cancelPatience : silenceLimit) {
+                throw broken("the server has not answered in time")
             } else if Task.isCancelled {
                 // A cancellation that reached the server before the statement did was of no use.
                 canceller.cancel()
-            } else if ContinuousClock.now - heard > .seconds(silenceLimit) {
-                throw broken("the server has not answered for \(Int(silenceLimit)) s")
             }
             if descriptor.revents & Int16(POLLIN | POLLERR | POLLHUP) != 0 {
                 guard PQconsumeInput(handle) == 1 else { throw broken() }
             }
         }
-    }
-
-    private func deallocateAll(_ handle: OpaquePointer) throws {
-        prepared = [:]
-        guard
-            PQsendQueryParams(handle, "DEALLOCATE ALL", 0, nil, nil, nil, nil, 0) == 1,
-            PQpipelineSync(handle) == 1
-        else { throw broken() }
-        _ = try? collect(handle, [true])
     }
 
     private func broken(_ why: String? = nil) -> PostgresError {

@@ -69,7 +69,8 @@ public actor PostgresPool {
     }
 
     private func giveBack(_ connection: PostgresConnection) async {
-        if await connection.isBroken || closed {
+        let isUnfit = await connection.isUnfit
+        if closed || isUnfit {
             open -= 1
             await connection.close()
         } else {

@@ -9,6 +9,14 @@ public struct Statement: Sendable {
         self.sql = sql
         self.parameters = parameters
     }
+
+    /// - Throws: refused, 22021, when a text holds U+0000, which PostgreSQL cannot.
+    func checkTexts() throws {
+        for parameter in parameters where !parameter.isBinary && parameter.bytes?.contains(0) == true {
+            throw PostgresError.refused(
+                sqlState: "22021", message: "a text holds a NUL character", constraint: nil)
+        }
+    }
 }
 
 /// Anything a statement can be run on: a connection, or an open transaction.

@@ -77,7 +77,7 @@ import XMLStream
     @Test func whatWeWriteWeCanRead() throws {
         let line = OrderLine(
             sku: "A&B", name: "Станок <новый>\u{1}", quantity: try #require(Quantity("1.5")),
-            price: try #require(Quantity("10")), unit: nil, vat: nil, discount: nil,
+            price: try #require(Quantity("10")), unit: "кг.", vat: nil, discount: nil,
             sum: Money(minor: 1500, currency: .rub))
         let order = OrderRequested(
             orderId: .make(), number: "12", kind: "goods", base: "ut", organization: "ooo", dealId: .make(),
@@ -85,11 +85,13 @@ import XMLStream
             counterparty: Counterparty(
                 id: .make(), name: "ООО «Ромашка»", isFirm: true, inn: "7707083893", kpp: "770701001",
                 phone: nil, email: nil), slice: Slice())
-        let xml = CommerceMLWriter.orders([order], at: .now(), day: "2026-01-31")
+        let xml = CommerceMLWriter.orders([.init(order: order, day: "2026-01-31")], at: .now())
         let reader = try read(Array(xml.utf8))
         let document = reader.documents[0]
         #expect(document.value("ХозОперация") == "Заказ товара" && document.value("Валюта") == "RUB")
         #expect(document.first("Товары")?.first("Товар")?.value("Наименование") == "Станок <новый>")
+        #expect(
+            document.value("Дата") == "2026-01-31" && xml.contains("Код=\"166\" НаименованиеПолное=\"Килограмм\">кг.<"))
         #expect(xml.hasPrefix("<?xml"), "1C looks at the first bytes")
     }
 }

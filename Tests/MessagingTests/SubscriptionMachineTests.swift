@@ -119,6 +119,17 @@ private struct Log {
         #expect(machine.accepted.seq == 1)
     }
 
+    @Test func aPublisherWhoseTermWentBackForGoodStopsTheStream() {
+        var machine = SubscriptionMachine(durable: .init(), now: 0)
+        _ = machine.tick(now: 0)
+        _ = machine.welcome(Log(0).welcome(term: 5), now: 0)
+        for second in 1...10 { _ = machine.beacon(Log(0).beacon(term: 4), now: Double(second)) }
+        #expect(machine.phase == .live)
+        _ = machine.beacon(Log(0).beacon(term: 5), now: 10.5)
+        for second in 11...22 { _ = machine.beacon(Log(0).beacon(term: 4), now: Double(second)) }
+        #expect(machine.phase == .stopped(.forked("its term went back from 5 to 4")))
+    }
+
     @Test func whatIsNoLongerKeptIsNeverSkippedSilently() {
         var machine = SubscriptionMachine(durable: .init(), now: 0)
         _ = machine.tick(now: 0)

@@ -33,6 +33,38 @@ struct TransactionTests {
         #expect(try await connection.query("SELECT count(*) AS n FROM t")[0].int("n") == 0)
     }
 
+    @Test func afterAFailureTheNextBorrowerFindsACleanSession() async throws {
+        var alone = configuration()
+        alone.connectionLimit = 1
+        let pool = PostgresPool(alone)
+        try await pool.query("CREATE TEMP TABLE t (n int PRIMARY KEY)")
+        for round in 0..<3 {
+            await #expect(throws: PostgresError.self) {
+                try await pool.transaction { transaction in
+                    try await transaction.query("INSERT INTO t VALUES (1)")
+                    try await transaction.query("INSERT INTO t SELECT 1 WHERE \(round) = \(round)")
+                }
+            }
+            #expect(try await pool.query("SELECT count(*) AS n FROM t")[0].int("n") == 0)
+        }
+    }
+
+    @Test func aTextThatCannotBeStoredLeavesNothingBehind() async throws {
+        var alone = configuration()
+        alone.connectionLimit = 1
+        let pool = PostgresPool(alone)
+        do {
+            try await pool.run([
+                Statement("SELECT 1 AS fresh_one"), Statement("SELECT $1::text AS x", [.text("a\0b")]),
+            ])
+            Issue.record("U+0000 was sent")
+        } catch let error as PostgresError {
+            #expect(error.sqlState == "22021" && !error.isTransient)
+        }
+        let answers = try await pool.run([Statement("SELECT 2 AS n"), Statement("SELECT 3 AS n")])
+        #expect(try answers.map { try $0[0].int("n") } == [2, 3])
+    }
+
     @Test func valuesComeBackAsTheyWere() async throws {
         let connection = try await PostgresConnection(configuration())
         let row = try await connection.query(

@@ -150,6 +150,103 @@ def test_an_order_that_1c_would_double_is_refused_in_words(suite):
     assert stale.status_code == 412
 
 
+def test_a_key_that_only_writes_reads_nothing(suite):
+    mine = {"Authorization": "Bearer form-key"}
+    for service, path in [("crm-core", "/api/v1/leads"), ("crm-core", "/api/v1/deals"), ("crm-core", "/api/v1/search?q=1"),
+                          ("crm-core", "/api/v1/companies"), ("crm-core", "/api/v1/contacts"), ("crm-core", "/api/v1/users"),
+                          ("bi-aggregator", "/api/v1/metrics"), ("accounting-bridge", "/api/v1/exchanges"),
+                          ("notifier", "/api/v1/notifications")]:
+        status = requests.get(suite.url(service) + path, headers=mine, timeout=20).status_code
+        assert status == 403 or (status == 404 and path == "/api/v1/contacts"), (path, status)
+    suite.say(81_001, 81_001, "/start")
+    wait_for(lambda: any(c["channel"] == "shop" for c in suite.get("bot-gateway", "/api/v1/conversations", suite.token(), limit=200)["items"]))
+    seen = suite.get("bot-gateway", "/api/v1/conversations", "form-key", limit=200)["items"]
+    assert {c["channel"] for c in seen} <= {"site"}, "narrowed to its channel"
+
+
+def test_a_cookie_does_not_write_through_the_api(suite):
+    session = requests.Session()
+    login = {"login": "admin", "password": "admin-password"}
+    token = session.post(suite.url("crm-core") + "/api/v1/sessions", json=login, timeout=20).json()["token"]
+    assert session.get(suite.url("crm-core") + "/api/v1/leads", timeout=20).status_code == 200
+    company = {"name": "Чужая форма"}
+    assert session.post(suite.url("crm-core") + "/api/v1/companies", json=company, timeout=20).status_code == 401
+    headers = {"Authorization": f"Bearer {token}"}
+    assert session.post(suite.url("crm-core") + "/api/v1/companies", json=company, headers=headers, timeout=20).status_code == 201
+    assert session.post(suite.url("crm-core") + "/api/v1/sessions", json=login, timeout=20).status_code == 201
+
+
+def test_nul_anywhere_in_a_message_stops_nothing(suite):
+    nul = "а\0б"
+    body = {"channel": "site", "conversationId": "nul", "messageId": "1", "text": nul, "externalOrderNumber": nul,
+            "sender": {"name": nul, "email": nul}, "answers": {f"need{nul}": nul}, "attribution": {"campaign": nul}}
+    journey = suite.post("bot-gateway", "/api/v1/messages", "form-key", body, status=202)["journeyId"]
+    token = suite.token()
+    lead = wait_for(lambda: next((x for x in suite.get("crm-core", "/api/v1/leads", token, journeyId=journey)["items"] if x["complete"]), None))
+    assert (lead["name"], lead["text"], lead["externalOrderNumber"]) == ("аб", "аб", "аб")
+    assert requests.post(suite.url("crm-core") + "/api/v1/sessions", json={"login": nul, "password": nul}, timeout=20).status_code in (400, 401)
+    assert requests.get(suite.url("accounting-bridge") + "/1c/exchange?type=%00&mode=%00", timeout=20).status_code == 401
+    assert suite.get("crm-core", "/api/v1/leads", token, journeyId=journey)["items"], "and the next one is answered"
+
+
+def order_of(suite, token, name):
+    body = {"channel": "site", "conversationId": name, "messageId": "1", "sender": {"name": name}}
+    journey = suite.post("bot-gateway", "/api/v1/messages", "form-key", body, status=202)["journeyId"]
+    lead = wait_for(lambda: (suite.get("crm-core", "/api/v1/leads", token, journeyId=journey)["items"] or [None])[0])
+    deal = suite.post("crm-core", f"/api/v1/leads/{lead['id']}/convert", token, {})
+    line = {"sku": name, "name": name, "quantity": "1", "price": "10.00"}
+    return suite.post("crm-core", f"/api/v1/deals/{deal['id']}/orders", token, {"currency": "RUB", "lines": [line]}, key=name, status=201)
+
+
+def drain_1c(suite, onec, refuses=()):
+    """Sessions of a 1C that acknowledges nothing that holds one of these orders; the numbers it took."""
+    taken = []
+    for _ in range(40):
+        onec.open()
+        numbers = [document["Номер"] for document in onec.fetch()]
+        if not numbers:
+            break
+        if not set(numbers) & set(refuses):
+            onec.call("success")
+            taken += numbers
+    return taken
+
+
+def test_one_bad_order_holds_up_nobody(suite):
+    token, onec = suite.token(), OneC(suite)
+    drain_1c(suite, onec)
+    orders = [order_of(suite, token, f"q-{n}") for n in range(5)]
+    bad = orders[1]["number"]
+    wait_for(lambda: suite.sql("accounting_bridge", "SELECT count(*) FROM order_out WHERE state = 'ready'")[0][0] == "5")
+    taken = drain_1c(suite, onec, refuses={bad})
+    assert sorted(taken) == sorted(o["number"] for o in orders if o["number"] != bad)
+    see = lambda: suite.get("crm-core", f"/api/v1/orders/{orders[1]['orderId']}", token)
+    failed = wait_for(lambda: (lambda o: o if o["status"] == "failed" else None)(see()))
+    assert "не подтверждает" in failed["failure"]
+
+
+def test_a_base_that_takes_nothing_fails_no_order(suite):
+    token, onec = suite.token(), OneC(suite)
+    drain_1c(suite, onec)
+    numbers = [order_of(suite, token, f"b-{n}")["number"] for n in range(3)]
+    wait_for(lambda: suite.sql("accounting_bridge", "SELECT count(*) FROM order_out WHERE state = 'ready'")[0][0] == "3")
+    assert drain_1c(suite, onec, refuses=set(numbers)) == []
+    assert suite.sql("accounting_bridge", "SELECT count(*) FROM order_out WHERE state = 'ready'")[0][0] == "3"
+    assert sorted(drain_1c(suite, onec)) == sorted(numbers), "all of them when it works again"
+
+
+def test_a_payment_for_two_orders_pays_each_its_share(suite):
+    token, onec = suite.token(), OneC(suite)
+    first, second = order_of(suite, token, "two-1"), order_of(suite, token, "two-2")
+    wait_for(lambda: suite.sql("accounting_bridge", "SELECT count(*) FROM order_out WHERE state = 'ready'")[0][0] == "2")
+    drain_1c(suite, onec)
+    for order, share in [(first, "4.00"), (second, "6.00")]:
+        onec.open()
+        onec.send(order["number"], "10.00", payments=[("one-payment", share, "true")])
+    paid = lambda o: (suite.get("crm-core", f"/api/v1/orders/{o['orderId']}", token)["paid"] or {}).get("amount")
+    wait_for(lambda: (paid(first), paid(second)) == ("4.00", "6.00"), what="each order's own share")
+
+
 def test_limits_are_said_and_kept(suite):
     url = suite.url("bot-gateway") + "/api/v1/messages"
     headers = {"Authorization": "Bearer form-key"}

@@ -174,6 +174,57 @@ def test_each_role_sees_its_own(suite):
     assert answer.status_code == 401 and answer.headers["Content-Type"] == "application/problem+json"
 
 
+def test_what_comes_while_nobody_is_at_work_waits_for_the_first_who_is(suite):
+    token = suite.token()
+    managers = [u for u in suite.get("crm-core", "/api/v1/users", token)["items"] if "manager" in u["roles"]]
+    work = lambda user, on: requests.patch(suite.url("crm-core") + f"/api/v1/users/{user['id']}", json={"atWork": on},
+                                           headers={"Authorization": f"Bearer {token}"}, timeout=20).raise_for_status()
+    for user in managers:
+        work(user, False)
+    body = {"channel": "site", "conversationId": "night", "messageId": "1", "text": "Ночная заявка", "sender": {"name": "Ночной"}}
+    journey = suite.post("bot-gateway", "/api/v1/messages", "form-key", body, status=202)["journeyId"]
+    find = lambda: suite.get("crm-core", "/api/v1/leads", token, journeyId=journey)["items"]
+    lead = wait_for(lambda: next((x for x in find() if x["complete"]), None))
+    assert lead["responsibleId"] is None
+    maria = suite.token("maria")
+    assert any(x["id"] == lead["id"] for x in suite.get("crm-core", "/api/v1/leads", maria)["items"]), "everybody sees that it waits"
+    for user in managers:
+        work(user, True)
+    lead = find()[0]
+    assert lead["responsibleId"] == managers[0]["id"]
+    wait_for(lambda: any("Ночной" in str(m.get_payload(decode=True), "utf-8") if not m.is_multipart() else
+                         any("Ночной" in str(part.get_payload(decode=True) or b"", "utf-8") for part in m.walk())
+                         for m in suite.mailbox.letters if m["To"] == managers[0]["email"]), what="the letter to its responsible")
+
+
+def test_a_deal_that_is_won_last_closes_its_journey_too(suite):
+    token, onec = suite.token(), OneC(suite)
+    body = {"channel": "site", "conversationId": "late-won", "messageId": "1", "sender": {"name": "Поздний"}}
+    journey = suite.post("bot-gateway", "/api/v1/messages", "form-key", body, status=202)["journeyId"]
+    lead = wait_for(lambda: (suite.get("crm-core", "/api/v1/leads", token, journeyId=journey)["items"] or [None])[0])
+    deal = suite.post("crm-core", f"/api/v1/leads/{lead['id']}/convert", token, {})
+    line = {"sku": "L", "name": "Линейка", "quantity": "1", "price": "10.00"}
+    order = suite.post("crm-core", f"/api/v1/deals/{deal['id']}/orders", token, {"currency": "RUB", "lines": [line]}, key="late", status=201)
+
+    def fetched():
+        onec.open()
+        numbers = [document["Номер"] for document in onec.fetch()]
+        onec.call("success")
+        return order["number"] in numbers
+    wait_for(fetched)
+    onec.open()
+    onec.send(order["number"], "10.00", payments=[("late-p", "10.00", "true")], shipments=[("late-s", "10.00", "true")])
+    see = lambda: suite.get("crm-core", f"/api/v1/orders/{order['orderId']}", token)
+    wait_for(lambda: (see()["payment"], see()["shipment"]) == ("full", "full"))
+    kinds = lambda: [s["kind"] for s in suite.get("crm-core", f"/api/v1/journeys/{journey}", token)["steps"]]
+    assert "crm.journey.closed" not in kinds()
+    suite.post("crm-core", f"/api/v1/deals/{deal['id']}/stage", token, {"stage": "won"})
+    wait_for(lambda: "crm.journey.closed" in kinds(), what="the journey's end")
+    wait_for(lambda: suite.sql("bot_gateway", f"SELECT journey_open FROM conversation WHERE journey_id = '{journey}'") == [["f"]])
+    again = suite.post("bot-gateway", "/api/v1/messages", "form-key", {**body, "messageId": "2"}, status=202)
+    assert again["journeyId"] != journey, "the next word opens another"
+
+
 def test_a_polled_bot_answers_too(suite):
     suite.telegram.updates.put({"update_id": 1, "message": {
         "message_id": 1, "from": {"id": 31, "is_bot": False, "first_name": "Ира"}, "chat": {"id": 31, "type": "private"},

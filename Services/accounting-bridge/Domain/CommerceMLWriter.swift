@@ -3,11 +3,11 @@ import Primitives
 
 /// Writes orders as 1C's configurations take them: UTF-8 without BOM, two decimals, element order of schema 2.08.
 enum CommerceMLWriter {
-    static func orders(_ orders: [OrderRequested], at now: Timestamp, day: String) -> String {
+    static func orders(_ orders: [OrderQueue.Outgoing], at now: Timestamp) -> String {
         var out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
         out += "<КоммерческаяИнформация xmlns=\"urn:1C.ru:commerceml_2\" ВерсияСхемы=\"2.08\" "
         out += "ДатаФормирования=\"\(now.description.prefix(19))\">\n"
-        for order in orders { out += document(order, day) }
+        for one in orders { out += document(one.order, one.day) }
         return out + "</КоммерческаяИнформация>\n"
     }
 
@@ -55,15 +55,28 @@ enum CommerceMLWriter {
         out += tag("Ид", line.sku.isEmpty ? line.name : line.sku)
         if !line.sku.isEmpty { out += tag("Артикул", line.sku) }
         out += tag("Наименование", line.name)
-        out +=
-            "        <БазоваяЕдиница Код=\"796\" НаименованиеПолное=\"Штука\">"
-            + escape(line.unit ?? "шт") + "</БазоваяЕдиница>\n"
+        out += "        " + unit(line.unit ?? "шт") + "\n"
         out += tag("ЦенаЗаЕдиницу", line.price.twoPlaces) + tag("Количество", line.quantity.description)
         out += tag("Сумма", line.sum.amount)
         out +=
             "        <ЗначенияРеквизитов>\n" + requisite("ТипНоменклатуры", "Товар")
             + "        </ЗначенияРеквизитов>\n"
         return out + "      </Товар>\n"
+    }
+
+    /// Units of ОКЕИ by their short names; one that is not here goes out by its name alone.
+    private static let units = [
+        "шт": ("796", "Штука"), "кг": ("166", "Килограмм"), "г": ("163", "Грамм"), "т": ("168", "Тонна"),
+        "м": ("006", "Метр"), "м2": ("055", "Квадратный метр"), "м3": ("113", "Кубический метр"),
+        "л": ("112", "Литр"), "упак": ("778", "Упаковка"), "компл": ("839", "Комплект"), "пар": ("715", "Пара"),
+        "ч": ("356", "Час"), "усл. ед": ("876", "Условная единица"),
+    ]
+
+    private static func unit(_ name: String) -> String {
+        let short = String(name.lowercased().map { $0 == "²" ? "2" : $0 == "³" ? "3" : $0 })
+        let known = units[short.hasSuffix(".") ? String(short.dropLast()) : short]
+        let attributes = known.map { " Код=\"\($0.0)\" НаименованиеПолное=\"\($0.1)\"" } ?? ""
+        return "<БазоваяЕдиница\(attributes)>\(escape(name))</БазоваяЕдиница>"
     }
 
     private static func requisite(_ name: String, _ value: String) -> String {

@@ -24,16 +24,16 @@ struct DashboardPages: Sendable {
 
     func add(to router: Router<ServiceRequestContext>) {
         router.get("/dashboard") { request, context in
-            try context.requireCaller()
+            try context.requireReader()
             let language = request.language(fallback)
             return Response.html(template.render(Self.words.mapValues { language.pick($0.ru, $0.en) }))
         }
         router.get("/dashboard/data") { _, context in
-            try context.requireCaller()
+            try context.requireReader()
             return try Response.json(try await data())
         }
         router.get("/dashboard/live") { _, context in
-            try context.requireCaller()
+            try context.requireReader()
             guard let changes = live.listen() else {
                 throw Problem(.serviceUnavailable, "too-many-pages", "Too many pages are open")
             }

@@ -8,7 +8,10 @@ import ServiceKit
 /// The centre: who took it, what was done, what is next.
 public struct CRMCore: SuiteService {
     public static let identity = ServiceIdentity.crmCore
-    public static let migrations = [Migration(3, "V003_crm.sql", PackageResources.V003_crm_sql)]
+    public static let migrations = [
+        Migration(3, "V003_crm.sql", PackageResources.V003_crm_sql),
+        Migration(4, "V004_document_per_order.sql", PackageResources.V004_document_per_order_sql),
+    ]
     public static let openAPI = String(decoding: PackageResources.openapi_yaml, as: UTF8.self)
 
     public let bus: EventBus

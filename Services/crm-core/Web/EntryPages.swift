@@ -1,12 +1,12 @@
 import HTTPTypes
 import Hummingbird
-import Postgres
+import Messaging
 import Primitives
 import ServiceKit
 
 /// Logging in and out, and the "at work" switch.
 struct EntryPages: Sendable {
-    let pool: PostgresPool
+    let bus: EventBus
     let sessions: Sessions
     let settings: SuiteSettings
     let renderer: PageRenderer
@@ -41,9 +41,12 @@ struct EntryPages: Sendable {
         router.post("/at-work") { request, context in
             let caller = try context.person()
             try sessions.checkCSRF(try await Form(request)["csrf"], caller)
-            try await pool.query(
-                "UPDATE staff SET at_work = NOT at_work, version = version + 1 WHERE id = $1",
-                [.id(caller.userID)])
+            try await bus.transaction { transaction in
+                let rows = try await transaction.query(
+                    "UPDATE staff SET at_work = NOT at_work, version = version + 1 WHERE id = $1 RETURNING at_work",
+                    [.id(caller.userID)])
+                if try rows.first?.bool("at_work") == true { try await LeadDistribution.run(in: transaction) }
+            }
             return Response.redirect("/leads")
         }
     }

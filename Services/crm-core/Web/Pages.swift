@@ -18,7 +18,7 @@ struct Pages: Sendable {
 
     func add(to router: Router<ServiceRequestContext>) {
         let talk = TalkPages(bus: bus, sessions: sessions, renderer: renderer, live: live)
-        EntryPages(pool: bus.pool, sessions: sessions, settings: settings, renderer: renderer).add(to: router)
+        EntryPages(bus: bus, sessions: sessions, settings: settings, renderer: renderer).add(to: router)
         WorkPage(pool: bus.pool, renderer: renderer).add(to: router)
         LeadPages(
             bus: bus, sessions: sessions, settings: settings, leads: leads, renderer: renderer, talk: talk
@@ -46,13 +46,14 @@ extension Response {
 }
 
 extension Router<ServiceRequestContext> {
-    /// A form's action: the person is known and the form is his; then back to a page.
+    /// A form's action: the person is known, sells, and the form is his; then back to a page.
     func action(
         _ path: RouterPath, _ sessions: Sessions,
         _ act: @escaping @Sendable (ID, Form, Caller) async throws -> String
     ) {
         post(path) { request, context in
             let caller = try context.person()
+            try context.require("manager", "head")
             let form = try await Form(request)
             try sessions.checkCSRF(form["csrf"], caller)
             return Response.redirect(try await act(try context.id("page"), form, caller))

@@ -22,12 +22,12 @@ struct WorkPage: Sendable {
     }
 
     private func fields(_ caller: Caller, _ language: Language) async throws -> [String: Any] {
-        let owner = caller.seesAll ? nil : caller.userID
+        let owner = try caller.ownerFilter()
         let answers = try await pool.run([
             Statement(
                 """
                 \(LeadView.select) WHERE l.status IN ('new', 'taken')
-                    AND ($1::uuid IS NULL OR l.responsible_id = $1)
+                    AND ($1::uuid IS NULL OR l.responsible_id = $1 OR l.responsible_id IS NULL)
                 ORDER BY l.next_task_at NULLS LAST, l.id LIMIT \(Self.leadLimit)
                 """, [.id(owner)]),
             Statement(

@@ -39,8 +39,8 @@ struct PageReader: Sendable {
             SELECT n.seq, n.link, e.body FROM event_no n
             JOIN event e ON e.day = n.event_day AND e.id = n.event_id
             WHERE n.stream = $1 AND n.lane = $2 AND n.seq >= $3 AND n.seq < $3 + \(EventBatch.pageCount)
-                AND n.day >= (SELECT max(day) FROM day_range
-                              WHERE stream = $1 AND lane = $2 AND first <= $3)
+                AND n.day >= (SELECT min(day) FROM day_range
+                              WHERE stream = $1 AND lane = $2 AND last >= $3)
             ORDER BY n.seq
             """, [.text(request.stream), .text(request.lane.rawValue), .int(request.seq)])
         var entries: [RecentEvents.Entry] = []

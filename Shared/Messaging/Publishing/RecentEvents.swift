@@ -21,6 +21,8 @@ final class RecentEvents: Sendable {
     func append(_ entries: [Entry], stream: String, lane: Lane) {
         rings.withLock { rings in
             var ring = rings["\(stream)/\(lane)"] ?? Ring()
+            // After an unknown COMMIT, or another instance's turn, some were stamped past this memory.
+            if let last = ring.entries.last, last.seq + 1 != entries.first?.seq { ring = Ring() }
             ring.entries += entries
             ring.bytes += entries.reduce(0) { $0 + $1.body.count }
             var surplus = 0

@@ -65,20 +65,31 @@ final class Stamper: Sendable {
             lease.lose("another instance holds the lease")
             throw LeaseHeldElsewhere()
         }
-        try await connection.query("SELECT ensure_partitions()")
+        var partitionsAreDue = try await makePartitions(connection)
         var heads = try await takeTerm(connection)
         lease.take(heads)
         settled()
-        var partitionsChecked = Timestamp.now()
         while !Task.isCancelled {
             for index in heads.indices {
                 while try await tick(connection, &heads[index]) {}
             }
-            if Timestamp.now().seconds(since: partitionsChecked) > 3600 {
-                try await connection.query("SELECT ensure_partitions()")
-                partitionsChecked = .now()
-            }
+            if partitionsAreDue < .now { partitionsAreDue = try await makePartitions(connection) }
             await signal.wait(seconds: Self.pollPause)
+        }
+    }
+
+    /// Makes the partitions of the days ahead; when it is tried next. They are made two days early, and making one locks
+    /// the table for a moment: beside a long reader (a dump) it gives way and tries again.
+    private func makePartitions(_ connection: PostgresConnection) async throws -> ContinuousClock.Instant {
+        do {
+            try await connection.transaction { transaction in
+                try await transaction.query("SET LOCAL lock_timeout = '300ms'")
+                try await transaction.query("SELECT ensure_partitions()")
+            }
+            return .now + .seconds(3600)
+        } catch let error as PostgresError where error.sqlState == "55P03" {
+            log.warning("partitions of the days ahead wait for a lock", metadata: ["reason": "\(error)"])
+            return .now + .seconds(60)
         }
     }
 
@@ -134,7 +145,8 @@ final class Stamper: Sendable {
             SELECT seq, link, pg_snapshot_xmax(snapshot)::text AS xmax,
                 (SELECT '{' || coalesce(string_agg(x::text, ','), '') || '}'
                    FROM pg_snapshot_xip(snapshot) AS x) AS xip,
-                target::text AS target, last_id, (ticked_day - 1)::text AS since
+                target::text AS target, last_id,
+                (least(ticked_day, (now() AT TIME ZONE 'UTC')::date) - 1)::text AS since
             FROM stream_head WHERE stream = $1 AND lane = $2 AND term = $3 FOR UPDATE
             """, name + [.int(head.term)])
         guard let old = locked.first, try old.int("seq") == head.seq else { throw Fenced() }

@@ -23,6 +23,7 @@ final class InputQueue<Element: Sendable>: Sendable {
     /// Everything that has come; waits up to `seconds` when there is nothing.
     func next(seconds: Double) async -> [Element] {
         if let ready = take() { return ready }
+        guard seconds > 0 else { return [] }
         await signal.wait(seconds: seconds)
         return take() ?? []
     }

@@ -52,6 +52,8 @@ struct SubscriptionMachine {
     private var ready: [Event] = []
     private var ahead: [Int64: EventBatch] = [:]
     private var term: Int64 = 0
+    /// Since when only a publisher of an older term has been heard.
+    private var olderSince: Double?
     private var pageAskedAt: Double?
     private var helloAskedAt: Double?
     private var behindSince: Double?
@@ -65,6 +67,8 @@ struct SubscriptionMachine {
     static let aheadLimit = 64
     static let unansweredLimit = 3
     static let helloPause = 1.0, pageTimeout = 2.0, tailPatience = 0.2, silenceLimit = 3.0
+    /// Seconds in which a living leader would have spoken beside a zombie of an older term.
+    static let zombiePatience = 10.0
 
     init(durable: Cursor, now: Double) {
         self.durable = durable
@@ -130,7 +134,7 @@ struct SubscriptionMachine {
         heard(now)
         unanswered = 0
         if case .stopped = phase { return [] }
-        guard accept(term: welcome.term) else { return [.alarm("a publisher of an older term answers")] }
+        guard accept(term: welcome.term) else { return older(welcome.term, now: now) }
         head = welcome.head
         switch welcome.status {
         case .match:
@@ -242,14 +246,24 @@ struct SubscriptionMachine {
     /// one has started anew, perhaps from an older copy of its log, so it is asked where it is before anything is taken.
     private mutating func anotherTerm(_ term: Int64, now: Double) -> [Action]? {
         let known = self.term
-        guard accept(term: term) else { return [.alarm("a publisher of an older term speaks")] }
+        guard accept(term: term) else { return older(term, now: now) }
         return known != 0 && term > known ? restart(from: durable, now: now) : nil
     }
 
     private mutating func accept(term: Int64) -> Bool {
         guard term >= self.term else { return false }
         self.term = term
+        olderSince = nil
         return true
+    }
+
+    /// A zombie speaks beside a living leader; when nobody else does, the publisher itself has gone back: an older copy
+    /// of its log was put in its place.
+    private mutating func older(_ term: Int64, now: Double) -> [Action] {
+        let since = olderSince ?? now
+        olderSince = since
+        guard now - since >= Self.zombiePatience else { return [.alarm("a publisher of an older term speaks")] }
+        return stop(.forked("its term went back from \(self.term) to \(term)"))
     }
 
     private mutating func heard(_ now: Double) { lastHeard = now }

@@ -34,6 +34,14 @@ public struct ServiceRequestContext: RequestContext {
         return caller
     }
 
+    /// The caller, who must be one that reads: a person, or a program whose key says so.
+    @discardableResult
+    public func requireReader() throws -> Caller {
+        let caller = try requireCaller()
+        guard caller.mayRead else { throw Problem.forbidden }
+        return caller
+    }
+
     /// The caller, who must have one of the roles; an admin may do everything.
     @discardableResult
     public func require(_ roles: String...) throws -> Caller {

@@ -11,8 +11,6 @@ public struct Caller: Sendable {
     public let roles: Set<String>
     /// For keys: the channels they may write to; empty means all.
     public let channels: Set<String>
-    /// Came by cookie: writing needs a CSRF token as well.
-    public private(set) var isCookie = false
     public let sessionID: ID?
 
     public init(
@@ -34,9 +32,13 @@ public struct Caller: Sendable {
         isAdmin || !roles.isDisjoint(with: ["head", "accountant", "logistician", "reader", "integrator"])
     }
 
-    func throughCookie() -> Caller {
-        var caller = self
-        caller.isCookie = true
-        return caller
+    /// May read the company's records at all: a person, or a program with a role that reads. A bot's key may not.
+    var mayRead: Bool { userID != nil || seesAll }
+
+    /// Whose records the caller may see; nil: everybody's.
+    /// - Throws: 403 for a program that may read nobody's.
+    public func ownerFilter() throws -> ID? {
+        guard mayRead else { throw Problem.forbidden }
+        return seesAll ? nil : userID
     }
 }

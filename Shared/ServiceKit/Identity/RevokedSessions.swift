@@ -24,6 +24,19 @@ public enum RevokedSessions {
     /// What was remembered before this process started; tokens live twelve hours.
     static func load(_ pool: PostgresPool, _ access: AccessControl) async throws {
         try await pool.query("DELETE FROM revoked_session WHERE at < now() - interval '1 day'")
+        try await reload(pool, access)
+    }
+
+    /// The table is the truth: an instance that stands by hears no events, and a hook may be missed when the outcome of
+    /// its COMMIT was unknown.
+    static func follow(_ pool: PostgresPool, _ access: AccessControl) async throws {
+        while !Task.isCancelled {
+            try await Task.sleep(for: .seconds(3))
+            try await reload(pool, access)
+        }
+    }
+
+    private static func reload(_ pool: PostgresPool, _ access: AccessControl) async throws {
         for row in try await pool.query("SELECT id FROM revoked_session") { access.revoke(try row.id("id")) }
     }
 }

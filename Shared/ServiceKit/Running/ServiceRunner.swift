@@ -86,6 +86,11 @@ public enum ServiceRunner {
                         context.log.critical("the bus stopped", metadata: ["reason": "\(error)"])
                     }
                 }
+                group.addTask {
+                    await keepRunning("revoked sessions") {
+                        try await RevokedSessions.follow(service.bus.pool, context.access)
+                    }
+                }
                 for loop in service.loops {
                     group.addTask { await keepRunning(loop.name, loop.run) }
                 }

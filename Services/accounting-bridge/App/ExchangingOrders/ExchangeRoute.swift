@@ -117,7 +117,7 @@ struct ExchangeRoute: Sendable {
         switch mode {
         case "checkauth": return try await checkauth(type, base.base, exchange)
         case "init": return .init(body: "zip=no\nfile_limit=\(Self.fileLimitAsked)")
-        case "query": return try await query(try known(session), base.base)
+        case "query": return try await query(try known(session), base)
         case "success": return try await success(try known(session), base.base, exchange)
         case "file": return try await file(try known(session), base.base, request, body, exchange)
         case "import": return try await importing(try known(session), base.base, request, exchange)
@@ -152,14 +152,13 @@ struct ExchangeRoute: Sendable {
             cookie: session.description)
     }
 
-    private func query(_ session: ID, _ base: String) async throws -> ExchangeJournal.Answer {
-        let orders = try await queue.batch(session, base)
-        let now = Timestamp.now()
-        let xml = CommerceMLWriter.orders(orders, at: now, day: now.day)
+    private func query(_ session: ID, _ base: SuiteSettings.Base) async throws -> ExchangeJournal.Answer {
+        let orders = try await queue.batch(session, base.base, timeZone: base.timeZone)
+        let xml = CommerceMLWriter.orders(orders, at: .now())
         return .init(
             body: xml, contentType: "application/xml; charset=utf-8",
             understood: orders.isEmpty
-                ? ["заказов нет"] : ["отданы заказы: " + orders.map(\.number).joined(separator: ", ")])
+                ? ["заказов нет"] : ["отданы заказы: " + orders.map(\.order.number).joined(separator: ", ")])
     }
 
     private func success(_ session: ID, _ base: String, _ exchange: ID) async throws -> ExchangeJournal.Answer {

@@ -8,7 +8,7 @@ import Primitives
 struct OrderQueue: Sendable {
     let bus: EventBus
 
-    /// Sessions in which a lone order may stay unacknowledged before it is set aside by name.
+    /// Sessions in which an order may stay unacknowledged alone before it is set aside by name.
     private static let offerLimit: Int64 = 3
 
     /// Takes what crm-core asks for.
@@ -52,8 +52,14 @@ struct OrderQueue: Sendable {
         return nil
     }
 
+    /// An order on its way out, with the day it was asked for as the base's clock has it.
+    struct Outgoing: Sendable {
+        let order: OrderRequested
+        let day: String
+    }
+
     /// The orders of this session: what it was given before, or a new batch.
-    func batch(_ session: ID, _ base: String) async throws -> [OrderRequested] {
+    func batch(_ session: ID, _ base: String, timeZone: String) async throws -> [Outgoing] {
         try await bus.transaction { transaction in
             let row = try await transaction.query(
                 "SELECT batch::text AS batch FROM onec_session WHERE id = $1 FOR UPDATE", [.id(session)]
@@ -66,10 +72,14 @@ struct OrderQueue: Sendable {
             }
             let rows = try await transaction.query(
                 """
-                SELECT request::text AS request FROM order_out WHERE id = ANY($1::text[]::uuid[])
-                ORDER BY requested_at, number
-                """, [.texts(ids)])
-            return try rows.map { try JSON.decode(OrderRequested.self, from: try $0.string("request").utf8) }
+                SELECT request::text AS request, (requested_at AT TIME ZONE $2)::date::text AS day
+                FROM order_out WHERE id = ANY($1::text[]::uuid[]) ORDER BY requested_at, number
+                """, [.texts(ids), .text(timeZone)])
+            return try rows.map {
+                Outgoing(
+                    order: try JSON.decode(OrderRequested.self, from: try $0.string("request").utf8),
+                    day: try $0.string("day"))
+            }
         }
     }
 
@@ -95,29 +105,38 @@ struct OrderQueue: Sendable {
                 "UPDATE base_state SET batch_limit = $2 WHERE base = $1", [.text(base), .int(limit)])
             if size == 1 { try await quarantine(base, in: transaction) }
         }
+        // One at a time, the least tried goes first: an order that 1C stumbles over holds up nobody.
         let rows = try await transaction.query(
             """
-            UPDATE order_out SET offered = offered + 1 WHERE id IN (
-                SELECT id FROM order_out WHERE base = $1 AND state = 'ready'
-                ORDER BY requested_at, number LIMIT $2)
-            RETURNING id
+            SELECT id FROM order_out WHERE base = $1 AND state = 'ready'
+            ORDER BY CASE WHEN $2 = 1 THEN offered ELSE 0 END, requested_at, number LIMIT $2 FOR UPDATE
             """, [.text(base), .int(limit)])
         let ids = try rows.map { try $0.string("id") }
+        if ids.count == 1 {
+            try await transaction.query(
+                "UPDATE order_out SET offered = offered + 1 WHERE id = $1::text::uuid", [.text(ids[0])])
+        }
         try await transaction.query(
             "UPDATE onec_session SET batch = $2::text[]::uuid[] WHERE id = $1", [.id(session), .texts(ids)])
         return ids
     }
 
-    /// A lone order that 1C has refused to acknowledge again and again stands aside, with its name.
+    /// An order that 1C leaves unacknowledged again and again, while it has taken others since, stands aside with its
+    /// name. Without that proof the base itself is at fault, and every order stays.
     private func quarantine(_ base: String, in transaction: EventTransaction) async throws {
         let reason = "1С не подтверждает этот заказ: он отложен, чтобы не задерживать другие"
         let rows = try await transaction.query(
             """
             UPDATE order_out SET state = 'refused', reason = $3 WHERE id = (
-                SELECT id FROM order_out WHERE base = $1 AND state = 'ready' AND offered >= $2
+                SELECT id FROM order_out o WHERE base = $1 AND state = 'ready' AND offered >= $2
+                    AND EXISTS (
+                        SELECT 1 FROM onec_session s WHERE s.base = $1 AND s.acknowledged AND cardinality(s.batch) > 0
+                            AND s.started_at > (SELECT min(t.started_at) FROM onec_session t
+                                                WHERE t.base = $1 AND t.batch = ARRAY[o.id]))
                 ORDER BY requested_at, number LIMIT 1)
             RETURNING id, number, journey_id, last_event
             """, [.text(base), .int(Self.offerLimit), .text(reason)])
+        if rows.isEmpty { try await BaseHealth.failing(base, "1С не подтверждает получение заказов", in: transaction) }
         for row in rows {
             try transaction.emit(
                 OrderRefused(

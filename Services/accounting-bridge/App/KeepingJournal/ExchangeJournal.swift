@@ -27,8 +27,8 @@ struct ExchangeJournal: Sendable {
             VALUES ($1, $2, $3, $4, $5, $6, $7)
             """,
             [
-                .id(id), .text(base), .id(session), .text(kind), .text(method),
-                .text(target.filter { $0 != "\0" }), .bytes(body),
+                .id(id), .text(base?.withoutNUL), .id(session), .text(kind.withoutNUL), .text(method),
+                .text(target.withoutNUL), .bytes(body),
             ])
         return id
     }

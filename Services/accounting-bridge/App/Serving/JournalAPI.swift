@@ -64,7 +64,7 @@ struct JournalAPI: Sendable {
                     answerRaw: base64URL(answer)))
         }
         router.get("/api/v1/bases") { _, context in
-            try context.requireCaller()
+            try context.requireReader()
             return try Response.json(Page(items: try await bases(), next: nil))
         }
         router.get("/api/v1/parked") { request, context in

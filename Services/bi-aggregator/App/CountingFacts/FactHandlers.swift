@@ -41,8 +41,8 @@ struct FactHandlers: Sendable {
             try await count([fact, reached("won", fact)], event, in: transaction)
         }
         handlers.on(DealStageChanged.self) { deal, event, transaction in
-            // Reopening is a correction: what was won is won no more.
-            guard deal.reopened, deal.from == "won" else { return }
+            // A correction: what was won is won no more.
+            guard deal.from == "won", deal.to != "won" else { return }
             var fact = Fact(
                 "deals.won", key: deal.dealId.description, at: event.at, slice: deal.slice,
                 journey: event.correlation, kind: "deal", ref: deal.dealId.description)
@@ -86,8 +86,10 @@ struct FactHandlers: Sendable {
                 facts += [fact, reached("order", fact)]
             }
         }
-        if let owed = order.owed {
-            let lives = ["sent", "accepted", "closed"].contains(order.status) && owed.minor > 0
+        // Once the base turns out unable to tell payments, what was owed is unknown and counts no more.
+        if let owed = order.owed ?? order.total {
+            let lives =
+                order.owed != nil && ["sent", "accepted", "closed"].contains(order.status) && owed.minor > 0
             var fact = Fact(
                 "receivables.owed", key: ref, at: event.at, money: owed, slice: order.slice,
                 journey: event.correlation, kind: "order", ref: ref, number: order.number)

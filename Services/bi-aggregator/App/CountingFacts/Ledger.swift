@@ -15,6 +15,11 @@ struct Cell: Encodable, Sendable {
     let revision: Int64
 
     var topic: String { "metric/\(metric)/\(grain)" }
+    /// What makes it the same figure in another revision.
+    var identity: String {
+        let slice = dimensions.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+        return ([topic, period] + by + slice).joined(separator: "\u{1f}")
+    }
 
     static let columns = """
         metric, grain, period, by_dimensions, dimensions, unit, sum::text AS sum, count, revision, as_of

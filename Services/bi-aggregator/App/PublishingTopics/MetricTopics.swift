@@ -45,13 +45,38 @@ final class MetricTopics: Sendable {
         }
     }
 
+    /// A consumer's socket. While present values are being read for him, changes wait, so that what he hears of a figure
+    /// never goes back.
+    private struct Consumer {
+        let socket: Socket
+        var asked = 0
+        var held: [Cell] = []
+        /// Revisions of the present values that he was given while changes waited.
+        var given: [String: Int64] = [:]
+
+        mutating func present(_ cells: [Cell]) throws {
+            for cell in cells {
+                given[cell.identity] = max(cell.revision, given[cell.identity] ?? 0)
+                _ = try socket.send(MetricTopics.frames(cell))
+            }
+            asked -= 1
+            guard asked == 0 else { return }
+            for cell in held where cell.revision > given[cell.identity] ?? 0 {
+                _ = try socket.send(MetricTopics.frames(cell))
+            }
+            (held, given) = ([], [:])
+        }
+    }
+
     private func loop() throws {
-        var sockets: [Int: Socket] = [:]
+        var consumers: [Int: Consumer] = [:]
         while true {
-            let order = sockets.keys.sorted()
-            let ready = try wait(for: order.compactMap { sockets[$0] }, or: waker, milliseconds: 1000)
+            let order = consumers.keys.sorted()
+            let ready = try wait(for: order.compactMap { consumers[$0]?.socket }, or: waker, milliseconds: 1000)
             for (index, consumer) in order.enumerated() where ready[index] {
-                if let socket = sockets[consumer] { try readSubscriptions(socket, consumer) }
+                if let socket = consumers[consumer]?.socket {
+                    consumers[consumer]?.asked += try readSubscriptions(socket, consumer)
+                }
             }
             let pending = commands.withLock { commands -> [Command] in
                 defer { commands = [] }
@@ -64,20 +89,24 @@ final class MetricTopics: Sendable {
                         let socket = try Socket(context, .xpub, security)
                         try socket.setSendLimit(100_000)
                         try socket.bind(endpoint)
-                        sockets[consumer] = socket
+                        consumers[consumer] = Consumer(socket: socket)
                         ready(true)
                     } catch {
                         log.warning("a consumer was refused", metadata: ["reason": "\(error)"])
                         ready(false)
                     }
-                case .close(let consumer): sockets[consumer] = nil
-                case .changed(let cells) where !sockets.isEmpty:
+                case .close(let consumer): consumers[consumer] = nil
+                case .changed(let cells) where !consumers.isEmpty:
                     let messages = try cells.map(Self.frames)
-                    for socket in sockets.values { for frames in messages { _ = try socket.send(frames) } }
+                    for (number, consumer) in consumers {
+                        if consumer.asked > 0 {
+                            consumers[number]?.held += cells
+                        } else {
+                            for frames in messages { _ = try consumer.socket.send(frames) }
+                        }
+                    }
                 case .changed: break
-                case .present(let consumer, let cells):
-                    guard let socket = sockets[consumer] else { continue }
-                    for cell in cells { _ = try socket.send(Self.frames(cell)) }
+                case .present(let consumer, let cells): try consumers[consumer]?.present(cells)
                 }
             }
         }
@@ -87,7 +116,9 @@ final class MetricTopics: Sendable {
         [Array(cell.topic.utf8), Array(try JSON.encode(cell))]
     }
 
-    private func readSubscriptions(_ socket: Socket, _ consumer: Int) throws {
+    /// Asks for the present values of each new subscription; how many.
+    private func readSubscriptions(_ socket: Socket, _ consumer: Int) throws -> Int {
+        var asked = 0
         while let message = try socket.receive() {
             guard let frame = message.frames.first, frame.first == 1 else { continue }
             let prefix = String(decoding: frame.dropFirst(), as: UTF8.self)
@@ -96,7 +127,9 @@ final class MetricTopics: Sendable {
                 let cells = await presentValues(prefix)
                 self.post(.present(consumer: consumer, cells))
             }
+            asked += 1
         }
+        return asked
     }
 }
 

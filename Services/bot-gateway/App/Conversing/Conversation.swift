@@ -126,8 +126,3 @@ struct Conversation: Sendable {
         ).affected == 1
     }
 }
-
-extension String {
-    /// PostgreSQL's text cannot hold U+0000, which is legal in JSON; the raw body keeps it.
-    var withoutNUL: String { contains("\0") ? String(filter { $0 != "\0" }) : self }
-}

@@ -29,12 +29,12 @@ struct ConversationsAPI: Sendable {
 
     func add(to router: Router<ServiceRequestContext>) {
         router.get("/api/v1/conversations") { request, context in
-            try context.require("head", "manager", "bot", "reader", "integrator")
-            return try Response.json(try await list(request))
+            let caller = try context.require("head", "manager", "bot", "reader", "integrator")
+            return try Response.json(try await list(request, caller))
         }
         router.get("/api/v1/conversations/:id/messages") { request, context in
-            try context.require("head", "manager", "bot", "reader", "integrator")
-            return try Response.json(try await messages(try id(context), request))
+            let caller = try context.require("head", "manager", "bot", "reader", "integrator")
+            return try Response.json(try await messages(try id(context), request, caller))
         }
         router.post("/api/v1/conversations/:id/messages") { request, context in
             let caller = try context.require("head", "manager")
@@ -75,7 +75,12 @@ struct ConversationsAPI: Sendable {
         return id
     }
 
-    private func list(_ request: Request) async throws -> Page<ConversationView> {
+    /// The channels a key is narrowed to; NULL: all.
+    private static func channels(_ caller: Caller) -> Parameter {
+        caller.channels.isEmpty ? .text(nil) : .texts(Array(caller.channels))
+    }
+
+    private func list(_ request: Request, _ caller: Caller) async throws -> Page<ConversationView> {
         let limit = try request.limit()
         let after = try request.query("after").map { text in
             guard let id = ID(text) else { throw Problem.badRequest("after is not a cursor of this list") }
@@ -87,11 +92,12 @@ struct ConversationsAPI: Sendable {
             SELECT id, connection, external_id, journey_id, held_by, waiting_since, updated_at
             FROM conversation WHERE ($1::uuid IS NULL OR id > $1) AND ($2::uuid IS NULL OR journey_id = $2)
                 AND ($3::timestamptz IS NULL OR updated_at >= $3)
-            ORDER BY id LIMIT $4
+                AND ($4::text[] IS NULL OR connection = ANY($4))
+            ORDER BY id LIMIT $5
             """,
             [
                 .id(after), .id(journey), .time(request.query("updatedSince").flatMap { Timestamp($0) }),
-                .int(limit + 1),
+                Self.channels(caller), .int(limit + 1),
             ])
         let items = try rows.prefix(limit).map {
             ConversationView(
@@ -104,12 +110,14 @@ struct ConversationsAPI: Sendable {
         return Page(items: items, next: rows.count > limit ? items.last?.id.description : nil)
     }
 
-    private func messages(_ id: ID, _ request: Request) async throws -> Page<MessageView> {
+    private func messages(_ id: ID, _ request: Request, _ caller: Caller) async throws -> Page<MessageView> {
         let limit = try request.limit()
         let after = request.query("after").flatMap { ID($0) }
         guard
             try await bus.pool.query(
-                "SELECT 1 AS one FROM conversation WHERE id = $1", [.id(id)]
+                """
+                SELECT 1 AS one FROM conversation WHERE id = $1 AND ($2::text[] IS NULL OR connection = ANY($2))
+                """, [.id(id), Self.channels(caller)]
             ).count == 1
         else { throw Problem.notFound("conversation") }
         let rows = try await bus.pool.query(

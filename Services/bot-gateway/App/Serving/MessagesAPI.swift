@@ -18,14 +18,28 @@ struct MessagesAPI: Sendable {
         }
         let channel, conversationId, messageId: String
         let direction, author: String?
-        let sender: Sender?
-        let text: String?
+        private(set) var sender: Sender?
+        private(set) var text: String?
         let sentAt: Timestamp?
         let attachments: [Attachment]?
-        let answers: [String: String]?
-        let consent: Consent?
-        let externalOrderNumber: String?
-        let attribution: Attribution?
+        private(set) var answers: [String: String]?
+        private(set) var consent: Consent?
+        private(set) var externalOrderNumber: String?
+        private(set) var attribution: Attribution?
+
+        /// What goes into the database and events: no text can hold U+0000 there. The raw body keeps it.
+        var clean: Body {
+            var body = self
+            body.sender = sender?.clean
+            body.text = text?.withoutNUL
+            body.answers = answers.map { answers in
+                Dictionary(answers.map { ($0.key.withoutNUL, $0.value.withoutNUL) }) { first, _ in first }
+            }
+            body.consent = consent.map { Consent(given: $0.given, text: $0.text?.withoutNUL) }
+            body.externalOrderNumber = externalOrderNumber?.withoutNUL
+            body.attribution = attribution?.clean
+            return body
+        }
     }
 
     struct Accepted: Encodable, Sendable {
@@ -51,7 +65,7 @@ struct MessagesAPI: Sendable {
                 throw Problem.badRequest("\(place); the body is kept")
             }
             try check(body, caller)
-            return try Response.json(try await take(body, bytes), .accepted)
+            return try Response.json(try await take(body.clean, bytes), .accepted)
         }
     }
 
@@ -116,7 +130,7 @@ struct MessagesAPI: Sendable {
             guard isNew else { return try await known(body, in: transaction) }
             var conversation = try await Conversation.open(
                 connection: body.channel, externalID: body.conversationId, isTelegram: false,
-                sender: body.sender.map(\.clean) ?? Sender(), attribution: body.attribution,
+                sender: body.sender ?? Sender(), attribution: body.attribution,
                 in: transaction)
             if body.direction == "out" {
                 try await said(body, &conversation, in: transaction)
@@ -147,14 +161,14 @@ struct MessagesAPI: Sendable {
     ) async throws {
         let messageID = ID.make()
         let at = body.sentAt ?? .now()
-        let text = (body.text ?? "").withoutNUL
+        let text = body.text ?? ""
         _ = try await conversation.record(
             messageID: messageID, direction: "in", author: "client", externalID: body.messageId,
             text: text, state: "received", at: at, in: transaction)
         try conversation.emit(
             MessageReceived(
                 conversationId: conversation.id, messageId: messageID, channel: body.channel,
-                author: "client", sender: body.sender?.clean, text: text, sentAt: at,
+                author: "client", sender: body.sender, text: text, sentAt: at,
                 attribution: body.attribution, externalOrderNumber: body.externalOrderNumber,
                 attachments: body.attachments?.count ?? 0, by: body.sender?.name ?? "клиент"),
             in: transaction)
@@ -166,14 +180,14 @@ struct MessagesAPI: Sendable {
                     textDigest: consent.text ?? "", by: body.sender?.name ?? "клиент"),
                 in: transaction)
         }
-        let answers = (body.answers ?? [:]).mapValues(\.withoutNUL)
+        let answers = body.answers ?? [:]
         // A form says everything at once: the lead is ready with its first message.
         guard conversation.isNewJourney || !answers.isEmpty || body.sender?.phone != nil else { return }
         let phone = (body.sender?.phone ?? answers["phone"]).flatMap { Phone($0)?.e164 }
         try conversation.emit(
             AnswersChanged(
                 conversationId: conversation.id, channel: body.channel, answers: answers,
-                name: body.sender?.name?.withoutNUL ?? answers["name"], phone: phone,
+                name: body.sender?.name ?? answers["name"], phone: phone,
                 phoneConfirmed: false, email: body.sender?.email ?? answers["email"],
                 state: "complete"),
             in: transaction)
@@ -184,7 +198,7 @@ struct MessagesAPI: Sendable {
     ) async throws {
         let messageID = ID.make()
         let author = body.author == "manager" ? "manager" : "bot"
-        let text = (body.text ?? "").withoutNUL
+        let text = body.text ?? ""
         _ = try await conversation.record(
             messageID: messageID, direction: "out", author: author, externalID: body.messageId,
             text: text, state: "sent", at: body.sentAt ?? .now(), in: transaction)
@@ -204,5 +218,13 @@ extension Sender {
         Sender(
             id: id?.withoutNUL, name: name?.withoutNUL, phone: phone?.withoutNUL,
             email: email?.withoutNUL)
+    }
+}
+
+extension Attribution {
+    var clean: Attribution {
+        Attribution(
+            source: source?.withoutNUL, medium: medium?.withoutNUL, campaign: campaign?.withoutNUL,
+            content: content?.withoutNUL, term: term?.withoutNUL, ref: ref?.withoutNUL)
     }
 }

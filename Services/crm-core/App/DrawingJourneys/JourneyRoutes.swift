@@ -9,7 +9,7 @@ struct JourneyRoutes: Sendable {
 
     func add(to router: Router<ServiceRequestContext>) {
         router.get("/api/v1/journeys/:id") { request, context in
-            let caller = try context.requireCaller()
+            let caller = try context.requireReader()
             let id = try context.id("journey")
             try await Self.mustSee(id, caller, pool)
             guard let line = try await JourneyView.load(id, pool, .ru) else { throw Problem.notFound("journey") }
@@ -17,7 +17,7 @@ struct JourneyRoutes: Sendable {
         }
         router.get("/api/v1/journeys") { request, context in
             try context.require("head", "reader", "integrator", "manager")
-            return try Response.json(try await list(request, try context.requireCaller()))
+            return try Response.json(try await list(request, try context.requireReader()))
         }
     }
 
@@ -47,7 +47,7 @@ struct JourneyRoutes: Sendable {
             WHERE (l.contact_id = $1 OR d.company_id = $2 OR l.company_id = $2)
                 AND ($3::uuid IS NULL OR l.responsible_id = $3 OR d.responsible_id = $3)
             ORDER BY l.journey_id DESC LIMIT \(Self.listLimit)
-            """, [.id(contact), .id(company), .id(caller.seesAll ? nil : caller.userID)])
+            """, [.id(contact), .id(company), .id(try caller.ownerFilter())])
         var lines: [JourneyView] = []
         for row in rows {
             if let line = try await JourneyView.load(try row.id("journey_id"), pool, .ru) { lines.append(line) }

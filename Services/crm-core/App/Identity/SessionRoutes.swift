@@ -24,7 +24,7 @@ struct SessionRoutes: Sendable {
             return Response(status: .noContent, headers: [.setCookie: Sessions.clearedCookie])
         }
         router.get("/api/v1/users") { _, context in
-            try context.requireCaller()
+            try context.requireReader()
             let rows = try await bus.pool.query("SELECT \(StaffView.columns) FROM staff ORDER BY name")
             return try Response.json(Page(items: try rows.map { try StaffView($0) }, next: nil))
         }
@@ -34,11 +34,15 @@ struct SessionRoutes: Sendable {
             guard caller.isAdmin || caller.userID == user else { throw Problem.forbidden }
             struct Body: Decodable { let atWork: Bool }
             let body = try await request.json(Body.self)
-            let rows = try await bus.pool.query(
-                "UPDATE staff SET at_work = $2, version = version + 1 WHERE id = $1 RETURNING \(StaffView.columns)",
-                [.id(user), .bool(body.atWork)])
-            guard let row = rows.first else { throw Problem.notFound("user") }
-            return try Response.json(try StaffView(row))
+            let view = try await bus.transaction { transaction in
+                let rows = try await transaction.query(
+                    "UPDATE staff SET at_work = $2, version = version + 1 WHERE id = $1 RETURNING \(StaffView.columns)",
+                    [.id(user), .bool(body.atWork)])
+                guard let row = rows.first else { throw Problem.notFound("user") }
+                if body.atWork { try await LeadDistribution.run(in: transaction) }
+                return try StaffView(row)
+            }
+            return try Response.json(view)
         }
     }
 }

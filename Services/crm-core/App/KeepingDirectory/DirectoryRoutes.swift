@@ -16,7 +16,7 @@ struct DirectoryRoutes: Sendable {
     private func addCompanies(_ router: Router<ServiceRequestContext>) {
         let directory = Directory(runner: bus.pool)
         router.get("/api/v1/companies") { request, context in
-            try context.requireCaller()
+            try context.requireReader()
             let limit = try request.limit()
             let rows = try await bus.pool.query(
                 "\(CompanyView.select) WHERE ($1::uuid IS NULL OR id < $1) ORDER BY id DESC LIMIT $2",
@@ -31,7 +31,7 @@ struct DirectoryRoutes: Sendable {
             }
         }
         router.get("/api/v1/companies/:id") { _, context in
-            try context.requireCaller()
+            try context.requireReader()
             return try Response.json(try await directory.company(try context.id("company")))
         }
         router.patch("/api/v1/companies/:id") { request, context in
@@ -61,7 +61,7 @@ struct DirectoryRoutes: Sendable {
             }
         }
         router.get("/api/v1/contacts/:id") { _, context in
-            try context.requireCaller()
+            try context.requireReader()
             return try Response.json(try await directory.contact(try context.id("contact")))
         }
         router.patch("/api/v1/contacts/:id") { request, context in

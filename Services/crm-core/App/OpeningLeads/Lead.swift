@@ -17,7 +17,7 @@ struct Lead: Sendable {
     let channel: String
     let campaign: String?
     let name, phone, text: String?
-    let isReady: Bool
+    let isReady, isComplete: Bool
     var lastEvent: ID?
 
     static func find(
@@ -27,7 +27,7 @@ struct Lead: Sendable {
             """
             SELECT l.id, l.number, l.journey_id, l.contact_id, l.company_id, l.conversation_id, l.status,
                 l.responsible_id, s.name AS responsible, l.channel, l.campaign, l.name, l.phone, l.text,
-                l.is_ready, l.last_event
+                l.is_ready, l.is_complete, l.last_event
             FROM lead l LEFT JOIN staff s ON s.id = l.responsible_id
             WHERE l.id = $1 OR l.journey_id = $2 \(lock ? "FOR UPDATE OF l" : "")
             """, [.id(id), .id(journey)]
@@ -42,6 +42,7 @@ struct Lead: Sendable {
                 channel: try row.string("channel"), campaign: try row.optionalString("campaign"),
                 name: try row.optionalString("name"), phone: try row.optionalString("phone"),
                 text: try row.optionalString("text"), isReady: try row.bool("is_ready"),
+                isComplete: try row.bool("is_complete"),
                 lastEvent: try row.optionalID("last_event"))
         }
     }
@@ -49,6 +50,13 @@ struct Lead: Sendable {
     var slice: Slice {
         Slice(
             channel: channel, campaign: campaign, managerId: responsibleID, manager: responsible)
+    }
+
+    /// That the lead holds all that the talk will give.
+    func ready() -> LeadReady {
+        LeadReady(
+            leadId: id, number: number, journeyId: journeyID, responsibleId: responsibleID, name: name, phone: phone,
+            text: text, complete: isComplete, slice: slice)
     }
 
     /// Says something of this lead, in answer to `cause` or to what was said of it last.

@@ -105,7 +105,6 @@ struct LeadOpening: Sendable {
             """
             UPDATE lead SET text = coalesce(text, $2), name = coalesce(name, $3),
                 last_touch = coalesce($4::jsonb, last_touch),
-                first_touch = coalesce(first_touch, $4::jsonb),
                 external_order_number = coalesce($5, external_order_number),
                 updated_at = now(), version = version + 1 WHERE journey_id = $1
             """,
@@ -149,7 +148,7 @@ struct LeadOpening: Sendable {
     private func answered(
         _ changed: AnswersChanged, _ event: ReceivedEvent, in transaction: EventTransaction
     ) async throws {
-        guard var lead = try await Lead.find(journey: event.correlation, in: transaction) else {
+        guard let lead = try await Lead.find(journey: event.correlation, in: transaction) else {
             throw Parked("there is no lead of journey \(event.correlation?.description ?? "none")")
         }
         let ready = changed.state != "open"
@@ -177,14 +176,8 @@ struct LeadOpening: Sendable {
             try await ContactLinking.learn(
                 phone, confirmed: changed.phoneConfirmed, lead, in: transaction)
         }
-        if ready, !lead.isReady {
-            try lead.emit(
-                LeadReady(
-                    leadId: lead.id, number: lead.number, journeyId: lead.journeyID,
-                    responsibleId: lead.responsibleID, name: changed.name ?? lead.name,
-                    phone: changed.phone ?? lead.phone, text: changed.answers["need"] ?? lead.text,
-                    complete: changed.state == "complete", slice: lead.slice),
-                cause: event.id, notBefore: event.at, in: transaction)
+        if ready, !lead.isReady, var known = try await Lead.find(id: lead.id, in: transaction) {
+            try known.emit(known.ready(), cause: event.id, notBefore: event.at, in: transaction)
         }
         notify(event, transaction)
     }

@@ -12,11 +12,11 @@ struct LeadRoutes: Sendable {
     func add(to router: Router<ServiceRequestContext>) {
         let once = Idempotency(bus: bus)
         router.get("/api/v1/leads") { request, context in
-            try Response.json(try await list(request, try context.requireCaller()))
+            try Response.json(try await list(request, try context.requireReader()))
         }
         router.get("/api/v1/leads/:id") { _, context in
             try Response.json(
-                try await LeadView.load(try context.id("lead"), for: try context.requireCaller(), in: bus.pool))
+                try await LeadView.load(try context.id("lead"), for: try context.requireReader(), in: bus.pool))
         }
         router.post("/api/v1/leads/:id/take") { request, context in
             let (caller, id) = (try context.require("manager", "head"), try context.id("lead"))
@@ -49,13 +49,13 @@ struct LeadRoutes: Sendable {
         let rows = try await bus.pool.query(
             """
             \(LeadView.select)
-            WHERE ($1::uuid IS NULL OR l.journey_id = $1) AND ($2::uuid IS NULL OR l.responsible_id = $2)
+            WHERE ($1::uuid IS NULL OR l.journey_id = $1) AND ($2::uuid IS NULL OR l.responsible_id = $2 OR l.responsible_id IS NULL)
                 AND ($3::uuid IS NULL OR l.id < $3) AND ($4::text IS NULL OR l.status = $4)
                 AND ($5::timestamptz IS NULL OR l.updated_at >= $5)
             ORDER BY l.id DESC LIMIT $6
             """,
             [
-                .id(try request.idQuery("journeyId")), .id(caller.seesAll ? nil : caller.userID),
+                .id(try request.idQuery("journeyId")), .id(try caller.ownerFilter()),
                 .id(try request.idQuery("after")), .text(request.query("status")),
                 .time(try request.timeQuery("updatedSince")), .int(limit + 1),
             ])

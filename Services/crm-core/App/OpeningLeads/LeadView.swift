@@ -55,7 +55,7 @@ struct LeadView: AnswerShape {
                 """
                 \(select) WHERE l.id = $1
                     AND ($2::uuid IS NULL OR l.responsible_id = $2 OR l.responsible_id IS NULL)
-                """, [.id(id), .id(caller.seesAll ? nil : caller.userID)]
+                """, [.id(id), .id(try caller.ownerFilter())]
             ).first
         else { throw Problem.notFound("lead") }
         return try LeadView(row)

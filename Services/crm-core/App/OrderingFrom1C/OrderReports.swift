@@ -10,7 +10,7 @@ struct OrderReports: Sendable {
     func handlers() -> EventHandlers {
         var handlers = EventHandlers()
         handlers.on(OrderSent.self) { sent, event, transaction in
-            try await status(sent.orderId, "sent", from: ["requested"], event, in: transaction)
+            try await status(sent.orderId, "sent", from: ["requested", "failed"], event, in: transaction)
         }
         handlers.on(OrderRefused.self) { refused, event, transaction in
             try await transaction.query(
@@ -48,12 +48,17 @@ struct OrderReports: Sendable {
                 "order \(report.number) belongs to base \(try order.string("base")), "
                     + "base \(report.base) is not authoritative for it")
         }
+        let currency = try order.string("currency")
+        if let total = report.total, total.currency.code != currency {
+            throw Parked(
+                "order \(report.number) is in \(currency), base \(report.base) reports it in \(total.currency.code)")
+        }
         try await transaction.query(
             """
             UPDATE sales_order SET
                 status = CASE WHEN $2 THEN 'cancelled'
                     WHEN $3 THEN 'closed'
-                    WHEN status IN ('requested', 'sent', 'failed') THEN 'accepted' ELSE status END,
+                    ELSE 'accepted' END,
                 onec_number = coalesce($4, onec_number), onec_id = coalesce($5, onec_id),
                 total_minor = coalesce($6, total_minor), tells_payments = $7,
                 paid_flag = $8, shipped_flag = $9, as_of = $10, last_event = $11, failure = NULL,
@@ -87,7 +92,7 @@ struct OrderReports: Sendable {
             INSERT INTO document AS d (base, kind, onec_id, order_id, number, date, amount_minor, currency,
                 posted, cancelled, as_of, exchange_id)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-            ON CONFLICT (base, kind, onec_id) DO UPDATE SET number = excluded.number, date = excluded.date,
+            ON CONFLICT (base, kind, onec_id, order_id) DO UPDATE SET number = excluded.number, date = excluded.date,
                 amount_minor = excluded.amount_minor, currency = excluded.currency,
                 posted = excluded.posted, cancelled = excluded.cancelled, as_of = excluded.as_of,
                 exchange_id = excluded.exchange_id
@@ -107,7 +112,7 @@ struct OrderReports: Sendable {
         let deal = try await deal(of: report.orderId, in: transaction)
         try transaction.emit(
             PaymentRecorded(
-                documentKey: "\(report.base)/\(document.kind)/\(document.onecId)", kind: document.kind,
+                documentKey: "\(report.base)/\(document.kind)/\(document.onecId)/\(report.number)", kind: document.kind,
                 orderId: report.orderId, orderNumber: report.number, dealId: deal?.id,
                 responsibleId: deal?.responsibleID, amount: amount,
                 date: document.date ?? event.at.day, counted: document.posted && !document.cancelled,
@@ -136,23 +141,13 @@ struct OrderReports: Sendable {
                 slice: deal?.slice ?? Slice(), by: "1С \(order.base)"),
             key: id.description, answering: event)
         guard let journey = event.correlation else { return }
-        if let deal, deal.outcome == "won", try await isSettled(deal.id, in: transaction) {
-            let closed = try await transaction.query(
-                "UPDATE journey SET closed_at = now() WHERE id = $1 AND closed_at IS NULL",
-                [.id(journey)]
-            ).affected
-            if closed == 1 {
-                try transaction.emit(
-                    JourneyClosed(journeyId: journey, reason: "оплачено и отгружено"),
-                    key: id.description, answering: event)
-            }
+        if let deal, deal.outcome == "won",
+            try await JourneyEnd.closesSettled(deal.id, journey, in: transaction)
+        {
+            try transaction.emit(
+                JourneyClosed(journeyId: journey, reason: JourneyEnd.settled), key: id.description,
+                answering: event)
         }
         transaction.afterCommit { live.changed(journey) }
-    }
-
-    private func isSettled(_ deal: ID, in transaction: EventTransaction) async throws -> Bool {
-        let orders = try await OrderView.load(deal: deal, in: transaction)
-            .filter { !["cancelled", "failed"].contains($0.status) }
-        return !orders.isEmpty && orders.allSatisfy(\.isSettled)
     }
 }

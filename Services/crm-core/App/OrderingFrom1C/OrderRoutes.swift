@@ -19,7 +19,7 @@ struct OrderRoutes: Sendable {
             }
         }
         router.get("/api/v1/orders/:id") { _, context in
-            let caller = try context.requireCaller()
+            let caller = try context.requireReader()
             guard let order = try await OrderView.load(try context.id("order"), in: bus.pool) else {
                 throw Problem.notFound("order")
             }

@@ -17,7 +17,7 @@ struct Search: Sendable {
 
     func add(to router: Router<ServiceRequestContext>) {
         router.get("/api/v1/search") { request, context in
-            let hits = try await find(request.query("q") ?? "", by: try context.requireCaller())
+            let hits = try await find(request.query("q") ?? "", by: try context.requireReader())
             return try Response.json(Page(items: hits, next: nil))
         }
     }
@@ -29,7 +29,7 @@ struct Search: Sendable {
         let phone = Phone(query)?.e164 ?? (digits.count >= 5 ? "%\(digits)%" : nil)
         let number = digits == query.filter({ !$0.isWhitespace && $0 != "№" }) && !digits.isEmpty ? digits : nil
         let like = "%" + query.map { "%_\\".contains($0) ? "\\\($0)" : String($0) }.joined() + "%"
-        let owner = caller.seesAll ? nil : caller.userID
+        let owner = try caller.ownerFilter()
         return try await pool.query(
             """
             SELECT 'lead' AS kind, id, number::text AS number,
@@ -60,8 +60,4 @@ struct Search: Sendable {
                 journeyId: try $0.optionalID("journey_id"))
         }
     }
-}
-
-extension String {
-    var withoutNUL: String { contains("\0") ? String(filter { $0 != "\0" }) : self }
 }

@@ -49,6 +49,12 @@ struct DealActions: Sendable {
                     DealWon(
                         dealId: id, number: deal.number, amount: deal.amount, slice: deal.slice,
                         by: caller.name), in: transaction)
+                if let journey = deal.journeyID,
+                    try await JourneyEnd.closesSettled(id, journey, in: transaction)
+                {
+                    try deal.emit(
+                        JourneyClosed(journeyId: journey, reason: JourneyEnd.settled), in: transaction)
+                }
             } else if stage == "lost" {
                 try deal.emit(
                     DealLost(

@@ -13,11 +13,11 @@ struct DealRoutes: Sendable {
     func add(to router: Router<ServiceRequestContext>) {
         let once = Idempotency(bus: bus)
         router.get("/api/v1/deals") { request, context in
-            try Response.json(try await list(request, try context.requireCaller()))
+            try Response.json(try await list(request, try context.requireReader()))
         }
         router.get("/api/v1/deals/:id") { _, context in
             try Response.json(
-                try await DealView.load(try context.id("deal"), for: try context.requireCaller(), in: bus.pool))
+                try await DealView.load(try context.id("deal"), for: try context.requireReader(), in: bus.pool))
         }
         router.patch("/api/v1/deals/:id") { request, context in
             let (caller, id) = (try context.require("manager", "head"), try context.id("deal"))
@@ -55,7 +55,7 @@ struct DealRoutes: Sendable {
             ORDER BY d.id DESC LIMIT $6
             """,
             [
-                .id(try request.idQuery("journeyId")), .id(caller.seesAll ? nil : caller.userID),
+                .id(try request.idQuery("journeyId")), .id(try caller.ownerFilter()),
                 .id(try request.idQuery("after")), .id(try request.idQuery("companyId")),
                 .time(try request.timeQuery("updatedSince")), .int(limit + 1),
             ])

@@ -34,7 +34,7 @@ struct DealView: AnswerShape {
         guard
             let row = try await runner.query(
                 "\(select) WHERE d.id = $1 AND ($2::uuid IS NULL OR d.responsible_id = $2)",
-                [.id(id), .id(caller.seesAll ? nil : caller.userID)]
+                [.id(id), .id(try caller.ownerFilter())]
             ).first
         else { throw Problem.notFound("deal") }
         return try DealView(row)
