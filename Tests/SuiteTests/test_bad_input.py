@@ -247,6 +247,21 @@ def test_a_payment_for_two_orders_pays_each_its_share(suite):
     wait_for(lambda: (paid(first), paid(second)) == ("4.00", "6.00"), what="each order's own share")
 
 
+def test_a_payment_that_cannot_be_read_is_set_aside_not_dropped(suite):
+    token, onec = suite.token(), OneC(suite)
+    order = order_of(suite, token, "odd")
+    wait_for(lambda: suite.sql("accounting_bridge", "SELECT count(*) FROM order_out WHERE state = 'ready'")[0][0] == "1")
+    drain_1c(suite, onec)
+    onec.open()
+    onec.send(order["number"], "10.00", payments=[("odd-1", "4.00", "true"), ("odd-2", "шесть", "true")])
+    see = lambda: suite.get("crm-core", f"/api/v1/orders/{order['orderId']}", token)
+    wait_for(lambda: (see()["paid"] or {}).get("amount") == "4.00")
+    onec.open()
+    onec.send(order["number"], "10.00", payments=[("odd-1", "4.00", "true"), ("odd-2", "шесть", "true")])
+    aside = suite.sql("accounting_bridge", f"SELECT reason FROM parked_document WHERE number = '{order['number']}'")
+    assert len(aside) == 1 and "шесть" in aside[0][0], "once, with its reason"
+
+
 def test_limits_are_said_and_kept(suite):
     url = suite.url("bot-gateway") + "/api/v1/messages"
     headers = {"Authorization": "Bearer form-key"}

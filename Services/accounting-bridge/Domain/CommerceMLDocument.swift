@@ -93,6 +93,10 @@ struct OrderReportReader {
     let requisites: [String: String]
     let documents: [ReportedDocument]
     let hasSubordinates: Bool
+    /// Subordinate documents of kinds that concern no money or goods, by their words.
+    let passedOver: [String]
+    /// Why subordinate documents that should count do not.
+    let refused: [String]
 
     init(_ element: XMLElement, schema: String, fallback: Currency) throws {
         guard let number = element.value("Номер") else {
@@ -109,7 +113,17 @@ struct OrderReportReader {
         total = Self.money(element.value("Сумма"), currency)
         requisites = element.requisites
         let subordinate = element.first("ПодчиненныеДокументы")?.all("ПодчиненныйДокумент") ?? []
-        documents = subordinate.compactMap { Self.document($0, currency) }
+        var (documents, passedOver, refused): ([ReportedDocument], [String], [String]) = ([], [], [])
+        for one in subordinate {
+            do {
+                if let document = try Self.document(one, currency) {
+                    documents.append(document)
+                } else {
+                    passedOver.append(one.value("ХозОперация") ?? "без ХозОперации")
+                }
+            } catch let refusal as XMLRefusal { refused.append(refusal.reason) }
+        }
+        (self.documents, self.passedOver, self.refused) = (documents, passedOver, refused)
         hasSubordinates =
             !subordinate.isEmpty || schema == "2.10"
             || element.first("ПодчиненныеДокументы") != nil
@@ -122,11 +136,10 @@ struct OrderReportReader {
         return Money(plain, currency)
     }
 
-    private static func document(_ element: XMLElement, _ parent: Currency) -> ReportedDocument? {
-        guard let id = element.value("Ид"), let operation = element.value("ХозОперация") else { return nil }
-        let currency = element.value("Валюта").flatMap { Currency(onec: $0) } ?? parent
-        let values = element.requisites
-        var amount = money(element.value("Сумма"), currency)
+    /// - Returns: nil for a kind that concerns no money or goods.
+    /// - Throws: `XMLRefusal` when it should count and cannot be understood.
+    private static func document(_ element: XMLElement, _ parent: Currency) throws -> ReportedDocument? {
+        let operation = element.value("ХозОперация") ?? ""
         var kind: String
         switch operation.lowercased() {
         case "выплата наличных денег", "выплата безналичных денег", "эквайринговая операция":
@@ -137,6 +150,18 @@ struct OrderReportReader {
         case "счет на оплату", "счёт на оплату": kind = "invoice"
         default: return nil
         }
+        func refusal(_ why: String) -> XMLRefusal {
+            XMLRefusal(reason: "подчинённый документ «\(operation)»: \(why)", isIncomplete: false)
+        }
+        guard let id = element.value("Ид") else { throw refusal("нет Ид") }
+        let word = element.value("Валюта")
+        guard let currency = word.map({ Currency(onec: $0) }) ?? parent else {
+            throw refusal("валюта «\(word ?? "")» неизвестна")
+        }
+        let values = element.requisites
+        let sum = element.value("Сумма")
+        var amount = money(sum, currency)
+        if let sum, amount == nil { throw refusal("сумма «\(sum)» не читается") }
         // A cash refund comes with the word of a receipt; its sum tells it apart.
         if let sum = amount, sum.minor < 0 {
             if kind == "payment" { kind = "refund" }

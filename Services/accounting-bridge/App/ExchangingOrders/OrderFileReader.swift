@@ -116,8 +116,13 @@ struct OrderFileReader: Sendable {
         for document in documents {
             do {
                 let report = try OrderReportReader(document, schema: schema, fallback: currency)
-                let (words, journey) = try await say(report, base, exchange)
+                let (words, isNews, journey) = try await say(report, base, exchange)
                 outcome.understood.append(words)
+                outcome.understood += report.passedOver.map { "не учитывается: подчинённый документ «\($0)»" }
+                for reason in report.refused {
+                    outcome.understood.append("отложено: \(reason)")
+                    if isNews { try await parkDocument(report.number, base, exchange, reason) }
+                }
                 if let journey { outcome.journeys.append(journey) }
             } catch let refusal as XMLRefusal {
                 try await parkDocument(document.value("Номер"), base, exchange, refusal.reason)
@@ -135,7 +140,9 @@ struct OrderFileReader: Sendable {
     }
 
     /// One order's state. The same content again changes nothing and says nothing.
-    private func say(_ report: OrderReportReader, _ base: String, _ exchange: ID) async throws -> (String, ID?) {
+    private func say(_ report: OrderReportReader, _ base: String, _ exchange: ID) async throws
+        -> (words: String, isNews: Bool, journey: ID?)
+    {
         try await bus.transaction { transaction in
             guard
                 let order = try await transaction.query(
@@ -161,9 +168,9 @@ struct OrderFileReader: Sendable {
                 cancelled: report.cancelled, statusText: report.statusText, total: report.total,
                 paidFlag: report.paidFlag, shippedFlag: report.shippedFlag, tellsPayments: tells,
                 documents: report.documents, by: "1С \(base)")
-            let digest = try sha256(JSON.encode(Digest(event)))
+            let digest = try sha256(JSON.encode(Digest(event, report.refused)))
             if try order.optionalBytes("report_digest") == digest {
-                return ("заказ \(report.number): без изменений", journey)
+                return ("заказ \(report.number): без изменений", false, journey)
             }
             let said = try transaction.emit(
                 event, key: id.description, correlation: journey, causation: try order.id("last_event"))
@@ -177,7 +184,7 @@ struct OrderFileReader: Sendable {
                 document.amount.map { "\(Self.kinds[document.kind] ?? document.kind) \(HumanText.money($0))" }
             }
             let words = "заказ \(report.number) = \(report.onecNumber ?? "без номера 1С")"
-            return ((([words] + sums)).joined(separator: ", "), journey)
+            return (([words] + sums).joined(separator: ", "), true, journey)
         }
     }
 
@@ -193,7 +200,9 @@ struct OrderFileReader: Sendable {
         let total: Money?
         let tellsPayments: Bool
         let documents: [ReportedDocument]
-        init(_ r: OrderReported) {
+        let refused: [String]
+        init(_ r: OrderReported, _ refused: [String]) {
+            self.refused = refused
             (onecId, onecNumber, statusText) = (r.onecId, r.onecNumber, r.statusText)
             (posted, cancelled, paidFlag, shippedFlag) = (r.posted, r.cancelled, r.paidFlag, r.shippedFlag)
             (total, tellsPayments, documents) = (r.total, r.tellsPayments, r.documents)
