@@ -11,7 +11,7 @@ public actor PostgresConnection: StatementRunner {
 
     private var handle: OpaquePointer?
     private let canceller = Canceller()
-    private var prepared: [String: String] = [:]
+    private var prepared = PreparedNames()
     private(set) public var isBroken = false
     /// Seconds without a byte from the server after which it counts as gone: its own statement time-out must
     /// have spoken by then.
@@ -19,10 +19,6 @@ public actor PostgresConnection: StatementRunner {
 
     /// Seconds that a cancelled statement may stay without an answer.
     private static let cancelPatience = 3.0
-
-    /// Names given to prepared statements so far. None is used twice: after a failure nobody knows which of the
-    /// pipeline's new ones the server has made.
-    private var names = 0
 
     /// Statements prepared in one session; beyond it a new session begins with none.
     private static let preparedLimit = 500
@@ -61,7 +57,8 @@ public actor PostgresConnection: StatementRunner {
     /// Broken, or left in a transaction: nobody else may be lent this session.
     var isUnfit: Bool {
         guard let handle, !isBroken else { return true }
-        return [PQTRANS_INTRANS, PQTRANS_INERROR].contains(PQtransactionStatus(handle))
+        let status = PQtransactionStatus(handle)
+        return status == PQTRANS_INTRANS || status == PQTRANS_INERROR
     }
 
     public func close() {
@@ -98,7 +95,7 @@ public actor PostgresConnection: StatementRunner {
     private func runPipeline(_ statements: [Statement]) throws -> [Rows] {
         guard let handle, !isBroken else { throw PostgresError.disconnected("connection closed") }
         if Task.isCancelled { throw CancellationError() }
-        if names > Self.preparedLimit { throw broken("too many different statements") }
+        if prepared.given > Self.preparedLimit { throw broken("too many different statements") }
         // Before anything is sent: half a pipeline would give its answers to whoever comes next.
         for statement in statements { try statement.checkTexts() }
         var expected: [Bool] = []
@@ -110,13 +107,11 @@ public actor PostgresConnection: StatementRunner {
                 expected.append(true)
                 continue
             }
-            if let known = prepared[statement.sql] {
+            if let known = prepared.known[statement.sql] {
                 name = known
             } else {
-                name = "s\(names)"
-                names += 1
+                name = prepared.add(statement.sql)
                 guard PQsendPrepare(handle, name, statement.sql, 0, nil) == 1 else { throw broken() }
-                prepared[statement.sql] = name
                 fresh.append(statement.sql)
                 expected.append(false)
             }
@@ -125,7 +120,7 @@ public actor PostgresConnection: StatementRunner {
         }
         guard PQpipelineSync(handle) == 1 else { throw broken() }
         do { return try collect(handle, expected) } catch {
-            for sql in fresh { prepared[sql] = nil }
+            for sql in fresh { prepared.known[sql] = nil }
             throw error
         }
     }
@@ -284,4 +279,18 @@ private final class Canceller: Sendable {
     }
 
     deinit { set(0) }
+}
+
+/// Names of the statements that a session has prepared, by their text. None is given twice: after a failure nobody knows
+/// which of a pipeline's new ones the server has made.
+private struct PreparedNames {
+    var known: [String: String] = [:]
+    private(set) var given = 0
+
+    mutating func add(_ sql: String) -> String {
+        let name = "s\(given)"
+        given += 1
+        known[sql] = name
+        return name
+    }
 }
