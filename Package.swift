@@ -133,7 +133,10 @@ let package = Package(
             embed: ["Migrations/V003_gateway.sql", "App/openapi.yaml"])
         + service(
             "crm-core", "CRMCore", core + ["Curl", "Sodium", mustache],
-            embed: ["Migrations/V003_crm.sql", "Migrations/V004_document_per_order.sql", "App/openapi.yaml"]
+            embed: [
+                "Migrations/V003_crm.sql", "Migrations/V004_document_per_order.sql", "Migrations/V005_due_dates.sql",
+                "App/openapi.yaml",
+            ]
                 + crmTemplates)
         + service(
             "accounting-bridge", "AccountingBridge", core + ["Sodium", "XMLStream", mustache],

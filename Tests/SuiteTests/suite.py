@@ -280,14 +280,15 @@ class OneC:
         return [{child.tag.split("}")[1]: child.text for child in document}
                 for document in root if document.tag.endswith("Документ")]
 
-    def send(self, number, total, payments=(), shipments=(), extra=(), chunk=None, encoding="utf-8"):
+    def send(self, number, total, payments=(), shipments=(), extra=(), chunk=None, encoding="utf-8", due=None):
         def requisites(pairs):
             return "<ЗначенияРеквизитов>" + "".join(
                 f"<ЗначениеРеквизита><Наименование>{k}</Наименование><Значение>{v}</Значение></ЗначениеРеквизита>"
                 for k, v in pairs) + "</ЗначенияРеквизитов>"
         children = "".join(
             f"<ПодчиненныйДокумент><Ид>{id}</Ид><Дата>2026-11-20T9:05:00</Дата><ХозОперация>{kind}</ХозОперация>"
-            f"<Сумма>{amount}</Сумма><Валюта>руб</Валюта>{requisites([('Проведен', posted)])}</ПодчиненныйДокумент>"
+            f"<Сумма>{amount}</Сумма><Валюта>руб</Валюта>"
+            f"{f'<СрокПлатежа>{due}</СрокПлатежа>' if due else ''}{requisites([('Проведен', posted)])}</ПодчиненныйДокумент>"
             for id, kind, amount, posted in
             [(i, "Выплата безналичных денег", a, p) for i, a, p in payments] + [(i, "Отпуск товара", a, p) for i, a, p in shipments])
         xml = (f'<?xml version="1.0" encoding="{encoding}"?><КоммерческаяИнформация xmlns="urn:1C.ru:commerceml_210" ВерсияСхемы="2.10">'

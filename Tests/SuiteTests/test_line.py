@@ -225,6 +225,36 @@ def test_a_deal_that_is_won_last_closes_its_journey_too(suite):
     assert again["journeyId"] != journey, "the next word opens another"
 
 
+def test_a_debt_is_overdue_once_its_day_has_passed(suite):
+    token, onec = suite.token(), OneC(suite)
+    overdue = lambda: sum(float(i["amount"]) for i in suite.get(
+        "bi-aggregator", "/api/v1/metrics/receivables.overdue/origin", token, period="all")["items"] if i["number"] == order["number"])
+    body = {"channel": "site", "conversationId": "debt", "messageId": "1", "sender": {"name": "Должник"}}
+    journey = suite.post("bot-gateway", "/api/v1/messages", "form-key", body, status=202)["journeyId"]
+    lead = wait_for(lambda: (suite.get("crm-core", "/api/v1/leads", token, journeyId=journey)["items"] or [None])[0])
+    deal = suite.post("crm-core", f"/api/v1/leads/{lead['id']}/convert", token, {})
+    line = {"sku": "D", "name": "Домкрат", "quantity": "1", "price": "10.00"}
+    order = suite.post("crm-core", f"/api/v1/deals/{deal['id']}/orders", token, {"currency": "RUB", "lines": [line]}, key="debt", status=201)
+
+    def fetched():
+        onec.open()
+        numbers = [document["Номер"] for document in onec.fetch()]
+        onec.call("success")
+        return order["number"] in numbers
+    wait_for(fetched)
+    see = lambda: suite.get("crm-core", f"/api/v1/orders/{order['orderId']}", token)
+    assert see()["dueDate"] is None and see()["dueDateUnknown"]
+    onec.open()
+    onec.send(order["number"], "10.00", payments=[("debt-1", "4.00", "true")], due="2999-01-31")
+    wait_for(lambda: see()["dueDate"] == "2999-01-31")
+    assert overdue() == 0
+    suite.sql("crm_core", f"UPDATE sales_order SET due_date = current_date - 2 WHERE id = '{order['orderId']}'")
+    wait_for(lambda: overdue() == 6, what="time alone makes it overdue")
+    onec.open()
+    onec.send(order["number"], "10.00", payments=[("debt-1", "4.00", "true"), ("debt-2", "6.00", "true")])
+    wait_for(lambda: overdue() == 0, what="paid, it is owed no more")
+
+
 def test_a_polled_bot_answers_too(suite):
     suite.telegram.updates.put({"update_id": 1, "message": {
         "message_id": 1, "from": {"id": 31, "is_bot": False, "first_name": "Ира"}, "chat": {"id": 31, "type": "private"},

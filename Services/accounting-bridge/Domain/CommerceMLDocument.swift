@@ -93,6 +93,8 @@ struct OrderReportReader {
     let requisites: [String: String]
     let documents: [ReportedDocument]
     let hasSubordinates: Bool
+    /// The last day of payment that the order or its subordinate documents name (СрокПлатежа, fact 50).
+    let dueDate: String?
     /// Subordinate documents of kinds that concern no money or goods, by their words.
     let passedOver: [String]
     /// Why subordinate documents that should count do not.
@@ -124,6 +126,7 @@ struct OrderReportReader {
             } catch let refusal as XMLRefusal { refused.append(refusal.reason) }
         }
         (self.documents, self.passedOver, self.refused) = (documents, passedOver, refused)
+        dueDate = ([element] + subordinate).compactMap { Self.day($0.value("СрокПлатежа")) }.max()
         hasSubordinates =
             !subordinate.isEmpty || schema == "2.10"
             || element.first("ПодчиненныеДокументы") != nil

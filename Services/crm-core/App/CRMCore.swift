@@ -11,6 +11,7 @@ public struct CRMCore: SuiteService {
     public static let migrations = [
         Migration(3, "V003_crm.sql", PackageResources.V003_crm_sql),
         Migration(4, "V004_document_per_order.sql", PackageResources.V004_document_per_order_sql),
+        Migration(5, "V005_due_dates.sql", PackageResources.V005_due_dates_sql),
     ]
     public static let openAPI = String(decoding: PackageResources.openapi_yaml, as: UTF8.self)
 
@@ -71,6 +72,9 @@ public struct CRMCore: SuiteService {
     }
 
     public var loops: [(name: String, run: @Sendable () async throws -> Void)] {
-        [("housekeeping", { [bus] in try await Housekeeping(pool: bus.pool).run() })]
+        [
+            ("housekeeping", { [bus] in try await Housekeeping(pool: bus.pool).run() }),
+            ("due dates", { [bus] in try await DueDates.watch(bus) }),
+        ]
     }
 }

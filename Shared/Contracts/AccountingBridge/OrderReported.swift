@@ -18,6 +18,8 @@ public struct OrderReported: EventContract {
     /// Each payment comes as a document of its own.
     public let tellsPayments: Bool
     public let documents: [ReportedDocument]
+    /// The day by which all of it is to be paid.
+    public let dueDate: String?
     public let by: String?
 
     public init(
@@ -25,7 +27,7 @@ public struct OrderReported: EventContract {
         onecNumber: String? = nil, posted: Bool? = nil, cancelled: Bool? = nil,
         statusText: String? = nil, total: Money? = nil, paidFlag: Bool? = nil,
         shippedFlag: Bool? = nil, tellsPayments: Bool, documents: [ReportedDocument],
-        by: String? = nil
+        dueDate: String? = nil, by: String? = nil
     ) {
         self.orderId = orderId
         self.number = number
@@ -41,6 +43,7 @@ public struct OrderReported: EventContract {
         self.shippedFlag = shippedFlag
         self.tellsPayments = tellsPayments
         self.documents = documents
+        self.dueDate = dueDate
         self.by = by
     }
 }

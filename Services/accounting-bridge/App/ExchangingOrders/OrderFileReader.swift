@@ -167,7 +167,7 @@ struct OrderFileReader: Sendable {
                 onecId: report.onecId, onecNumber: report.onecNumber, posted: report.posted,
                 cancelled: report.cancelled, statusText: report.statusText, total: report.total,
                 paidFlag: report.paidFlag, shippedFlag: report.shippedFlag, tellsPayments: tells,
-                documents: report.documents, by: "1С \(base)")
+                documents: report.documents, dueDate: report.dueDate, by: "1С \(base)")
             let digest = try sha256(JSON.encode(Digest(event, report.refused)))
             if try order.optionalBytes("report_digest") == digest {
                 return ("заказ \(report.number): без изменений", false, journey)
@@ -195,7 +195,7 @@ struct OrderFileReader: Sendable {
 
     /// Everything of a report but the exchange it came in.
     private struct Digest: Encodable {
-        let onecId, onecNumber, statusText: String?
+        let onecId, onecNumber, statusText, dueDate: String?
         let posted, cancelled, paidFlag, shippedFlag: Bool?
         let total: Money?
         let tellsPayments: Bool
@@ -203,7 +203,7 @@ struct OrderFileReader: Sendable {
         let refused: [String]
         init(_ r: OrderReported, _ refused: [String]) {
             self.refused = refused
-            (onecId, onecNumber, statusText) = (r.onecId, r.onecNumber, r.statusText)
+            (onecId, onecNumber, statusText, dueDate) = (r.onecId, r.onecNumber, r.statusText, r.dueDate)
             (posted, cancelled, paidFlag, shippedFlag) = (r.posted, r.cancelled, r.paidFlag, r.shippedFlag)
             (total, tellsPayments, documents) = (r.total, r.tellsPayments, r.documents)
         }

@@ -2,6 +2,7 @@ import Contracts
 import Messaging
 import Postgres
 import Primitives
+import ServiceKit
 
 /// What counts as what: events become facts.
 struct FactHandlers: Sendable {
@@ -96,7 +97,7 @@ struct FactHandlers: Sendable {
             fact.counted = lives
             facts.append(fact)
             fact.metric = "receivables.overdue"
-            fact.counted = lives && (order.dueDate.map { $0 < event.at.day } ?? false)
+            fact.counted = lives && (order.dueDate.map { $0 < LocalTime.day(event.at) } ?? false)
             facts.append(fact)
         }
         try await count(facts, event, in: transaction)

@@ -62,6 +62,8 @@ struct OrderReports: Sendable {
                 onec_number = coalesce($4, onec_number), onec_id = coalesce($5, onec_id),
                 total_minor = coalesce($6, total_minor), tells_payments = $7,
                 paid_flag = $8, shipped_flag = $9, as_of = $10, last_event = $11, failure = NULL,
+                overdue_told = overdue_told AND due_date IS NOT DISTINCT FROM coalesce($12::date, due_date),
+                due_date = coalesce($12::date, due_date),
                 version = version + 1
             WHERE id = $1
             """,
@@ -69,7 +71,7 @@ struct OrderReports: Sendable {
                 .id(report.orderId), .bool(report.cancelled == true),
                 .bool(Self.closes(report.statusText)), .text(report.onecNumber), .text(report.onecId),
                 .int(report.total?.minor), .bool(report.tellsPayments), .bool(report.paidFlag),
-                .bool(report.shippedFlag), .time(event.at), .id(event.id),
+                .bool(report.shippedFlag), .time(event.at), .id(event.id), .text(report.dueDate),
             ])
         for document in report.documents {
             try await record(document, report, event, in: transaction)
@@ -133,13 +135,7 @@ struct OrderReports: Sendable {
     private func tell(_ id: ID, _ event: ReceivedEvent, in transaction: EventTransaction) async throws {
         guard let order = try await OrderView.load(id, in: transaction) else { return }
         let deal = try await deal(of: id, in: transaction)
-        try transaction.emit(
-            OrderChanged(
-                orderId: id, number: order.number, dealId: order.dealId, status: order.status,
-                payment: order.payment, shipment: order.shipment, onecNumber: order.onecNumber,
-                total: order.total, paid: order.paid, owed: order.owed, dueDate: order.dueDate,
-                slice: deal?.slice ?? Slice(), by: "1С \(order.base)"),
-            key: id.description, answering: event)
+        try transaction.emit(order.changed(deal), key: id.description, answering: event)
         guard let journey = event.correlation else { return }
         if let deal, deal.outcome == "won",
             try await JourneyEnd.closesSettled(deal.id, journey, in: transaction)

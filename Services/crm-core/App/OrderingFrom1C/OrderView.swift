@@ -30,7 +30,7 @@ struct OrderView: AnswerShape {
     let askedTotal: Money
     let total, paid, refunded, shipped, returned, owed: Money?
     let totalUnknown, paidUnknown, refundedUnknown, shippedUnknown, returnedUnknown, owedUnknown: String?
-    let dueDate: String?
+    let dueDate, dueDateUnknown: String?
     var flags: [Flag] = []
     let documents: [DocumentView]
     let lines: [OrderLine]
@@ -54,6 +54,14 @@ struct OrderView: AnswerShape {
 
     static func load(company: ID, in runner: some StatementRunner) async throws -> [OrderView] {
         try await load("deal_id IN (SELECT id FROM deal WHERE company_id = $1)", company, in: runner)
+    }
+
+    /// What the order has become, as an event.
+    func changed(_ deal: Deal?) -> OrderChanged {
+        OrderChanged(
+            orderId: id, number: number, dealId: dealId, status: status, payment: payment, shipment: shipment,
+            onecNumber: onecNumber, total: total, paid: paid, owed: owed, dueDate: dueDate,
+            slice: deal?.slice ?? Slice(), by: "1С \(base)")
     }
 
     /// Orders of one record at most.
@@ -134,6 +142,7 @@ struct OrderView: AnswerShape {
         owed = state.knowsSums ? state.owed : nil
         owedUnknown = reason
         dueDate = try row.optionalString("due_date")
+        dueDateUnknown = dueDate == nil ? "1С не назвала срок платежа" : nil
         self.documents = documents
         lines = try JSON.decode([OrderLine].self, from: try row.string("lines").utf8)
         asOf = try row.optionalTime("as_of")
