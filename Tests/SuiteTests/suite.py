@@ -253,6 +253,21 @@ smtp: {{ url: "{self.mailbox.url}", from: "crm@example.ru" }}
         assert answer.status_code == status if status else answer.ok, (path, answer.status_code, answer.text)
         return answer.json()
 
+    def lead(self, token, name):
+        """A request from the site's form; its lead."""
+        body = {"channel": "site", "conversationId": name, "messageId": "1", "sender": {"name": name}}
+        journey = self.post("bot-gateway", "/api/v1/messages", "form-key", body, status=202)["journeyId"]
+        return wait_for(lambda: (self.get("crm-core", "/api/v1/leads", token, journeyId=journey)["items"] or [None])[0])
+
+    def order(self, token, name):
+        """A request that became a deal and an order of 10.00 roubles, ready for 1C."""
+        lead = self.lead(token, name)
+        deal = self.post("crm-core", f"/api/v1/leads/{lead['id']}/convert", token, {})
+        line = {"sku": name, "name": name, "quantity": "1", "price": "10.00"}
+        order = self.post("crm-core", f"/api/v1/deals/{deal['id']}/orders", token, {"currency": "RUB", "lines": [line]}, key=name, status=201)
+        wait_for(lambda: self.sql("accounting_bridge", f"SELECT 1 FROM order_out WHERE number = '{order['number']}'"))
+        return {**order, "dealId": deal["id"], "journeyId": lead["journeyId"]}
+
 
 class OneC:
     """1C as УНФ with subordinate documents speaks to a site."""
@@ -279,6 +294,19 @@ class OneC:
         root = ElementTree.fromstring(text)
         return [{child.tag.split("}")[1]: child.text for child in document}
                 for document in root if document.tag.endswith("Документ")]
+
+    def take_orders(self, refuses=()):
+        """Sessions until nothing is left, at most 40; nothing that holds one of `refuses` is acknowledged. The numbers taken."""
+        taken = []
+        for _ in range(40):
+            self.open()
+            numbers = [document["Номер"] for document in self.fetch()]
+            if not numbers:
+                break
+            if not set(numbers) & set(refuses):
+                self.call("success")
+                taken += numbers
+        return taken
 
     def send(self, number, total, payments=(), shipments=(), extra=(), chunk=None, encoding="utf-8", due=None):
         def requisites(pairs):

@@ -189,36 +189,13 @@ def test_nul_anywhere_in_a_message_stops_nothing(suite):
     assert suite.get("crm-core", "/api/v1/leads", token, journeyId=journey)["items"], "and the next one is answered"
 
 
-def order_of(suite, token, name):
-    body = {"channel": "site", "conversationId": name, "messageId": "1", "sender": {"name": name}}
-    journey = suite.post("bot-gateway", "/api/v1/messages", "form-key", body, status=202)["journeyId"]
-    lead = wait_for(lambda: (suite.get("crm-core", "/api/v1/leads", token, journeyId=journey)["items"] or [None])[0])
-    deal = suite.post("crm-core", f"/api/v1/leads/{lead['id']}/convert", token, {})
-    line = {"sku": name, "name": name, "quantity": "1", "price": "10.00"}
-    return suite.post("crm-core", f"/api/v1/deals/{deal['id']}/orders", token, {"currency": "RUB", "lines": [line]}, key=name, status=201)
-
-
-def drain_1c(suite, onec, refuses=()):
-    """Sessions of a 1C that acknowledges nothing that holds one of these orders; the numbers it took."""
-    taken = []
-    for _ in range(40):
-        onec.open()
-        numbers = [document["Номер"] for document in onec.fetch()]
-        if not numbers:
-            break
-        if not set(numbers) & set(refuses):
-            onec.call("success")
-            taken += numbers
-    return taken
-
-
 def test_one_bad_order_holds_up_nobody(suite):
     token, onec = suite.token(), OneC(suite)
-    drain_1c(suite, onec)
-    orders = [order_of(suite, token, f"q-{n}") for n in range(5)]
+    onec.take_orders()
+    orders = [suite.order(token, f"q-{n}") for n in range(5)]
     bad = orders[1]["number"]
     wait_for(lambda: suite.sql("accounting_bridge", "SELECT count(*) FROM order_out WHERE state = 'ready'")[0][0] == "5")
-    taken = drain_1c(suite, onec, refuses={bad})
+    taken = onec.take_orders(refuses={bad})
     assert sorted(taken) == sorted(o["number"] for o in orders if o["number"] != bad)
     see = lambda: suite.get("crm-core", f"/api/v1/orders/{orders[1]['orderId']}", token)
     failed = wait_for(lambda: (lambda o: o if o["status"] == "failed" else None)(see()))
@@ -227,19 +204,19 @@ def test_one_bad_order_holds_up_nobody(suite):
 
 def test_a_base_that_takes_nothing_fails_no_order(suite):
     token, onec = suite.token(), OneC(suite)
-    drain_1c(suite, onec)
-    numbers = [order_of(suite, token, f"b-{n}")["number"] for n in range(3)]
+    onec.take_orders()
+    numbers = [suite.order(token, f"b-{n}")["number"] for n in range(3)]
     wait_for(lambda: suite.sql("accounting_bridge", "SELECT count(*) FROM order_out WHERE state = 'ready'")[0][0] == "3")
-    assert drain_1c(suite, onec, refuses=set(numbers)) == []
+    assert onec.take_orders(refuses=set(numbers)) == []
     assert suite.sql("accounting_bridge", "SELECT count(*) FROM order_out WHERE state = 'ready'")[0][0] == "3"
-    assert sorted(drain_1c(suite, onec)) == sorted(numbers), "all of them when it works again"
+    assert sorted(onec.take_orders()) == sorted(numbers), "all of them when it works again"
 
 
 def test_a_payment_for_two_orders_pays_each_its_share(suite):
     token, onec = suite.token(), OneC(suite)
-    first, second = order_of(suite, token, "two-1"), order_of(suite, token, "two-2")
+    first, second = suite.order(token, "two-1"), suite.order(token, "two-2")
     wait_for(lambda: suite.sql("accounting_bridge", "SELECT count(*) FROM order_out WHERE state = 'ready'")[0][0] == "2")
-    drain_1c(suite, onec)
+    onec.take_orders()
     for order, share in [(first, "4.00"), (second, "6.00")]:
         onec.open()
         onec.send(order["number"], "10.00", payments=[("one-payment", share, "true")])
@@ -249,9 +226,9 @@ def test_a_payment_for_two_orders_pays_each_its_share(suite):
 
 def test_a_payment_that_cannot_be_read_is_set_aside_not_dropped(suite):
     token, onec = suite.token(), OneC(suite)
-    order = order_of(suite, token, "odd")
+    order = suite.order(token, "odd")
     wait_for(lambda: suite.sql("accounting_bridge", "SELECT count(*) FROM order_out WHERE state = 'ready'")[0][0] == "1")
-    drain_1c(suite, onec)
+    onec.take_orders()
     onec.open()
     onec.send(order["number"], "10.00", payments=[("odd-1", "4.00", "true"), ("odd-2", "шесть", "true")])
     see = lambda: suite.get("crm-core", f"/api/v1/orders/{order['orderId']}", token)

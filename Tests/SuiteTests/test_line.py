@@ -199,49 +199,27 @@ def test_what_comes_while_nobody_is_at_work_waits_for_the_first_who_is(suite):
 
 def test_a_deal_that_is_won_last_closes_its_journey_too(suite):
     token, onec = suite.token(), OneC(suite)
-    body = {"channel": "site", "conversationId": "late-won", "messageId": "1", "sender": {"name": "Поздний"}}
-    journey = suite.post("bot-gateway", "/api/v1/messages", "form-key", body, status=202)["journeyId"]
-    lead = wait_for(lambda: (suite.get("crm-core", "/api/v1/leads", token, journeyId=journey)["items"] or [None])[0])
-    deal = suite.post("crm-core", f"/api/v1/leads/{lead['id']}/convert", token, {})
-    line = {"sku": "L", "name": "Линейка", "quantity": "1", "price": "10.00"}
-    order = suite.post("crm-core", f"/api/v1/deals/{deal['id']}/orders", token, {"currency": "RUB", "lines": [line]}, key="late", status=201)
-
-    def fetched():
-        onec.open()
-        numbers = [document["Номер"] for document in onec.fetch()]
-        onec.call("success")
-        return order["number"] in numbers
-    wait_for(fetched)
+    order = suite.order(token, "late-won")
+    assert order["number"] in onec.take_orders()
     onec.open()
     onec.send(order["number"], "10.00", payments=[("late-p", "10.00", "true")], shipments=[("late-s", "10.00", "true")])
     see = lambda: suite.get("crm-core", f"/api/v1/orders/{order['orderId']}", token)
     wait_for(lambda: (see()["payment"], see()["shipment"]) == ("full", "full"))
-    kinds = lambda: [s["kind"] for s in suite.get("crm-core", f"/api/v1/journeys/{journey}", token)["steps"]]
+    kinds = lambda: [s["kind"] for s in suite.get("crm-core", f"/api/v1/journeys/{order['journeyId']}", token)["steps"]]
     assert "crm.journey.closed" not in kinds()
-    suite.post("crm-core", f"/api/v1/deals/{deal['id']}/stage", token, {"stage": "won"})
+    suite.post("crm-core", f"/api/v1/deals/{order['dealId']}/stage", token, {"stage": "won"})
     wait_for(lambda: "crm.journey.closed" in kinds(), what="the journey's end")
-    wait_for(lambda: suite.sql("bot_gateway", f"SELECT journey_open FROM conversation WHERE journey_id = '{journey}'") == [["f"]])
-    again = suite.post("bot-gateway", "/api/v1/messages", "form-key", {**body, "messageId": "2"}, status=202)
-    assert again["journeyId"] != journey, "the next word opens another"
+    wait_for(lambda: suite.sql("bot_gateway", f"SELECT journey_open FROM conversation WHERE journey_id = '{order['journeyId']}'") == [["f"]])
+    again = {"channel": "site", "conversationId": "late-won", "messageId": "2", "text": "Ещё одну"}
+    assert suite.post("bot-gateway", "/api/v1/messages", "form-key", again, status=202)["journeyId"] != order["journeyId"], "the next word opens another"
 
 
 def test_a_debt_is_overdue_once_its_day_has_passed(suite):
     token, onec = suite.token(), OneC(suite)
     overdue = lambda: sum(float(i["amount"]) for i in suite.get(
         "bi-aggregator", "/api/v1/metrics/receivables.overdue/origin", token, period="all")["items"] if i["number"] == order["number"])
-    body = {"channel": "site", "conversationId": "debt", "messageId": "1", "sender": {"name": "Должник"}}
-    journey = suite.post("bot-gateway", "/api/v1/messages", "form-key", body, status=202)["journeyId"]
-    lead = wait_for(lambda: (suite.get("crm-core", "/api/v1/leads", token, journeyId=journey)["items"] or [None])[0])
-    deal = suite.post("crm-core", f"/api/v1/leads/{lead['id']}/convert", token, {})
-    line = {"sku": "D", "name": "Домкрат", "quantity": "1", "price": "10.00"}
-    order = suite.post("crm-core", f"/api/v1/deals/{deal['id']}/orders", token, {"currency": "RUB", "lines": [line]}, key="debt", status=201)
-
-    def fetched():
-        onec.open()
-        numbers = [document["Номер"] for document in onec.fetch()]
-        onec.call("success")
-        return order["number"] in numbers
-    wait_for(fetched)
+    order = suite.order(token, "debt")
+    assert order["number"] in onec.take_orders()
     see = lambda: suite.get("crm-core", f"/api/v1/orders/{order['orderId']}", token)
     assert see()["dueDate"] is None and see()["dueDateUnknown"]
     onec.open()
