@@ -24,6 +24,8 @@ private let authenticator = Result { try Authenticator(zeromq) }
 private struct Pair {
     let talker, listener: BusConfiguration
     let pool: PostgresPool
+    /// Poked when the listener has heard something, or failed to.
+    let news = Signal()
 
     init() async throws {
         let name = "t\(UInt32.random(in: 0 ... .max))"
@@ -69,6 +71,8 @@ private struct Pair {
     func hearing(broken: @escaping @Sendable () -> Bool = { false }) -> [StreamName: EventHandlers] {
         var handlers = EventHandlers()
         handlers.on(Said.self) { said, event, transaction in
+            defer { news.poke() }
+            transaction.afterCommit { news.poke() }
             if said.number == 13 { throw Parked("thirteen is not taken") }
             if broken() { throw PostgresError.disconnected("for now") }
             try await transaction.query(
@@ -83,11 +87,12 @@ private struct Pair {
         }
     }
 
+    /// Looks again at each news; what makes none (a lease taken, an instance ready) is looked for as well.
     func until(_ seconds: Double = 30, _ isTrue: () async throws -> Bool) async throws {
         let end = ContinuousClock.now + .seconds(seconds)
         while try await !isTrue() {
             try #require(ContinuousClock.now < end, "it did not come true within \(seconds) s")
-            try await Task.sleep(for: .milliseconds(20))
+            await news.wait(seconds: 0.05)
         }
     }
 }
