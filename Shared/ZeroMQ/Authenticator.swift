@@ -13,15 +13,17 @@ public final class Authenticator: Sendable {
     private let table = Mutex(Table())
 
     public init(_ context: ZeroMQContext) throws {
-        let socket = UnsafeSocket(try Socket(context, .rep))
-        try socket.value.bind("inproc://zeromq.zap.01")
+        // Bound before any server socket exists, then handed over once: starting the thread is the full fence that libzmq
+        // asks for, and nobody else keeps the socket.
+        nonisolated(unsafe) let socket = try Socket(context, .rep)
+        try socket.bind("inproc://zeromq.zap.01")
         startThread("zap") { [weak self] in
             // One handshake that breaks off must not end it: without this thread nobody gets in any more.
             while true {
                 do {
-                    guard let request = try socket.value.receiveBlocking() else { continue }
+                    guard let request = try socket.receiveBlocking() else { continue }
                     guard let self else { return }
-                    try socket.value.sendBlocking(self.answer(request.frames))
+                    try socket.sendBlocking(self.answer(request.frames))
                 } catch let error as ZeroMQError where error.code == ETERM {
                     return
                 } catch {
@@ -66,11 +68,4 @@ public final class Authenticator: Sendable {
             return reply("200", "OK", name)
         }
     }
-}
-
-/// Carries a socket into the thread that owns it from then on.
-public struct UnsafeSocket: @unchecked Sendable {
-    // Safety: handed over once, before the owning thread starts (a full fence); libzmq allows that.
-    public let value: Socket
-    public init(_ value: Socket) { self.value = value }
 }

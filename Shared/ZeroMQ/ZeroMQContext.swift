@@ -1,9 +1,9 @@
 internal import CZeroMQ
 
 /// libzmq's context: one per process (4.3.4 with CURVE may crash with two at exit, reference 28).
-public final class ZeroMQContext: @unchecked Sendable {
-    // Safety: a context is thread-safe by libzmq's contract; sockets are not, and are not here.
-    let pointer: UnsafeMutableRawPointer
+public final class ZeroMQContext: Sendable {
+    // A context is thread-safe by libzmq's contract (zmq_ctx_new); sockets are not, and are not here.
+    nonisolated(unsafe) let pointer: UnsafeMutableRawPointer
 
     /// - Parameter socketLimit: sockets that may be open at a time.
     public init(socketLimit: Int32 = 2048) {
