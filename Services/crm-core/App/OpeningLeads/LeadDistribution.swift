@@ -14,14 +14,16 @@ enum LeadDistribution {
             SELECT id FROM lead WHERE responsible_id IS NULL AND status = 'new'
             ORDER BY created_at LIMIT \(limit) FOR UPDATE SKIP LOCKED
             """)
-        for row in waiting { try await give(try row.id("id"), in: transaction) }
+        for row in waiting {
+            guard let responsible = try await Staff.nextResponsible(in: transaction) else { return }
+            try await give(try row.id("id"), to: responsible.id, in: transaction)
+        }
     }
 
-    private static func give(_ id: ID, in transaction: EventTransaction) async throws {
-        guard let responsible = try await Staff.nextResponsible(in: transaction) else { return }
+    private static func give(_ id: ID, to responsible: ID, in transaction: EventTransaction) async throws {
         try await transaction.query(
             "UPDATE lead SET responsible_id = $2, updated_at = now(), version = version + 1 WHERE id = $1",
-            [.id(id), .id(responsible.id)])
+            [.id(id), .id(responsible)])
         // One that was ready has waited for its letter; another gets it once the talk is over.
         guard var lead = try await Lead.find(id: id, in: transaction), lead.isReady else { return }
         try lead.emit(lead.ready(), in: transaction)
