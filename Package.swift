@@ -97,7 +97,7 @@ let package = Package(
         shared("ZeroMQ", ["CZeroMQ"]),
         shared(
             "Messaging", ["Contracts", "Postgres", "Primitives", "Sodium", "ZeroMQ", log],
-            [.embedInCode("Migrations/V001_bus.sql")]),
+            [.embedInCode("Migrations/V001_bus.sql"), .embedInCode("Migrations/V101_bus_custody.sql")]),
         shared("Curl", ["CCurl"]),
         shared(
             "ServiceKit",
@@ -105,7 +105,10 @@ let package = Package(
                 "Contracts", "Messaging", "Postgres", "Primitives", "Sodium", "ZeroMQ", log, lifecycle,
                 metrics, web, .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Yams", package: "Yams"), .product(name: "NIOCore", package: "swift-nio"),
-            ] + http, [.embedInCode("Migrations/V002_identity.sql")]),
+            ] + http, [
+                .embedInCode("Migrations/V002_identity.sql"), .embedInCode("OpenAPI/components.yaml"),
+                .embedInCode("OpenAPI/paths.yaml"),
+            ]),
         shared("XMLStream", ["CXML2"]),
         tests("PrimitivesTests", ["Primitives"]),
         .testTarget(

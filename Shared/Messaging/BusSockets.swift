@@ -13,21 +13,27 @@ final class BusSockets {
 
     /// A connection to a peer's door, and what its monitor tells of it.
     final class Link {
-        let peer, endpoint: String
+        let peer: String
+        let endpoints: [String]
         let socket: Socket
         let monitor: SocketMonitor
         var watch = ConnectionWatch()
 
-        init(_ context: ZeroMQContext, _ owner: String, _ peer: String, _ socket: Socket, _ endpoint: String) throws {
+        init(_ context: ZeroMQContext, _ owner: String, _ peer: String, _ socket: Socket, _ endpoints: [String])
+            throws
+        {
             self.peer = peer
-            self.endpoint = endpoint
+            self.endpoints = endpoints
             self.socket = socket
-            monitor = try SocketMonitor(context, socket, name: "\(owner).\(socket.kind).\(peer)")
+            monitor = try SocketMonitor(context, socket, name: "\(owner).\(socket.kind).\(peer).\(ID.make())")
+            for endpoint in endpoints { try socket.connect(endpoint) }
         }
 
         func reconnect() throws {
-            socket.disconnect(endpoint)
-            try socket.connect(endpoint)
+            for endpoint in endpoints {
+                socket.disconnect(endpoint)
+                try socket.connect(endpoint)
+            }
         }
     }
 
@@ -53,18 +59,16 @@ final class BusSockets {
                 let subscriber = try Socket(context, .sub, key)
                 try subscriber.setReceiveLimit(0)
                 try subscriber.setMessageLimit(Self.frameLimit)
-                try subscriber.subscribe(Wire.topic(stream: peer.name, lane: .main))
+                for lane in Lane.allCases { try subscriber.subscribe(Wire.topic(stream: peer.name, lane: lane)) }
                 links.append(
-                    try Link(context, configuration.name, peer.name, subscriber, peer.publishEndpoint))
-                try subscriber.connect(peer.publishEndpoint)
+                    try Link(context, configuration.name, peer.name, subscriber, peer.publishEndpoints))
                 subscribers.append((peer, subscriber))
             }
             let sender = try Socket(context, .push, key)
             try sender.setImmediate()
             try sender.setSendTimeout(milliseconds: 0)
             try sender.setSendLimit(100)
-            links.append(try Link(context, configuration.name, peer.name, sender, peer.letterboxEndpoint))
-            try sender.connect(peer.letterboxEndpoint)
+            links.append(try Link(context, configuration.name, peer.name, sender, peer.letterboxEndpoints))
             doors[peer.name] = sender
         }
     }

@@ -1,4 +1,5 @@
 import Contracts
+import Glibc
 import Logging
 import Primitives
 import Synchronization
@@ -13,6 +14,8 @@ final class BusThread: Sendable {
         case letter(to: String, [[UInt8]])
         /// The connections to a peer seem dead.
         case reconnect(peer: String)
+        /// Keys have changed: every door and connection is made anew.
+        case rekey(KeyRing)
         /// A burst is over: say where we stand, now.
         case beacon
         case stop
@@ -26,6 +29,7 @@ final class BusThread: Sendable {
     private let start = ContinuousClock.now
     private let heads: @Sendable () -> [StreamHead]
     private let deliver: @Sendable (Inbound, _ from: String) -> Void
+    private let beat: @Sendable () -> Void
 
     /// Commands waiting at most; live frames beyond it are dropped, the log has them.
     static let commandLimit = 10_000
@@ -34,12 +38,13 @@ final class BusThread: Sendable {
     init(
         _ configuration: BusConfiguration, log: Logger,
         heads: @escaping @Sendable () -> [StreamHead],
-        deliver: @escaping @Sendable (Inbound, _ from: String) -> Void
+        deliver: @escaping @Sendable (Inbound, _ from: String) -> Void, beat: @escaping @Sendable () -> Void
     ) {
         self.configuration = configuration
         self.log = log
         self.heads = heads
         self.deliver = deliver
+        self.beat = beat
     }
 
     func post(_ command: Command) {
@@ -59,22 +64,53 @@ final class BusThread: Sendable {
     /// - Throws: when a door cannot be bound, or a key that has no business here gets in.
     func start(_ context: ZeroMQContext, _ authenticator: Authenticator) throws {
         authenticator.allow(configuration.peerNames, in: BusConfiguration.domain)
-        let sockets = try Handover(BusSockets(configuration, context))
+        let sockets = Handover(try BusSockets(configuration, context))
         try DoorTest.run(configuration, context, authenticator)
         startThread("bus") { [self] in
-            do { try loop(sockets.value) } catch {
+            do {
+                var open: BusSockets? = sockets.take()
+                while let current = open, let ring = try loop(current) {
+                    open = nil
+                    open = try reopen(ring, context, authenticator)
+                }
+            } catch {
                 log.critical("the bus thread ended", metadata: ["reason": "\(error)"])
             }
         }
     }
 
     /// Carries the sockets into their thread, once, before it starts.
-    private struct Handover: @unchecked Sendable {  // Safety: see above; thread start is a full fence.
-        let value: BusSockets
+    private final class Handover: @unchecked Sendable {  // Safety: see above; thread start is a full fence.
+        private var value: BusSockets?
         init(_ value: BusSockets) { self.value = value }
+        func take() -> BusSockets? {
+            defer { value = nil }
+            return value
+        }
     }
 
-    private func loop(_ sockets: BusSockets) throws {
+    /// Doors and connections anew, with other keys. libzmq closes the old doors in its own time, and the end of an ipc door
+    /// removes its file: the new one must not be there before.
+    private func reopen(
+        _ ring: KeyRing, _ context: ZeroMQContext, _ authenticator: Authenticator
+    ) throws -> BusSockets {
+        var fresh = configuration
+        fresh.ring = ring
+        authenticator.allow(fresh.peerNames, in: BusConfiguration.domain)
+        var attempts = 0
+        while true {
+            usleep(50_000)
+            attempts += 1
+            let isInUse = fresh.doorFiles.contains { access($0, F_OK) == 0 }
+            if isInUse, attempts < 40 { continue }
+            do { return try BusSockets(fresh, context) } catch let error as ZeroMQError {
+                guard attempts < 100 else { throw error }
+            }
+        }
+    }
+
+    /// Runs until it is stopped, or until other keys are to be used.
+    private func loop(_ sockets: BusSockets) throws -> KeyRing? {
         var nextBeacon = ContinuousClock.now
         while true {
             let ready = try wait(for: sockets.readable, or: waker, milliseconds: 200)
@@ -83,7 +119,8 @@ final class BusThread: Sendable {
                 return commands
             }
             for command in pending {
-                if case .stop = command { return }
+                if case .stop = command { return nil }
+                if case .rekey(let ring) = command { return ring }
                 try perform(command, sockets)
             }
             if ready[0] { try grant(sockets.publisher) }
@@ -97,6 +134,7 @@ final class BusThread: Sendable {
             if ContinuousClock.now >= nextBeacon {
                 nextBeacon = .now + .seconds(Self.beaconPause)
                 try sayBeacons(sockets)
+                beat()
             }
         }
     }
@@ -129,7 +167,7 @@ final class BusThread: Sendable {
             }
             try sockets.reconnect(peer)
         case .beacon: try sayBeacons(sockets)
-        case .stop: break
+        case .stop, .rekey: break
         }
     }
 

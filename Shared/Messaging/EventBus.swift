@@ -16,20 +16,29 @@ public final class EventBus: Sendable {
     private let log: Logger
     private let stamper: Stamper
     private let thread: BusThread
-    private let recent: RecentEvents
     private let router: Router
     private let subscribers: [Subscriber]
+    private let keeper: LogKeeper
+    private let copies: CopyDesk
+    private let desk: LetterDesk
+    public let replays: ReplayDesk
     private let doorsOpen = Mutex(false)
 
-    /// The tables every service needs; its own migrations follow with higher numbers.
-    public static var migration: Migration {
-        Migration(1, "V001_bus.sql", PackageResources.V001_bus_sql)
+    /// The tables every service needs, of numbers 1 and from 101 on; its own migrations have numbers from 3 to 99.
+    public static var migrations: [Migration] {
+        [
+            Migration(1, "V001_bus.sql", PackageResources.V001_bus_sql),
+            Migration(101, "V101_bus_custody.sql", PackageResources.V101_bus_custody_sql),
+        ]
     }
 
-    /// - Parameter subscriptions: what is done with each stream this service takes.
+    /// - Parameters:
+    ///   - subscriptions: what is done with each stream this service takes, on both lanes.
+    ///   - snapshot: says the service's present state as events, for a subscriber that has lost its history; how many.
     public init(
         _ configuration: BusConfiguration, context: ZeroMQContext, authenticator: Authenticator,
-        log: Logger, subscriptions: [StreamName: EventHandlers]
+        log: Logger, subscriptions: [StreamName: EventHandlers],
+        snapshot: (@Sendable (PostgresPool, @escaping Speaking) async throws -> Int)? = nil
     ) {
         var configuration = configuration
         configuration.subscribed = Set(subscriptions.keys.map(\.publisher))
@@ -41,35 +50,49 @@ public final class EventBus: Sendable {
         let pool = PostgresPool(configuration.database)
         self.pool = pool
         let recent = RecentEvents()
-        self.recent = recent
         let router = Router(name: configuration.name)
         self.router = router
         let publisher = Publisher(name: configuration.name, recent: recent)
+        keeper = LogKeeper(
+            name: configuration.name, policy: configuration.retention, signing: configuration.signing, log: log)
         let stamper = Stamper(
-            schema: configuration.schema,
-            streams: [configuration.name] + configuration.commandTargets.map { "cmd.\($0)" },
-            configuration: configuration.database, log: log,
+            configuration, log: log, keeper: keeper,
             publish: { head, before, entries in publisher.publish(head, before, entries) })
         self.stamper = stamper
         let lease = stamper.lease
         let thread = BusThread(
             configuration, log: log, heads: { lease.heads },
-            deliver: { inbound, peer in router.deliver(inbound, from: peer) })
+            deliver: { inbound, peer in router.deliver(inbound, from: peer) },
+            beat: { router.watchHandlers(log) })
         self.thread = thread
         publisher.attach(thread)
-        let source = configuration.name
-        subscribers = subscriptions.map { stream, handlers in
+        let (source, checkpoint, isDiskLow) = (configuration.name, configuration.checkpoint, configuration.isDiskLow)
+        let speak: Speaking = { durability, body in
+            try await Self.transaction(pool, source, stamper, durability, body)
+        }
+        var handlers: [StreamName: EventHandlers] = [:]
+        for (stream, what) in subscriptions {
+            for lane in Lane.allCases {
+                handlers[StreamName(publisher: stream.publisher, stream: stream.stream, lane: lane)] = what
+            }
+        }
+        subscribers = handlers.map { stream, handlers in
             Subscriber(
                 name: source, stream: stream,
-                applier: Applier(
-                    stream: stream, handlers: handlers,
-                    transaction: { durability, body in
-                        try await Self.transaction(pool, source, stamper, durability, body)
-                    }),
-                pool: pool, log: log, post: { thread.post($0) })
+                applier: Applier(stream: stream, handlers: handlers, checkpoint: checkpoint, transaction: speak),
+                pool: pool, log: log, checkpoint: checkpoint, isDiskLow: isDiskLow, post: { thread.post($0) })
         }
+        replays = ReplayDesk(name: source, pool: pool, handlers: handlers, transaction: speak)
+        copies = CopyDesk(name: source, pool: pool) { stamper.poke($0) }
+        desk = LetterDesk(
+            name: source, pool: pool, lease: lease, recent: recent, copies: copies,
+            snapshot: snapshot.map { snapshot -> LetterDesk.Snapshot in { try await snapshot(pool, speak) } }, log: log)
         router.attach(subscribers)
     }
+
+    /// Runs a body in a transaction that may say events, and commits.
+    public typealias Speaking =
+        @Sendable (Durability, @escaping @Sendable (EventTransaction) async throws -> Void) async throws -> Void
 
     /// Runs `body` in a transaction; the events it emits are written last and published after they are numbered.
     public func transaction<Value: Sendable>(
@@ -83,12 +106,12 @@ public final class EventBus: Sendable {
         _ pool: PostgresPool, _ source: String, _ stamper: Stamper, _ durability: Durability,
         _ body: @Sendable (EventTransaction) async throws -> Value
     ) async throws -> Value {
-        let (value, done, spoke) = try await pool.transaction(durability) { inner in
+        let (value, done, drafts) = try await pool.transaction(durability) { inner in
             let transaction = EventTransaction(inner, source: source)
             let value = try await body(transaction)
-            return (value, transaction, try await !transaction.writeEvents().isEmpty)
+            return (value, transaction, try await transaction.finish(stamper.written))
         }
-        if spoke { stamper.poke() }
+        if !drafts.isEmpty { stamper.poke(Set(drafts.map(\.sequence))) }
         done.runHooks()
         return value
     }
@@ -104,7 +127,9 @@ public final class EventBus: Sendable {
                 try await self.start()
                 await withTaskGroup(of: Void.self) { streams in
                     for subscriber in self.subscribers { streams.addTask { await subscriber.run() } }
-                    streams.addTask { await self.serveLetters() }
+                    streams.addTask { await self.replays.run(self.log) }
+                    streams.addTask { await self.followKeys() }
+                    streams.addTask { await self.desk.serve(self.router.letters) { self.thread.post($0) } }
                 }
             }
             defer { thread.post(.stop) }
@@ -129,35 +154,41 @@ public final class EventBus: Sendable {
         }
     }
 
-    private func serveLetters() async {
-        let reader = PageReader(pool: pool, recent: recent, lease: stamper.lease, name: name)
+    /// Seconds between looks whether keys have changed.
+    private static let keyPause = 2.0
+
+    private func followKeys() async {
+        var ring = configuration.ring
         while !Task.isCancelled {
-            for (letter, peer) in await router.letters.next(seconds: 5) {
-                do {
-                    if let answer = try await answer(letter, peer, reader) {
-                        thread.post(.letter(to: peer, answer))
-                    }
-                } catch {
-                    log.debug("a letter was not answered", metadata: ["reason": "\(error)"])
-                }
-            }
+            try? await Task.sleep(for: .seconds(Self.keyPause))
+            guard let now = configuration.reload(), now != ring else { continue }
+            ring = now
+            log.notice("keys have changed: every connection is made anew")
+            thread.post(.rekey(now))
         }
     }
 
-    /// A command stream is shown to its target alone.
-    private func answer(_ letter: Inbound, _ peer: String, _ reader: PageReader) async throws
-        -> [[UInt8]]?
-    {
-        func mayRead(_ stream: String) -> Bool { stream == name || stream == "cmd.\(peer)" }
-        switch letter {
-        case .hello(let hello) where mayRead(hello.stream):
-            return try await reader.welcome(hello).map { try Wire.letter("WELCOME", $0) }
-        case .pullPage(let request) where mayRead(request.stream):
-            return try await reader.page(request).map {
-                try Wire.letter("PAGE", $0.header, $0.bodies)
-            }
-        default: return nil
+    // MARK: a person's word
+
+    /// Carries out a decision about a stream that this service takes.
+    ///
+    /// - Parameter name: publisher, stream and lane, as in the status.
+    /// - Throws: ``DecisionRefused``, ``NoSuchStream``.
+    public func decide(_ decision: StreamDecision, stream name: String, by: String, reason: String) async throws {
+        guard let subscriber = subscribers.first(where: { $0.stream.description == name }) else {
+            throw NoSuchStream(name: name)
         }
+        try await subscriber.decide(decision, by: by, reason: reason)
+    }
+
+    /// Lets a subscriber refill this service's log with its copies, for ten minutes.
+    public func allowCopies(from subscriber: String, by: String, reason: String) async throws {
+        try await copies.allow(subscriber, by: by, reason: reason)
+    }
+
+    /// Returns once this instance leads and its doors are open.
+    public func untilLeading() async throws {
+        while missing != nil { try await Task.sleep(for: .milliseconds(20)) }
     }
 
     // MARK: seeing it
@@ -170,10 +201,50 @@ public final class EventBus: Sendable {
     public var subscriptions: [SubscriptionStatus] {
         subscribers.map(\.status).sorted { $0.name < $1.name }
     }
+    public var streamHeads: [StreamHeadView] {
+        stamper.lease.heads.map {
+            StreamHeadView(name: $0.sequence, epoch: $0.epoch, term: $0.term, seq: $0.seq, oldest: $0.oldest)
+        }.sorted { $0.name < $1.name }
+    }
+    /// Who takes what this service says, as they last told since it leads.
+    public var subscriberPlaces: [SubscriberPlace] {
+        desk.places.map { place in
+            let head = stamper.lease.head(place.stream, place.lane)?.seq ?? place.seq
+            return SubscriberPlace(
+                subscriber: place.from, stream: place.stream, lane: place.lane, seq: place.seq,
+                behind: max(0, head - place.seq))
+        }.sorted { ($0.subscriber, $0.stream, $0.lane.rawValue) < ($1.subscriber, $1.stream, $1.lane.rawValue) }
+    }
+    /// Connections with a key that has no business here.
+    public var strangersRefused: Int { authenticator.refusals[BusConfiguration.domain] ?? 0 }
+
+    /// What was decided about this service's part of the bus, newest first.
+    public func decisions(limit: Int) async throws -> [BusDecision] { try await BusDecision.list(pool, limit: limit) }
+
+    /// What stands against the log's policy, in words, by sequence.
+    public var logAlarms: [String: String] { keeper.alarms }
     /// Highest number of each of this service's own streams.
     public var heads: [String: Int64] {
         Dictionary(
             stamper.lease.heads.map { ("\($0.stream)/\($0.lane.rawValue)", $0.seq) }
         ) { $1 }
     }
+}
+
+public struct NoSuchStream: Error, CustomStringConvertible {
+    let name: String
+    public var description: String { "no stream «\(name)» is taken here" }
+}
+
+/// A sequence of this service's own.
+public struct StreamHeadView: Codable, Sendable {
+    public let name: String
+    public let epoch, term, seq, oldest: Int64
+}
+
+/// How far a subscriber is in a sequence of ours.
+public struct SubscriberPlace: Codable, Sendable {
+    public let subscriber, stream: String
+    public let lane: Lane
+    public let seq, behind: Int64
 }

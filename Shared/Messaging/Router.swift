@@ -1,3 +1,5 @@
+import Glibc
+import Logging
 import Primitives
 import Synchronization
 
@@ -21,8 +23,21 @@ final class Router: Sendable {
         case .page(let batch): find(batch.header.stream, batch.header.lane, peer)?.receive(inbound)
         case .beacon(let beacon): find(beacon.stream, beacon.lane, peer)?.receive(inbound)
         case .welcome(let welcome): find(welcome.stream, welcome.lane, peer)?.receive(inbound)
-        case .hello, .pullPage: letters.push((inbound, peer))
-        case .position: break
+        case .control(let control, _):
+            switch control.what {
+            case .copied, .snapshotting, .refused: find(control.stream, control.lane, peer)?.receive(inbound)
+            case .copies, .snapshot: letters.push((inbound, peer))
+            }
+        case .hello, .pullPage, .position: letters.push((inbound, peer))
+        }
+    }
+
+    /// A handler that does not come back takes its process with it: the event is found by its mark and set aside.
+    func watchHandlers(_ log: Logger) {
+        for subscriber in byStream.withLock({ Array($0.values) })
+        where subscriber.busySeconds > Subscriber.handlingLimit {
+            log.critical("a handler does not come back; the process ends", metadata: ["stream": "\(subscriber.stream)"])
+            _exit(70)
         }
     }
 

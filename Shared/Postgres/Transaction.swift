@@ -1,35 +1,52 @@
 /// An open transaction on one connection. BEGIN travels with its first statement.
 public final actor Transaction: StatementRunner {
     private let connection: PostgresConnection
+    private let durability: Durability
     private var begun = false
+    private var ended = false
 
-    init(on connection: PostgresConnection) {
+    init(on connection: PostgresConnection, _ durability: Durability) {
         self.connection = connection
+        self.durability = durability
+    }
+
+    /// What travels in front of the first statements.
+    private var opening: [Statement] {
+        if begun { return [] }
+        begun = true
+        let relaxed = durability == .relaxed ? [Statement("SET LOCAL synchronous_commit = off")] : []
+        return [Statement("BEGIN")] + relaxed
     }
 
     @discardableResult
     public func run(_ statements: [Statement]) async throws -> [Rows] {
-        if begun { return try await connection.run(statements) }
-        begun = true
-        return Array(try await connection.run([Statement("BEGIN")] + statements).dropFirst())
+        let opening = self.opening
+        return Array(try await connection.run(opening + statements).dropFirst(opening.count))
     }
 
-    func commit() async throws {
-        guard begun else { return }
-        let tag: String
-        do { tag = try await connection.query("COMMIT").commandTag } catch let error as PostgresError {
+    /// Runs `statements` and COMMIT in one round trip. Nothing may follow in this transaction.
+    ///
+    /// - Throws: ``PostgresError/commitOutcomeUnknown(_:)`` when the connection broke after COMMIT was sent.
+    @discardableResult
+    public func commit(after statements: [Statement] = []) async throws -> [Rows] {
+        guard !ended, begun || !statements.isEmpty else { return [] }
+        let opening = self.opening
+        var answers: [Rows]
+        do { answers = try await connection.run(opening + statements + [Statement("COMMIT")]) } catch let error
+            as PostgresError
+        {
             if case .disconnected(let why) = error { throw PostgresError.commitOutcomeUnknown(why) }
             throw error
-        } catch is CancellationError {
-            // Cancelled before COMMIT was sent: nothing was changed, the caller rolls back.
-            throw CancellationError()
         }
+        ended = true
         // A COMMIT of a failed transaction "succeeds" as a ROLLBACK.
+        let tag = answers.removeLast().commandTag
         guard tag == "COMMIT" else { throw PostgresError.commitRefused("the server answered \(tag)") }
+        return Array(answers.dropFirst(opening.count))
     }
 
     func rollback() async {
-        guard begun else { return }
+        guard begun, !ended else { return }
         let connection = self.connection
         // In a task of its own: a cancelled caller must still end its transaction.
         await Task { _ = try? await connection.query("ROLLBACK") }.value
@@ -42,7 +59,6 @@ public enum Durability: Sendable {
     case flushed
     /// May fall back together with its cursor after a crash: internal consumers.
     case relaxed
-
 }
 
 extension PostgresConnection {
@@ -53,11 +69,8 @@ extension PostgresConnection {
         _ durability: Durability = .flushed,
         _ body: @Sendable (Transaction) async throws -> Value
     ) async throws -> Value {
-        let transaction = Transaction(on: self)
+        let transaction = Transaction(on: self, durability)
         do {
-            if durability == .relaxed {
-                try await transaction.query("SET LOCAL synchronous_commit = off")
-            }
             let value = try await body(transaction)
             try await transaction.commit()
             return value

@@ -1,7 +1,7 @@
 internal import CZeroMQ
 
 /// A CURVE key pair in Z85 text: 40 characters each.
-public struct CurveKeys: Sendable {
+public struct CurveKeys: Sendable, Equatable {
     public let publicKey: String
     public let secretKey: String
 

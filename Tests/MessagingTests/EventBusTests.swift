@@ -35,15 +35,15 @@ private struct Pair {
         let peers = keys.map { peer, keys in
             BusPeer(
                 name: "\(name)-\(peer)", publicKey: keys.publicKey,
-                publishEndpoint: "ipc://\(folder)/\(peer).pub", letterboxEndpoint: "ipc://\(folder)/\(peer).pull")
+                publishEndpoints: ["ipc://\(folder)/\(peer).pub"], letterboxEndpoints: ["ipc://\(folder)/\(peer).pull"])
         }
         func configuration(_ who: String) throws -> BusConfiguration {
             BusConfiguration(
                 name: "\(name)-\(who)", schema: "\(name)_\(who)",
                 database: PostgresConfiguration(
                     url: database ?? "", applicationName: who, schema: "\(name)_\(who)"),
-                keys: try #require(keys[who]), publishEndpoint: "ipc://\(folder)/\(who).pub",
-                letterboxEndpoint: "ipc://\(folder)/\(who).pull", peers: peers)
+                ring: KeyRing(own: try #require(keys[who]), peers: peers),
+                publishEndpoint: "ipc://\(folder)/\(who).pub", letterboxEndpoint: "ipc://\(folder)/\(who).pull")
         }
         talker = try configuration("talker")
         listener = try configuration("listener")
@@ -52,7 +52,7 @@ private struct Pair {
             try await pool.query("CREATE SCHEMA \(one.schema)")
             let own = PostgresPool(one.database)
             _ = try await Migrator(
-                schema: one.schema, [EventBus.migration], checksum: { hex(sha256(Array($0.utf8))) }
+                schema: one.schema, EventBus.migrations, checksum: { hex(sha256(Array($0.utf8))) }
             ).migrate(own)
             try await own.query("CREATE TABLE effect (number int, key text, place bigserial)")
             await own.close()

@@ -30,9 +30,12 @@ private struct Log {
             headchain: links[bodies.count], oldest: 1, state: "ready")
     }
 
-    func welcome(_ status: Welcome.Status = .match, oldest: Int64 = 1, term: Int64 = 1) -> Welcome {
+    /// - Parameter seq: the position that was asked about.
+    func welcome(
+        _ status: Welcome.Status = .match, of seq: Int64 = 0, oldest: Int64 = 1, term: Int64 = 1
+    ) -> Welcome {
         Welcome(
-            from: "a", stream: "a", lane: .main, status: status, epoch: 1, term: term,
+            from: "a", stream: "a", lane: .main, status: status, seq: seq, epoch: 1, term: term,
             head: Int64(bodies.count), oldest: oldest)
     }
 }
@@ -81,12 +84,62 @@ private struct Log {
         let log = Log(3)
         var machine = live(Log(0))
         _ = machine.events(log.batch(1...3), now: 0)
+        machine.applied(machine.batch(limit: 9))
+        // A live frame may be damaged: the log is asked, and what it says decides.
         _ = machine.events(other.batch(4...4), now: 0)
+        #expect(machine.phase == .syncing && machine.accepted.seq == 3)
+        _ = machine.page(other.batch(4...4), now: 0)
         guard case .stopped(.forked) = machine.phase else {
             Issue.record("not stopped")
             return
         }
-        #expect(machine.batch(limit: 9).map(\.seq) == [1, 2, 3])
+        #expect(machine.durable.seq == 3 && machine.batch(limit: 9).isEmpty)
+    }
+
+    @Test func aStoppedStreamGoesOnByItselfOnceItsPlaceIsInTheLogAgain() {
+        let log = Log(3)
+        var machine = live(Log(0))
+        _ = machine.events(log.batch(1...3), now: 0)
+        machine.applied(machine.batch(limit: 9))
+        _ = machine.restart(from: machine.durable, now: 0)
+        _ = machine.welcome(Log(1).welcome(.ahead, of: 3), now: 0)
+        #expect(machine.phase != .live)
+        #expect(machine.tick(now: 6) == [.sendHello(machine.durable)])
+        _ = machine.welcome(log.welcome(of: 3), now: 6)
+        #expect(machine.phase == .live)
+    }
+
+    @Test func aPausedStreamTakesNothingUntilItIsResumed() throws {
+        let log = Log(3)
+        var machine = live(Log(0))
+        _ = try machine.decide(.pause, now: 0)
+        _ = machine.events(log.batch(1...3), now: 0)
+        #expect(machine.batch(limit: 9).isEmpty && machine.tick(now: 9).isEmpty)
+        #expect(try machine.decide(.resume, now: 9) == [.sendHello(.init())])
+        #expect(throws: DecisionRefused.self) { try machine.decide(.heal, now: 9) }
+    }
+
+    @Test func aHoleIsBootstrappedOrItsLossAcceptedByAPersonsWord() throws {
+        let log = Log(9)
+        func stopped() -> SubscriptionMachine {
+            var machine = SubscriptionMachine(durable: .init(), now: 0)
+            _ = machine.tick(now: 0)
+            _ = machine.welcome(log.welcome(.expired, oldest: 5), now: 0)
+            return machine
+        }
+        var machine = stopped()
+        #expect(try machine.decide(.bootstrap, now: 0) == [.askSnapshot])
+        let place = SubscriptionMachine.Cursor(epoch: 1, seq: 9, link: log.links[9])
+        let answer = Control(
+            from: "a", stream: "a", lane: .main, what: .snapshotting, seq: 9, link: log.links[9], epoch: 1)
+        #expect(machine.control(answer, now: 1) == [.settle(.bootstrap, at: place)])
+        var other = stopped()
+        #expect(try other.decide(.acceptLoss, now: 0) == [.findCopy(0)])
+        #expect(other.copyFound(0, nil, now: 0) == [.sendHello(.init())])
+        var welcome = log.welcome(.expired, oldest: 5)
+        welcome.beforeOldest = log.links[4]
+        let oldest = SubscriptionMachine.Cursor(epoch: 1, seq: 4, link: log.links[4])
+        #expect(other.welcome(welcome, now: 1) == [.settle(.acceptLoss, at: oldest)])
     }
 
     @Test func aBodyThatDoesNotHashToItsLinkIsQuarantined() {
@@ -95,6 +148,8 @@ private struct Log {
         let bad = EventBatch(header: good.header, bodies: [good.bodies[0], Array("changed".utf8), good.bodies[2]])
         var machine = live(Log(0))
         _ = machine.events(bad, now: 0)
+        #expect(machine.phase == .syncing)
+        _ = machine.page(bad, now: 0)
         #expect(machine.phase == .stopped(.quarantined(at: 1)))
         #expect(machine.readyCount == 0)
     }
@@ -119,7 +174,7 @@ private struct Log {
         #expect(machine.accepted.seq == 1)
     }
 
-    @Test func aPublisherWhoseTermWentBackForGoodStopsTheStream() {
+    @Test func aPublisherWhoseTermWentBackForGoodIsAskedWhereItIs() {
         var machine = SubscriptionMachine(durable: .init(), now: 0)
         _ = machine.tick(now: 0)
         _ = machine.welcome(Log(0).welcome(term: 5), now: 0)
@@ -127,7 +182,9 @@ private struct Log {
         #expect(machine.phase == .live)
         _ = machine.beacon(Log(0).beacon(term: 5), now: 10.5)
         for second in 11...22 { _ = machine.beacon(Log(0).beacon(term: 4), now: Double(second)) }
-        #expect(machine.phase == .stopped(.forked("its term went back from 5 to 4")))
+        #expect(machine.phase == .hello)
+        _ = machine.welcome(Log(0).welcome(.ahead, term: 4), now: 23)
+        #expect(machine.phase != .live && machine.readyCount == 0)
     }
 
     @Test func whatIsNoLongerKeptIsNeverSkippedSilently() {

@@ -10,7 +10,7 @@ import ZeroMQ
 public struct BIAggregator: SuiteService {
     public static let identity = ServiceIdentity.biAggregator
     public static let migrations = [Migration(3, "V003_bi.sql", PackageResources.V003_bi_sql)]
-    public static let openAPI = String(decoding: PackageResources.openapi_yaml, as: UTF8.self)
+    public static let openAPI = PackageResources.openapi_yaml
 
     public let bus: EventBus
     private let live = LiveFigures()

@@ -12,7 +12,7 @@ public struct BotGateway: SuiteService {
     public static let migrations = [
         Migration(3, "V003_gateway.sql", PackageResources.V003_gateway_sql)
     ]
-    public static let openAPI = String(decoding: PackageResources.openapi_yaml, as: UTF8.self)
+    public static let openAPI = PackageResources.openapi_yaml
 
     public let bus: EventBus
     private let settings: SuiteSettings

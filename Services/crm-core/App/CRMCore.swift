@@ -13,7 +13,7 @@ public struct CRMCore: SuiteService {
         Migration(4, "V004_document_per_order.sql", PackageResources.V004_document_per_order_sql),
         Migration(5, "V005_due_dates.sql", PackageResources.V005_due_dates_sql),
     ]
-    public static let openAPI = String(decoding: PackageResources.openapi_yaml, as: UTF8.self)
+    public static let openAPI = PackageResources.openapi_yaml
 
     public let bus: EventBus
     private let context: ServiceContext

@@ -11,7 +11,7 @@ public struct Notifier: SuiteService {
     public static let migrations = [
         Migration(3, "V003_notifier.sql", PackageResources.V003_notifier_sql)
     ]
-    public static let openAPI = String(decoding: PackageResources.openapi_yaml, as: UTF8.self)
+    public static let openAPI = PackageResources.openapi_yaml
 
     public let bus: EventBus
     private let smtp: SuiteSettings.SMTP?

@@ -47,6 +47,21 @@ public struct EventDraft: Sendable {
         }
     }
 
+    /// An event of ours that the log lost and a subscriber kept, exactly as it was.
+    init(copy: ReceivedEvent, stream: String, lane: Lane) {
+        id = copy.id
+        self.stream = stream
+        self.lane = lane
+        key = copy.key
+        type = copy.type
+        at = copy.at
+        correlation = copy.correlation
+        causation = copy.causation
+        body = copy.bytes
+    }
+
+    var sequence: String { "\(stream)/\(lane.rawValue)" }
+
     /// One trace per journey (W3C Trace Context): the journey's id is the trace, the event's the span.
     private static func traceparent(correlation: ID?, event: ID) -> String {
         let trace = (correlation ?? event).description.filter { $0 != "-" }
@@ -55,7 +70,7 @@ public struct EventDraft: Sendable {
 }
 
 /// Independent sequences, so that a mass import never delays a deal.
-public enum Lane: String, Codable, Sendable { case main, bulk }
+public enum Lane: String, Codable, Sendable, CaseIterable { case main, bulk }
 
 public struct EventTooLarge: Error, CustomStringConvertible {
     public let type: String

@@ -33,6 +33,9 @@ public final class EventTransaction: StatementRunner {
         state.withLock { $0.writes.append(Statement(sql, parameters)) }
     }
 
+    /// Forgets statements that were not sent: what they belong to is undone.
+    func dropWrites() { _ = takeWrites() }
+
     private func takeWrites() -> [Statement] {
         state.withLock { state in
             defer { state.writes = [] }
@@ -71,12 +74,17 @@ public final class EventTransaction: StatementRunner {
         state.withLock { $0.hooks.append(hook) }
     }
 
-    /// Writes what is left to write and then the collected events; the streams that got some.
-    func writeEvents() async throws -> Set<String> {
+    /// Writes what is left to write, then the collected events, and commits; the events.
+    func finish(_ written: WrittenBodies) async throws -> [EventDraft] {
         let drafts = state.withLock { $0.drafts }
-        let statements = drafts.isEmpty ? [] : [EventLog.append(drafts)]
-        if !drafts.isEmpty || state.withLock({ !$0.writes.isEmpty }) { try await run(statements) }
-        return Set(drafts.map(\.stream))
+        written.add(drafts)
+        try await transaction.commit(after: takeWrites() + (drafts.isEmpty ? [] : [EventLog.append(drafts)]))
+        return drafts
+    }
+
+    /// Types of the events that would be said, each with its count.
+    var spokenTypes: [String: Int] {
+        state.withLock { state in Dictionary(state.drafts.map { ($0.type, 1) }, uniquingKeysWith: +) }
     }
 
     func runHooks() {

@@ -12,15 +12,23 @@ struct PageReader: Sendable {
         guard let head = lease.head(hello.stream, hello.lane), lease.missing == nil else { return nil }
         let link =
             PublisherDecisions.needsLink(hello, head) ? try await link(hello.stream, hello.lane, hello.seq) : nil
-        return PublisherDecisions.welcome(hello, head, linkInLog: link, from: name)
+        let before =
+            PublisherDecisions.isExpired(hello, head)
+            ? try await self.link(hello.stream, hello.lane, head.oldest - 1) : nil
+        return PublisherDecisions.welcome(hello, head, linkInLog: link, beforeOldest: before, from: name)
     }
 
+    /// The link at `seq`, also at the number before the oldest kept day.
     private func link(_ stream: String, _ lane: Lane, _ seq: Int64) async throws -> Link? {
+        if seq == 0 { return .zero }
         let rows = try await pool.query(
             """
             SELECT n.link FROM day_range d JOIN event_no n
                 ON n.day = d.day AND n.stream = d.stream AND n.lane = d.lane AND n.seq = $3
             WHERE d.stream = $1 AND d.lane = $2 AND $3 BETWEEN d.first AND d.last
+            UNION ALL
+            SELECT before FROM day_range WHERE stream = $1 AND lane = $2 AND first = $3 + 1 AND before IS NOT NULL
+            LIMIT 1
             """, [.text(stream), .text(lane.rawValue), .int(seq)])
         return try rows.first.flatMap { Link(try $0.bytes("link")) }
     }
@@ -53,9 +61,7 @@ struct PageReader: Sendable {
             entries.append(.init(seq: try row.int("seq"), link: link, body: body))
         }
         guard !entries.isEmpty, entries[0].seq == request.seq else { return nil }
-        let before =
-            request.seq == 1
-            ? Link.zero : try await link(request.stream, request.lane, request.seq - 1) ?? .zero
+        guard let before = try await link(request.stream, request.lane, request.seq - 1) else { return nil }
         return PublisherDecisions.page(head, after: before, entries, from: name)
     }
 }

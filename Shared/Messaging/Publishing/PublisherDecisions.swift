@@ -6,12 +6,19 @@ enum PublisherDecisions {
         hello.seq > 0 && hello.seq <= head.seq && hello.seq >= head.oldest
     }
 
-    /// - Parameter linkInLog: the link at the subscriber's position in our log; nil when it was not looked up.
-    static func welcome(_ hello: Hello, _ head: StreamHead, linkInLog: Link?, from name: String) -> Welcome {
+    /// Whether the link before the oldest kept event must be looked up to answer it.
+    static func isExpired(_ hello: Hello, _ head: StreamHead) -> Bool { hello.seq + 1 < head.oldest }
+
+    /// - Parameters:
+    ///   - linkInLog: the link at the subscriber's position in our log; nil when it was not looked up.
+    ///   - beforeOldest: the link before the oldest kept event, for an expired position.
+    static func welcome(
+        _ hello: Hello, _ head: StreamHead, linkInLog: Link?, beforeOldest: Link? = nil, from name: String
+    ) -> Welcome {
         let status: Welcome.Status =
             if hello.seq > head.seq {
                 .ahead
-            } else if hello.seq + 1 < head.oldest {
+            } else if isExpired(hello, head) {
                 .expired
             } else if needsLink(hello, head), linkInLog != hello.link {
                 .diverged
@@ -19,8 +26,8 @@ enum PublisherDecisions {
                 .match
             }
         return Welcome(
-            from: name, stream: hello.stream, lane: hello.lane, status: status, epoch: head.epoch, term: head.term,
-            head: head.seq, oldest: head.oldest)
+            from: name, stream: hello.stream, lane: hello.lane, status: status, seq: hello.seq, epoch: head.epoch,
+            term: head.term, head: head.seq, oldest: head.oldest, beforeOldest: beforeOldest)
     }
 
     /// Cuts freshly numbered events into live messages within their limits.

@@ -10,6 +10,9 @@ struct StreamHead: Sendable {
     var link: Link
     var oldest: Int64 = 1
 
+    /// Its name among this service's own sequences.
+    var sequence: String { "\(stream)/\(lane.rawValue)" }
+
     func beacon(state: String, from: String? = nil) -> Beacon {
         Beacon(
             stream: stream, lane: lane, epoch: epoch, term: term, head: seq, headchain: link,

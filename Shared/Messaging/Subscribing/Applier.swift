@@ -6,6 +6,7 @@ import Primitives
 struct Applier: Sendable {
     let stream: StreamName
     let handlers: EventHandlers
+    let checkpoint: Checkpoint
     let transaction:
         @Sendable (
             Durability, @escaping @Sendable (EventTransaction) async throws -> Void
@@ -16,14 +17,14 @@ struct Applier: Sendable {
     }
 
     /// The durable cursor, made at its beginning when there is none.
-    func cursor(_ pool: PostgresPool) async throws -> SubscriptionMachine.Cursor {
+    func cursor(_ pool: PostgresPool) async throws -> (place: SubscriptionMachine.Cursor, isPaused: Bool) {
         let rows = try await pool.query(
             """
             INSERT INTO subscription_cursor AS c (publisher, stream, lane) VALUES ($1, $2, $3)
             ON CONFLICT (publisher, stream, lane) DO UPDATE SET seq = c.seq
-            RETURNING epoch, seq, link
+            RETURNING epoch, seq, link, paused_by
             """, name)
-        return try Self.read(rows[0])
+        return (try Self.read(rows[0]), try rows[0].optionalString("paused_by") != nil)
     }
 
     private static func read(_ row: Row) throws -> SubscriptionMachine.Cursor {
@@ -33,36 +34,50 @@ struct Applier: Sendable {
     }
 
     func apply(
-        _ events: [SubscriptionMachine.Event], from: SubscriptionMachine.Cursor, epoch: Int64
+        _ events: [SubscriptionMachine.Event], from: SubscriptionMachine.Cursor, epoch: Int64, skipForked: Bool
     ) async throws {
         let arrived = try events.map {
             try ReceivedEvent($0.body, position: StreamPosition(stream: stream, seq: $0.seq))
         }
         try await transaction(.relaxed) { transaction in
-            let keys = Parameter.texts(arrived.map(\.key))
-            let answers = try await transaction.run([
-                lockCursor,
-                Statement(
-                    """
-                    SELECT key FROM blocked_key
-                    WHERE publisher = $1 AND stream = $2 AND lane = $3 AND key = ANY($4::text[])
-                    """, name + [keys]),
-            ])
+            let answers = try await transaction.run(
+                [lockCursor, blockedKeys(arrived)] + (skipForked ? [appliedBefore(arrived)] : []))
             try expect(answers[0], from)
             let blocked = Set(try answers[1].map { try $0.string("key") })
-            for (event, raw) in zip(arrived, events) {
+            let done = skipForked ? Set(try answers[2].map { try $0.id("event_id") }) : []
+            for (event, raw) in zip(arrived, events) where !done.contains(event.id) {
                 if blocked.contains(event.key) {
-                    try await transaction.run([
-                        parkStatement(
-                            raw, event, attempts: 0, behind: true,
-                            reason: "waits behind an earlier parked event of the same key")
-                    ])
+                    let park = parkStatement(
+                        raw, event, attempts: 0, behind: true,
+                        reason: "waits behind an earlier parked event of the same key")
+                    transaction.write(park.sql, park.parameters)
                 } else {
                     try await handlers.handle(event, transaction)
                 }
             }
-            try await transaction.run([copies(arrived, events), moveCursor(events, epoch)])
+            checkpoint(.handled)
+            for statement in [copies(arrived, events), moveCursor(events, epoch)] {
+                transaction.write(statement.sql, statement.parameters)
+            }
         }
+        checkpoint(.applied)
+    }
+
+    private func blockedKeys(_ arrived: [ReceivedEvent]) -> Statement {
+        Statement(
+            """
+            SELECT key FROM blocked_key
+            WHERE publisher = $1 AND stream = $2 AND lane = $3 AND key = ANY($4::text[])
+            """, name + [.texts(arrived.map(\.key))])
+    }
+
+    /// After a fork some events come again whose effects stand.
+    private func appliedBefore(_ arrived: [ReceivedEvent]) -> Statement {
+        Statement(
+            """
+            SELECT event_id FROM forked_copy
+            WHERE publisher = $1 AND stream = $2 AND lane = $3 AND event_id = ANY($4::text[]::uuid[])
+            """, name + [.ids(arrived.map(\.id))])
     }
 
     /// Sets one event aside with its reason, blocks its key, and moves on.
@@ -117,13 +132,14 @@ struct Applier: Sendable {
     private func copies(_ arrived: [ReceivedEvent], _ events: [SubscriptionMachine.Event]) -> Statement {
         Statement(
             """
-            INSERT INTO inbox (publisher, stream, lane, seq, event_id, type, at, body)
+            INSERT INTO inbox (publisher, stream, lane, seq, event_id, type, at, body, link)
             SELECT $1, $2, $3, * FROM unnest($4::bigint[], $5::text[]::uuid[], $6::text[],
-                $7::text[]::timestamptz[], $8::bytea[])
+                $7::text[]::timestamptz[], $8::bytea[], $9::bytea[])
             """,
             name + [
                 .ints(events.map(\.seq)), .ids(arrived.map(\.id)), .texts(arrived.map(\.type)),
                 .times(arrived.map(\.at)), .byteArrays(events.map(\.body)),
+                .byteArrays(events.map(\.link.bytes)),
             ])
     }
 
@@ -143,6 +159,106 @@ struct Applier: Sendable {
                 .text(event?.key ?? ""), .id(event?.correlation), .text(reason), .int(attempts),
                 .bool(behind), .bytes(raw.body),
             ])
+    }
+}
+
+extension Applier {
+    // MARK: what a decision needs
+
+    /// The link of our copy of `seq`; nil when we keep none.
+    func copyLink(_ seq: Int64, _ pool: PostgresPool) async throws -> Link? {
+        let rows = try await pool.query(
+            "SELECT link FROM inbox WHERE publisher = $1 AND stream = $2 AND lane = $3 AND seq = $4",
+            name + [.int(seq)])
+        return try rows.first?.optionalBytes("link").flatMap { Link($0) }
+    }
+
+    /// Our copies from `seq` on, a page of them.
+    func copies(from seq: Int64, upTo last: Int64, _ pool: PostgresPool) async throws -> [[UInt8]] {
+        let rows = try await pool.query(
+            """
+            SELECT body FROM inbox WHERE publisher = $1 AND stream = $2 AND lane = $3 AND seq BETWEEN $4 AND $5
+            ORDER BY seq LIMIT \(EventBatch.pageCount)
+            """, name + [.int(seq), .int(last)])
+        var bytes = 0
+        return try rows.map { try $0.bytes("body") }.prefix {
+            bytes += $0.count
+            return bytes <= EventBatch.pageBytes || bytes == $0.count
+        }.map { $0 }
+    }
+
+    /// Moves the cursor by a person's word: copies beyond it are kept apart, and it is written down.
+    func settle(
+        _ settling: Subscriber.Settling, from: SubscriptionMachine.Cursor, to place: SubscriptionMachine.Cursor
+    ) async throws {
+        let outcome =
+            place.seq <= from.seq
+            ? "goes on from #\(place.seq); #\(place.seq + 1)–#\(from.seq) are kept as forked copies"
+            : "goes on from #\(place.seq); #\(from.seq + 1)–#\(place.seq) were not taken"
+        try await transaction(.flushed) { transaction in
+            try expect(try await transaction.run([lockCursor])[0], from)
+            try await transaction.run([
+                Statement(
+                    """
+                    INSERT INTO forked_copy (publisher, stream, lane, seq, event_id, type, at, body, decision)
+                    SELECT publisher, stream, lane, seq, event_id, type, at, body, $5 FROM inbox
+                    WHERE publisher = $1 AND stream = $2 AND lane = $3 AND seq > $4 ON CONFLICT DO NOTHING
+                    """, name + [.int(place.seq), .id(settling.id)]),
+                Statement(
+                    "DELETE FROM inbox WHERE publisher = $1 AND stream = $2 AND lane = $3 AND seq > $4",
+                    name + [.int(place.seq)]),
+                Statement(
+                    """
+                    UPDATE subscription_cursor SET epoch = $4, seq = $5, link = $6, moved_at = now()
+                    WHERE publisher = $1 AND stream = $2 AND lane = $3
+                    """, name + [.int(place.epoch), .int(place.seq), .bytes(place.link.bytes)]),
+                BusDecision.record(
+                    id: settling.id, by: settling.by, settling.decision.rawValue, stream.description,
+                    reason: settling.reason, outcome: outcome),
+            ])
+        }
+    }
+
+    /// Pausing outlives the process.
+    func note(_ settling: Subscriber.Settling, pausedBy: String?) async throws {
+        try await transaction(.flushed) { transaction in
+            try await transaction.run([
+                Statement(
+                    "UPDATE subscription_cursor SET paused_by = $4 WHERE publisher = $1 AND stream = $2 AND lane = $3",
+                    name + [.text(pausedBy)]),
+                BusDecision.record(
+                    id: settling.id, by: settling.by, settling.decision.rawValue, stream.description,
+                    reason: settling.reason, outcome: "done"),
+            ])
+        }
+    }
+
+    func hasForkedCopies(_ pool: PostgresPool) async throws -> Bool {
+        try await !pool.query(
+            "SELECT 1 AS one FROM forked_copy WHERE publisher = $1 AND stream = $2 AND lane = $3 LIMIT 1", name
+        ).isEmpty
+    }
+
+    /// Marks that `seq` is about to be handled alone; how often that was begun.
+    func mark(_ seq: Int64, _ pool: PostgresPool) async throws -> Int {
+        try await pool.transaction(.relaxed) { transaction in
+            let rows = try await transaction.query(
+                """
+                INSERT INTO handling AS h (publisher, stream, lane, seq, attempts) VALUES ($1, $2, $3, $4, 1)
+                ON CONFLICT (publisher, stream, lane) DO UPDATE
+                    SET seq = $4, attempts = CASE WHEN h.seq = $4 THEN h.attempts + 1 ELSE 1 END
+                RETURNING attempts
+                """, name + [.int(seq)])
+            return Int(try rows[0].int("attempts"))
+        }
+    }
+}
+
+extension Applier {
+    /// It did not end this process.
+    func unmark(_ seq: Int64, _ pool: PostgresPool) async throws {
+        try await pool.query(
+            "DELETE FROM handling WHERE publisher = $1 AND stream = $2 AND lane = $3 AND seq = $4", name + [.int(seq)])
     }
 }
 

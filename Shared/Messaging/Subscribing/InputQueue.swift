@@ -13,11 +13,19 @@ final class InputQueue<Element: Sendable>: Sendable {
 
     init(limit: Int) { self.limit = limit }
 
-    func push(_ element: Element) {
-        state.withLock { state in
-            if state.elements.count < limit { state.elements.append(element) } else { state.dropped += 1 }
+    /// False when it is full.
+    @discardableResult
+    func push(_ element: Element) -> Bool {
+        let isTaken = state.withLock { state -> Bool in
+            guard state.elements.count < limit else {
+                state.dropped += 1
+                return false
+            }
+            state.elements.append(element)
+            return true
         }
         signal.poke()
+        return isTaken
     }
 
     /// Everything that has come; waits up to `seconds` when there is nothing.

@@ -5,36 +5,66 @@ import Synchronization
 
 /// Runs the state machine of one stream against the sockets and the database.
 final class Subscriber: Sendable {
+    enum Input: Sendable {
+        case heard(Inbound)
+        case decided(Settling, @Sendable (Result<Void, any Error>) -> Void)
+    }
+    /// A person's decision on its way.
+    struct Settling: Sendable {
+        let id = ID.make()
+        let decision: StreamDecision
+        let by, reason: String
+    }
+
     let stream: StreamName
-    private let applier: Applier
-    private let pool: PostgresPool
+    let applier: Applier
+    let pool: PostgresPool
+    let log: Logger
+    let checkpoint: Checkpoint
     private let post: @Sendable (BusThread.Command) -> Void
+    private let isDiskLow: @Sendable () -> Bool
     private let name: String
-    private let log: Logger
-    private let inputs = InputQueue<Inbound>(limit: 1024)
+    private let inputs = InputQueue<Input>(limit: 1024)
     private let report = Mutex(SubscriptionStatus())
-    private let clock = ContinuousClock()
+    private let busy = Mutex<ContinuousClock.Instant?>(nil)
+    private let settling = Mutex<Settling?>(nil)
+    private let skipForked = Mutex(false)
     private let start = ContinuousClock.now
 
     /// Events of one transaction at most.
-    static let batchLimit = 100
-    /// Attempts before an event that fails for good is parked.
+    static let batchLimit = 500
+    /// Attempts before an event that fails for good is parked, and times that it may be begun when the process dies of it.
     static let attemptLimit = 5
+    static let deathLimit = 3
+    /// Seconds that a handler may take. Beyond it the process ends itself, and the event is found by its mark.
+    static let handlingLimit = 120.0
 
     init(
-        name: String, stream: StreamName, applier: Applier, pool: PostgresPool, log: Logger,
-        post: @escaping @Sendable (BusThread.Command) -> Void
+        name: String, stream: StreamName, applier: Applier, pool: PostgresPool, log: Logger, checkpoint: Checkpoint,
+        isDiskLow: @escaping @Sendable () -> Bool, post: @escaping @Sendable (BusThread.Command) -> Void
     ) {
         self.name = name
         self.stream = stream
         self.applier = applier
         self.pool = pool
         self.log = log
+        self.checkpoint = checkpoint
+        self.isDiskLow = isDiskLow
         self.post = post
         report.withLock { $0.name(stream) }
     }
 
-    func receive(_ input: Inbound) { inputs.push(input) }
+    func receive(_ input: Inbound) { inputs.push(.heard(input)) }
+
+    /// Carries out a person's decision; returns when it has begun, its end is seen in the status.
+    func decide(_ decision: StreamDecision, by: String, reason: String) async throws {
+        try await withCheckedThrowingContinuation { continuation in
+            let settling = Settling(decision: decision, by: by, reason: reason)
+            if !inputs.push(.decided(settling) { continuation.resume(with: $0) }) {
+                continuation.resume(throwing: PostgresError.poolExhausted(waitedSeconds: 0))
+            }
+        }
+    }
 
     var status: SubscriptionStatus {
         var status = report.withLock { $0 }
@@ -42,175 +72,160 @@ final class Subscriber: Sendable {
         return status
     }
 
+    /// Seconds since the running transaction began; 0 when none runs.
+    var busySeconds: Double {
+        busy.withLock { $0.map { $0.duration(to: .now) } }.map { $0.seconds } ?? 0
+    }
+
     func run() async {
-        guard let cursor = await readCursor() else { return }
+        guard let (cursor, isPaused) = await readCursor() else { return }
         var machine = SubscriptionMachine(durable: cursor, now: now)
+        if isPaused { machine.pause() }
+        // What killed this process, if anything did, is among the events of one transaction: they are done one by one.
+        var caution = Self.batchLimit
         var positionSaid = now
+        var positionOf: Int64 = -1
+        var meter = RateMeter()
         while !Task.isCancelled {
             for input in await inputs.next(seconds: machine.readyCount > 0 ? 0 : 0.2) {
-                perform(handle(input, &machine))
+                switch input {
+                case .heard(let inbound): await perform(handle(inbound, &machine), &machine)
+                case .decided(let settling, let answer): await decide(settling, answer, &machine)
+                }
             }
-            perform(machine.tick(now: now))
-            await applyNext(&machine)
-            if now - positionSaid > 5 {
+            await perform(machine.tick(now: now), &machine)
+            let before = machine.durable.seq
+            await applyNext(&machine, &caution)
+            meter.count(machine.durable.seq - before, now: now)
+            if now - positionSaid > (machine.durable.seq == positionOf ? 5 : 1) {
                 positionSaid = now
-                let position = Position(
-                    from: name, stream: stream.stream, lane: stream.lane, seq: machine.durable.seq)
-                say("POS", position)
+                positionOf = machine.durable.seq
+                say(
+                    "POS",
+                    Position(from: name, stream: stream.stream, lane: stream.lane, seq: machine.durable.seq))
             }
-            note(machine)
+            note(machine, meter)
         }
     }
 
-    private func handle(_ input: Inbound, _ machine: inout SubscriptionMachine)
-        -> [SubscriptionMachine.Action]
-    {
-        switch input {
+    private func handle(_ input: Inbound, _ machine: inout SubscriptionMachine) -> [SubscriptionMachine.Action] {
+        checkpoint(.received)
+        return switch input {
         case .events(let batch): machine.events(batch, now: now)
         case .page(let batch): machine.page(batch, now: now)
         case .beacon(let beacon): machine.beacon(beacon, now: now)
         case .welcome(let welcome): machine.welcome(welcome, now: now)
+        case .control(let control, _): machine.control(control, now: now)
         case .hello, .pullPage, .position: []
         }
     }
 
-    private func perform(_ actions: [SubscriptionMachine.Action]) {
-        for action in actions {
-            switch action {
-            case .sendHello(let cursor):
-                say(
-                    "HELLO",
-                    Hello(
-                        from: name, stream: stream.stream, lane: stream.lane, epoch: cursor.epoch,
-                        seq: cursor.seq, link: cursor.link))
-            case .askPage(let seq):
-                say(
-                    "PULLPAGE",
-                    PullPage(from: name, stream: stream.stream, lane: stream.lane, seq: seq))
-            case .reconnect: post(.reconnect(peer: stream.publisher))
-            case .alarm(let words):
-                log.error("stream alarm", metadata: ["stream": "\(stream)", "what": "\(words)"])
-            }
-        }
-    }
-
-    private func say(_ kind: String, _ header: some Encodable) {
-        if let frames = try? Wire.letter(kind, header) {
-            post(.letter(to: stream.publisher, frames))
-        }
-    }
-
-    private func applyNext(_ machine: inout SubscriptionMachine) async {
-        let batch = machine.batch(limit: Self.batchLimit)
-        guard !batch.isEmpty else { return }
-        do {
-            try await applier.apply(batch, from: machine.durable, epoch: machine.accepted.epoch)
-            machine.applied(batch)
-        } catch {
-            await recover(error, batch, &machine)
-        }
-    }
-
-    /// A failed batch is done again one by one; what fails for good is parked, what fails for now waits.
-    private func recover(
-        _ error: any Error, _ batch: [SubscriptionMachine.Event],
+    private func decide(
+        _ settling: Settling, _ answer: @Sendable (Result<Void, any Error>) -> Void,
         _ machine: inout SubscriptionMachine
     ) async {
-        if await isPassing(error, &machine) { return }
-        for event in batch {
-            var attempt = 1
-            while !Task.isCancelled {
-                do {
-                    try await applier.apply(
-                        [event], from: machine.durable, epoch: machine.accepted.epoch)
-                    machine.applied([event])
-                    break
-                } catch {
-                    if await isPassing(error, &machine) { return }
-                    guard attempt >= Self.attemptLimit || error is Parked else {
-                        attempt += 1
-                        try? await Task.sleep(for: .milliseconds(20 << attempt))
-                        continue
-                    }
-                    guard await park(event, error, attempt, &machine) else { return }
-                    break
+        do {
+            // A pause is durable before it is one; a resume before it goes on.
+            var copy = machine
+            let actions = try copy.decide(settling.decision, now: now)
+            switch settling.decision {
+            case .pause: try await applier.note(settling, pausedBy: settling.by)
+            case .resume, .retry: try await applier.note(settling, pausedBy: nil)
+            case .heal, .acceptLoss, .bootstrap: self.settling.withLock { $0 = settling }
+            }
+            machine = copy
+            await perform(actions, &machine)
+            answer(.success(()))
+        } catch {
+            answer(.failure(error))
+        }
+    }
+
+    func perform(_ actions: [SubscriptionMachine.Action], _ machine: inout SubscriptionMachine) async {
+        for action in actions {
+            do {
+                switch action {
+                case .sendHello(let cursor):
+                    say(
+                        "HELLO",
+                        Hello(
+                            from: name, stream: stream.stream, lane: stream.lane, epoch: cursor.epoch,
+                            seq: cursor.seq, link: cursor.link))
+                case .askPage(let seq):
+                    say("PULLPAGE", PullPage(from: name, stream: stream.stream, lane: stream.lane, seq: seq))
+                case .reconnect: post(.reconnect(peer: stream.publisher))
+                case .alarm(let words):
+                    log.error("stream alarm", metadata: ["stream": "\(stream)", "what": "\(words)"])
+                case .findCopy(let seq):
+                    let link = try await applier.copyLink(seq, pool)
+                    await perform(machine.copyFound(seq, link, now: now), &machine)
+                case .sendCopies(let seq):
+                    let bodies = try await applier.copies(from: seq, upTo: machine.durable.seq, pool)
+                    tell(.copies, seq: seq, bodies)
+                case .askSnapshot: tell(.snapshot, seq: machine.durable.seq)
+                case .settle(_, let place): try await settle(at: place, &machine)
                 }
+            } catch {
+                log.warning("a step waits", metadata: ["stream": "\(stream)", "reason": "\(error)"])
             }
         }
     }
 
-    private func park(
-        _ event: SubscriptionMachine.Event, _ error: any Error, _ attempts: Int,
-        _ machine: inout SubscriptionMachine
-    ) async -> Bool {
-        log.error(
-            "event parked", metadata: ["at": "\(stream)#\(event.seq)", "reason": "\(error)"])
-        do {
-            try await applier.park(
-                event, from: machine.durable, epoch: machine.accepted.epoch, attempts: attempts,
-                reason: "\(error)")
-            machine.applied([event])
-            return true
-        } catch {
-            _ = await isPassing(error, &machine)
-            return false
+    private func settle(at place: SubscriptionMachine.Cursor, _ machine: inout SubscriptionMachine) async throws {
+        guard let settling = settling.withLock({ $0 }) else { return }
+        try await applier.settle(settling, from: machine.durable, to: place)
+        self.settling.withLock { $0 = nil }
+        if let (cursor, _) = await readCursor() { await perform(machine.restart(from: cursor, now: now), &machine) }
+    }
+
+    private func say(_ kind: String, _ header: some Encodable, _ bodies: [[UInt8]] = []) {
+        if let frames = try? Wire.letter(kind, header, bodies) { post(.letter(to: stream.publisher, frames)) }
+    }
+
+    private func tell(_ what: Control.What, seq: Int64, _ bodies: [[UInt8]] = []) {
+        say("CTL", Control(from: name, stream: stream.stream, lane: stream.lane, what: what, seq: seq), bodies)
+    }
+
+    private func applyNext(_ machine: inout SubscriptionMachine, _ caution: inout Int) async {
+        let batch = machine.batch(limit: caution > 0 ? 1 : Self.batchLimit)
+        guard !batch.isEmpty else { return }
+        if stream.lane == .bulk, isDiskLow() {
+            // Room is left for `main`: a bulk transaction a second.
+            try? await Task.sleep(for: .seconds(1))
+        }
+        busy.withLock { $0 = .now }
+        defer { busy.withLock { $0 = nil } }
+        if caution > 0 {
+            caution -= 1
+            await applyAlone(batch[0], &machine)
+        } else {
+            await apply(batch, &machine)
         }
     }
 
-    /// Whether the same may succeed later. Then it also waits, and after an unknown COMMIT or a moved cursor
-    /// starts again from what the database says.
-    private func isPassing(_ error: any Error, _ machine: inout SubscriptionMachine) async -> Bool {
-        if error is CancellationError { return true }
-        let moved = error is CursorMoved
-        guard moved || (error as? PostgresError)?.isTransient == true else { return false }
-        if !moved {
-            log.warning(
-                "stream waits", metadata: ["stream": "\(stream)", "reason": "\(error)"])
-            try? await Task.sleep(for: .milliseconds(200))
-        }
-        if let cursor = await readCursor() { perform(machine.restart(from: cursor, now: now)) }
-        return true
-    }
+    var skipsForked: Bool { skipForked.withLock { $0 } }
 
-    private func readCursor() async -> SubscriptionMachine.Cursor? {
+    /// The durable place; nil when cancelled.
+    func readCursor() async -> (place: SubscriptionMachine.Cursor, isPaused: Bool)? {
         var backoff = Backoff()
         while !Task.isCancelled {
-            if let cursor = try? await applier.cursor(pool) { return cursor }
-            try? await Task.sleep(for: .seconds(backoff.next()))
+            do {
+                let cursor = try await applier.cursor(pool)
+                let forked = try await applier.hasForkedCopies(pool)
+                skipForked.withLock { $0 = forked }
+                return cursor
+            } catch { try? await Task.sleep(for: .seconds(backoff.next())) }
         }
         return nil
     }
 
-    private var now: Double {
-        let passed = clock.now - start
-        return Double(passed.components.seconds) + Double(passed.components.attoseconds) / 1e18
-    }
+    var now: Double { start.duration(to: .now).seconds }
 
-    private func note(_ machine: SubscriptionMachine) {
-        report.withLock { status in
-            status.phase = machine.phase.words
-            status.seq = machine.durable.seq
-            status.head = max(machine.head, machine.durable.seq)
-            status.refilled = machine.refilled
-            if case .stopped = machine.phase { status.stopped = true } else { status.stopped = false }
-        }
+    private func note(_ machine: SubscriptionMachine, _ meter: RateMeter) {
+        report.withLock { $0.note(machine, meter, now: now) }
     }
 }
 
-/// How far one subscription is, for status pages and metrics.
-public struct SubscriptionStatus: Codable, Sendable {
-    public var publisher = ""
-    public var name = ""
-    public var phase = "INIT"
-    public var seq: Int64 = 0
-    public var head: Int64 = 0
-    public var refilled: Int64 = 0
-    public var dropped = 0
-    public var stopped = false
-    public var lag: Int64 { head - seq }
-
-    mutating func name(_ stream: StreamName) {
-        publisher = stream.publisher
-        name = stream.description
-    }
+extension Duration {
+    var seconds: Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }
 }

@@ -4,7 +4,7 @@ import Primitives
 /// Time is handed in as seconds of a monotonic clock.
 ///
 /// INIT → HELLO → SYNCING → LIVE, and the visible stops. What does not fit the cursor is never
-/// skipped: it is asked for again, or the stream stops and says why.
+/// skipped: it is asked for again, or the stream stops, says why, and waits for a person's decision.
 struct SubscriptionMachine {
     struct Cursor: Equatable, Sendable {
         var epoch: Int64 = 0
@@ -15,6 +15,9 @@ struct SubscriptionMachine {
     enum Phase: Equatable, Sendable {
         case hello, syncing, live
         case stopped(Stop)
+        /// A person's decision about a stop is being carried out.
+        case settling(Settlement)
+        case paused
     }
 
     /// Why effects of this stream have stopped; a person decides how it goes on.
@@ -23,7 +26,7 @@ struct SubscriptionMachine {
         case forked(String)
         /// The publisher no longer keeps what comes next for us.
         case hole(oldest: Int64)
-        /// Bodies do not hash to the link they came with.
+        /// Bodies do not hash to the link they came with, not even from the publisher's log.
         case quarantined(at: Int64)
     }
 
@@ -39,27 +42,40 @@ struct SubscriptionMachine {
         /// The connection seems dead: disconnect, connect again.
         case reconnect
         case alarm(String)
+        /// Look up the link of our copy of this number and say so by `copyFound`.
+        case findCopy(Int64)
+        /// Send the publisher our copies from this number on; `copied` says when they are durable there.
+        case sendCopies(from: Int64)
+        case askSnapshot
+        /// Move the durable cursor here, keep what lies beyond as forked copies, record it, then `restart`.
+        case settle(Decision, at: Cursor)
     }
 
     /// Where effects are durable.
     private(set) var durable: Cursor
     /// Where the chain has been checked and events wait in `ready`.
-    private(set) var accepted: Cursor
-    private(set) var phase = Phase.hello
+    var accepted: Cursor
+    var phase = Phase.hello
     /// The publisher's highest number, as far as it is known.
-    private(set) var head: Int64 = 0
-    private(set) var refilled: Int64 = 0
-    private var ready: [Event] = []
-    private var ahead: [Int64: EventBatch] = [:]
-    private var term: Int64 = 0
+    var head: Int64 = 0
+    var refilled: Int64 = 0
+    var ready: [Event] = []
+    var ahead: [Int64: EventBatch] = [:]
+    var term: Int64 = 0
     /// Since when only a publisher of an older term has been heard.
-    private var olderSince: Double?
-    private var pageAskedAt: Double?
-    private var helloAskedAt: Double?
-    private var behindSince: Double?
-    private var lastHeard: Double
+    var olderSince: Double?
+    var pageAskedAt: Double?
+    var helloAskedAt: Double?
+    var behindSince: Double?
+    var lastHeard: Double
+    /// Since when the publisher has told us nothing: shown as "waits for".
+    private(set) var silentSince: Double?
+    /// Since when nothing is taken.
+    private(set) var stoppedSince: Double?
     /// Questions in a row that were not answered: the way back may be dead although beacons come.
-    private var unanswered = 0
+    var unanswered = 0
+    /// The last live batch that did not fit its chain: the log is asked before the stream is quarantined.
+    var doubtedAt: Int64?
 
     /// Events checked and waiting for their transaction at most; beyond it nothing more is taken.
     static let readyLimit = 4000
@@ -69,6 +85,8 @@ struct SubscriptionMachine {
     static let helloPause = 1.0, pageTimeout = 2.0, tailPatience = 0.2, silenceLimit = 3.0
     /// Seconds in which a living leader would have spoken beside a zombie of an older term.
     static let zombiePatience = 10.0
+    /// Seconds between questions whether a stopped stream fits again.
+    static let stoppedPause = 5.0
 
     init(durable: Cursor, now: Double) {
         self.durable = durable
@@ -79,7 +97,12 @@ struct SubscriptionMachine {
     var readyCount: Int { ready.count }
 
     /// The next events for one transaction, oldest first.
-    func batch(limit: Int) -> [Event] { Array(ready.prefix(limit)) }
+    func batch(limit: Int) -> [Event] {
+        switch phase {
+        case .hello, .syncing, .live: Array(ready.prefix(limit))
+        case .stopped, .settling, .paused: []
+        }
+    }
 
     /// The transaction that took `events` is durable.
     mutating func applied(_ events: [Event]) {
@@ -91,19 +114,45 @@ struct SubscriptionMachine {
     /// The durable position was read again, after a commit whose outcome was unknown or a lost race.
     mutating func restart(from cursor: Cursor, now: Double) -> [Action] {
         durable = cursor
-        accepted = cursor
-        ready = []
-        ahead = [:]
-        pageAskedAt = nil
+        forget()
         phase = .hello
         helloAskedAt = now
         return [.sendHello(cursor)]
     }
 
+    /// Drops everything that is not durable.
+    private mutating func forget() {
+        accepted = durable
+        ready = []
+        ahead = [:]
+        pageAskedAt = nil
+        behindSince = nil
+        doubtedAt = nil
+    }
+
+    mutating func pause() {
+        forget()
+        phase = .paused
+    }
+
     mutating func tick(now: Double) -> [Action] {
-        if case .stopped = phase { return [] }
         var actions: [Action] = []
+        switch phase {
+        case .stopped, .settling, .paused: stoppedSince = stoppedSince ?? now
+        case .hello, .syncing, .live: stoppedSince = nil
+        }
+        switch phase {
+        case .paused: return []
+        case .settling: return settlingTick(now: now)
+        case .stopped(.quarantined): return []
+        case .stopped:
+            guard helloAskedAt.map({ now - $0 >= Self.stoppedPause }) ?? true else { return [] }
+            helloAskedAt = now
+            return [.sendHello(durable)]
+        case .hello, .syncing, .live: break
+        }
         if now - lastHeard > Self.silenceLimit {
+            silentSince = silentSince ?? lastHeard
             lastHeard = now  // The next reconnect not before another silence.
             actions.append(.reconnect)
         }
@@ -130,147 +179,25 @@ struct SubscriptionMachine {
         return [.reconnect]
     }
 
-    mutating func welcome(_ welcome: Welcome, now: Double) -> [Action] {
-        heard(now)
-        unanswered = 0
-        if case .stopped = phase { return [] }
-        guard accept(term: welcome.term) else { return older(welcome.term, now: now) }
-        head = welcome.head
-        switch welcome.status {
-        case .match:
-            accepted.epoch = welcome.epoch
-            phase = head > accepted.seq ? .syncing : .live
-            behindSince = head > accepted.seq ? now - Self.tailPatience : nil
-            return ask(now: now)
-        case .ahead:
-            return stop(.forked("our #\(accepted.seq) is beyond its last #\(welcome.head)"))
-        case .diverged:
-            return stop(.forked("its #\(accepted.seq) is another event than ours"))
-        case .expired:
-            return stop(.hole(oldest: welcome.oldest))
+    mutating func heard(_ now: Double) {
+        lastHeard = now
+        silentSince = nil
+    }
+
+    /// What this stream waits for, in words, and for how many seconds; nil while it flows.
+    func waiting(now: Double) -> (String, Double)? {
+        switch phase {
+        case .stopped, .paused: ("a person's decision", now - (stoppedSince ?? now))
+        case .settling: ("the decision to be carried out", now - (stoppedSince ?? now))
+        case .hello, .syncing, .live: silentSince.map { ("a word of the publisher", now - $0) }
         }
     }
 
-    mutating func beacon(_ beacon: Beacon, now: Double) -> [Action] {
-        heard(now)
-        guard phase == .live || phase == .syncing else { return [] }
-        if let actions = anotherTerm(beacon.term, now: now) { return actions }
-        if beacon.epoch != accepted.epoch || suspicious(beacon) {
-            return restart(from: durable, now: now)
-        }
-        head = max(head, beacon.head)
-        if head > accepted.seq {
-            if behindSince == nil { behindSince = now }
-        } else {
-            phase = .live
-        }
-        return ask(now: now)
-    }
-
-    /// A head below ours, or another link at our place: only HELLO can tell, for a page may have
-    /// overtaken this beacon.
-    private func suspicious(_ beacon: Beacon) -> Bool {
-        beacon.head == accepted.seq && beacon.headchain != accepted.link
-    }
-
-    mutating func page(_ batch: EventBatch, now: Double) -> [Action] {
-        pageAskedAt = nil
-        unanswered = 0
-        let before = accepted.seq
-        let actions = events(batch, now: now)
-        refilled += accepted.seq - before
-        return actions
-    }
-
-    mutating func events(_ batch: EventBatch, now: Double) -> [Action] {
-        heard(now)
-        guard phase == .live || phase == .syncing else { return [] }
-        if let actions = anotherTerm(batch.header.term, now: now) { return actions }
-        guard batch.header.epoch == accepted.epoch else { return restart(from: durable, now: now) }
-        head = max(head, batch.header.head, batch.last)
-        var actions = take(batch)
-        while phase == .live || phase == .syncing, let next = ahead.removeValue(forKey: accepted.seq + 1) {
-            actions += take(next)
-        }
-        if case .stopped = phase { return actions }
-        if head > accepted.seq {
-            phase = .syncing
-            if behindSince == nil { behindSince = now }
-        } else {
-            phase = .live
-            behindSince = nil
-            ahead = [:]
-        }
-        return actions + ask(now: now)
-    }
-
-    private mutating func take(_ batch: EventBatch) -> [Action] {
-        if batch.bodies.isEmpty || batch.last <= accepted.seq { return [] }
-        guard batch.first <= accepted.seq + 1 else {
-            if ahead.count < Self.aheadLimit { ahead[batch.first] = batch }
-            return []
-        }
-        guard ready.count < Self.readyLimit else { return [] }
-        var link = batch.header.chainBefore
-        var fresh: [Event] = []
-        for (offset, body) in batch.bodies.enumerated() {
-            let seq = batch.first + Int64(offset)
-            if seq == accepted.seq + 1, link != accepted.link {
-                return stop(.forked("the event before #\(seq) is another than ours"))
-            }
-            link = link.next(seq: seq, body: body)
-            if seq > accepted.seq { fresh.append(Event(seq: seq, link: link, body: body)) }
-        }
-        guard link == batch.header.chainAfter else { return stop(.quarantined(at: batch.first)) }
-        ready += fresh
-        accepted.seq = batch.last
-        accepted.link = link
-        return []
-    }
-
-    /// Asks for what is missing, one page at a time, and a lost tail only after a short patience:
-    /// mostly the live frame is just behind the beacon.
-    private mutating func ask(now: Double) -> [Action] {
-        guard head > accepted.seq, pageAskedAt == nil, ready.count < Self.readyLimit / 2 else {
-            if head <= accepted.seq { behindSince = nil }
-            return []
-        }
-        let waited = behindSince.map { now - $0 } ?? 0
-        guard waited >= Self.tailPatience || !ahead.isEmpty else { return [] }
-        phase = .syncing
-        pageAskedAt = now
-        return [.askPage(from: accepted.seq + 1)]
-    }
-
-    /// What is done when the publisher speaks in another term than before: an older one is a zombie and is ignored; a newer
-    /// one has started anew, perhaps from an older copy of its log, so it is asked where it is before anything is taken.
-    private mutating func anotherTerm(_ term: Int64, now: Double) -> [Action]? {
-        let known = self.term
-        guard accept(term: term) else { return older(term, now: now) }
-        return known != 0 && term > known ? restart(from: durable, now: now) : nil
-    }
-
-    private mutating func accept(term: Int64) -> Bool {
-        guard term >= self.term else { return false }
-        self.term = term
-        olderSince = nil
-        return true
-    }
-
-    /// A zombie speaks beside a living leader; when nobody else does, the publisher itself has gone back: an older copy
-    /// of its log was put in its place.
-    private mutating func older(_ term: Int64, now: Double) -> [Action] {
-        let since = olderSince ?? now
-        olderSince = since
-        guard now - since >= Self.zombiePatience else { return [.alarm("a publisher of an older term speaks")] }
-        return stop(.forked("its term went back from \(self.term) to \(term)"))
-    }
-
-    private mutating func heard(_ now: Double) { lastHeard = now }
-
-    private mutating func stop(_ reason: Stop) -> [Action] {
+    mutating func stop(_ reason: Stop) -> [Action] {
+        forget()
+        let isNews = phase != .stopped(reason)
         phase = .stopped(reason)
-        return [.alarm(reason.words)]
+        return isNews ? [.alarm(reason.words)] : []
     }
 }
 
@@ -291,6 +218,8 @@ extension SubscriptionMachine.Phase {
         case .syncing: "SYNCING"
         case .live: "LIVE"
         case .stopped(let stop): stop.words
+        case .settling(let settlement): "SETTLING: \(settlement.decision.rawValue)"
+        case .paused: "PAUSED"
         }
     }
 }

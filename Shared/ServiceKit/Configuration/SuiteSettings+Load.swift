@@ -44,7 +44,7 @@ extension SuiteSettings {
             root, "",
             [
                 "company", "organizations", "users", "apiKeys", "bots", "onec", "smtp", "flows",
-                "http", "log", "publicUrl", "databaseUrl", "databaseUrlFile",
+                "http", "log", "retention", "publicUrl", "databaseUrl", "databaseUrlFile",
             ])
         var settings = SuiteSettings()
         settings.company = company(reader, top)
@@ -70,6 +70,12 @@ extension SuiteSettings {
         }
         settings.databaseURL = top.secret("databaseUrl")
         settings.publicURL = top.string("publicUrl")
+        let kept = reader.section(top.child("retention"), "retention", ["days", "megabytes", "freeMegabytes"])
+        settings.retention.days = kept.int("days", 2...3650).map { Int($0) } ?? settings.retention.days
+        settings.retention.megabytes =
+            kept.int("megabytes", 64...100_000_000).map { Int($0) } ?? settings.retention.megabytes
+        settings.retention.freeMegabytes =
+            kept.int("freeMegabytes", 1...1_000_000).map { Int($0) } ?? settings.retention.freeMegabytes
         let http = reader.section(top.child("http"), "http", ["host"])
         settings.httpHost = http.string("host") ?? "127.0.0.1"
         let log = reader.section(top.child("log"), "log", ["level", "format"])

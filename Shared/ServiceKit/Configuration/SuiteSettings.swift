@@ -50,7 +50,15 @@ public struct SuiteSettings: Sendable {
         public let steps: [FlowStep]
     }
 
+    /// How long the services' logs are kept, and how much room must stay free.
+    public struct Retention: Sendable {
+        public var days = 90
+        public var megabytes = 50_000
+        public var freeMegabytes = 1024
+    }
+
     public var company = Company()
+    public var retention = Retention()
     public var organizations: [Organization] = []
     public var users: [User] = []
     public var apiKeys: [APIKey] = []

@@ -2,7 +2,8 @@ import FoundationEssentials
 import Sodium
 import ZeroMQ
 
-/// The suite's keys in the data folder: one CURVE pair per service, and crm-core's signing key. Secrets are
+/// The suite's keys in the data folder: per service a CURVE pair for the bus and a signing pair for its log's finished days, and
+/// crm-core's key for sessions. Secrets are
 /// files of mode 0600 in a folder of mode 0700.
 public struct KeyFolder: Sendable {
     public let path: String
@@ -20,17 +21,26 @@ public struct KeyFolder: Sendable {
         let files = FileManager.default
         try files.createDirectory(
             atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-        for service in ServiceIdentity.allCases where read("\(service.name).secret") == nil {
-            let keys = CurveKeys.generate()
-            try write("\(service.name).secret", keys.secretKey, mode: 0o600)
-            try write("\(service.name).public", keys.publicKey, mode: 0o644)
+        for service in ServiceIdentity.allCases {
+            if read("\(service.name).secret") == nil { try rotate(service) }
+            try makeSeed("\(service.name).log")
         }
-        if read("session.seed") == nil {
-            let seed = randomBytes(32)
-            guard let key = SigningKey(seed: seed) else { throw Missing(file: "session.seed") }
-            try write("session.public", hex(key.verifying.bytes), mode: 0o644)
-            try write("session.seed", hex(seed), mode: 0o600)
-        }
+        try makeSeed("session")
+    }
+
+    /// A new CURVE pair for a service. Running services find it within seconds and cut the old key off.
+    public func rotate(_ service: ServiceIdentity) throws {
+        let keys = CurveKeys.generate()
+        try write("\(service.name).secret", keys.secretKey, mode: 0o600)
+        try write("\(service.name).public", keys.publicKey, mode: 0o644)
+    }
+
+    private func makeSeed(_ name: String) throws {
+        guard read("\(name).seed") == nil else { return }
+        let seed = randomBytes(32)
+        guard let key = SigningKey(seed: seed) else { throw Missing(file: "\(name).seed") }
+        try write("\(name).public", hex(key.verifying.bytes), mode: 0o644)
+        try write("\(name).seed", hex(seed), mode: 0o600)
     }
 
     public func curve(_ service: ServiceIdentity) throws -> CurveKeys {
@@ -47,16 +57,27 @@ public struct KeyFolder: Sendable {
         return key
     }
 
-    public func verifyingKey() throws -> VerifyingKey {
-        guard let bytes = read("session.public").flatMap({ unhex($0) }),
-            let key = VerifyingKey(bytes)
-        else { throw Missing(file: "session.public") }
+    /// What sessions are verified by; crm-core signs them.
+    public func verifyingKey() throws -> VerifyingKey { try verifying("session") }
+    public func signingKey() throws -> SigningKey { try signing("session") }
+
+    /// What the finished days of a service's log are signed with.
+    public func logSigningKey(_ service: ServiceIdentity) throws -> SigningKey { try signing("\(service.name).log") }
+    public func logVerifyingKey(_ service: ServiceIdentity) throws -> VerifyingKey {
+        try verifying("\(service.name).log")
+    }
+
+    private func verifying(_ name: String) throws -> VerifyingKey {
+        guard let bytes = read("\(name).public").flatMap({ unhex($0) }), let key = VerifyingKey(bytes) else {
+            throw Missing(file: "\(name).public")
+        }
         return key
     }
 
-    public func signingKey() throws -> SigningKey {
-        guard let seed = read("session.seed").flatMap({ unhex($0) }), let key = SigningKey(seed: seed)
-        else { throw Missing(file: "session.seed") }
+    private func signing(_ name: String) throws -> SigningKey {
+        guard let seed = read("\(name).seed").flatMap({ unhex($0) }), let key = SigningKey(seed: seed) else {
+            throw Missing(file: "\(name).seed")
+        }
         return key
     }
 
@@ -79,13 +100,22 @@ public struct KeyFolder: Sendable {
         return keys
     }
 
+    /// A reader's key is no longer one; its connections are cut within seconds.
+    public func removeReader(_ name: String) throws {
+        let file = "\(path)/reader-\(name).public"
+        guard FileManager.default.fileExists(atPath: file) else { throw Missing(file: "reader-\(name).public") }
+        try FileManager.default.removeItem(atPath: file)
+    }
+
     /// Gives another folder what one service needs: its own secret key, everybody's public ones, and the signing seed if
     /// it is the one that signs.
     public func handOver(to service: ServiceIdentity, _ other: KeyFolder) throws {
         try FileManager.default.createDirectory(
             atPath: other.path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-        let secrets = ["\(service.name).secret"] + (service == .crmCore ? ["session.seed"] : [])
-        let publics = ServiceIdentity.allCases.map { "\($0.name).public" } + ["session.public"]
+        let secrets =
+            ["\(service.name).secret", "\(service.name).log.seed"] + (service == .crmCore ? ["session.seed"] : [])
+        let publics =
+            ServiceIdentity.allCases.flatMap { ["\($0.name).public", "\($0.name).log.public"] } + ["session.public"]
         for (names, mode) in [(secrets, 0o600), (publics, 0o644)] {
             for name in names {
                 guard let text = read(name) else { throw Missing(file: name) }

@@ -44,31 +44,44 @@ public struct ServiceContext: Sendable {
     }
 
     /// The bus as this service is on it: ipc in a private folder on one host, tcp between hosts.
+    ///
+    /// - Parameter snapshot: says the present state as events; see ``EventBus``.
     public func bus(
-        subscriptions: [StreamName: EventHandlers], commandsTo targets: [ServiceIdentity] = []
+        subscriptions: [StreamName: EventHandlers], commandsTo targets: [ServiceIdentity] = [],
+        snapshot: (@Sendable (PostgresPool, @escaping EventBus.Speaking) async throws -> Int)? = nil
     ) throws -> EventBus {
         let base = options.portBase
-        func endpoint(_ service: ServiceIdentity, _ door: String, _ port: Int, bind: Bool) -> String {
-            if let folder = options.bus { return "ipc://\(folder)/\(service.name).\(door)" }
-            return "tcp://\(bind ? "0.0.0.0" : service.host(options.environment)):\(port)"
+        func bound(_ door: String, _ port: Int) -> String {
+            options.bus.map { "ipc://\($0)/\(identity.name).\(door)" } ?? "tcp://0.0.0.0:\(port)"
         }
-        let peers = try ServiceIdentity.allCases.map { peer in
-            BusPeer(
-                name: peer.name, publicKey: try keys.publicKey(peer),
-                publishEndpoint: endpoint(peer, "pub", peer.publishPort(base: base), bind: false),
-                letterboxEndpoint: endpoint(
-                    peer, "pull", peer.letterboxPort(base: base), bind: false))
+        var configuration = BusConfiguration(
+            name: identity.name, schema: identity.schema, database: database, ring: try keyRing(),
+            publishEndpoint: bound("pub", identity.publishPort(base: base)),
+            letterboxEndpoint: bound("pull", identity.letterboxPort(base: base)), commandTargets: targets.map(\.name))
+        configuration.retention = RetentionPolicy(
+            days: settings.retention.days, megabytes: settings.retention.megabytes)
+        configuration.signing = try? keys.logSigningKey(identity)
+        configuration.isDiskLow = { [data = options.data, limit = settings.retention.freeMegabytes] in
+            DiskRoom.free(data).map { $0 < limit } ?? false
         }
-        let configuration = BusConfiguration(
-            name: identity.name, schema: identity.schema, database: database,
-            keys: try keys.curve(identity),
-            publishEndpoint: endpoint(
-                identity, "pub", identity.publishPort(base: base), bind: true),
-            letterboxEndpoint: endpoint(
-                identity, "pull", identity.letterboxPort(base: base), bind: true),
-            peers: peers, commandTargets: targets.map(\.name))
+        configuration.reload = { try? keyRing() }
         return EventBus(
             configuration, context: zeromq, authenticator: authenticator, log: log,
-            subscriptions: subscriptions)
+            subscriptions: subscriptions, snapshot: snapshot)
+    }
+
+    /// Own and peers' keys as they are in the folder now. A peer on several hosts has several doors, of which one is open.
+    private func keyRing() throws -> KeyRing {
+        let peers = try ServiceIdentity.allCases.map { peer in
+            func reached(_ door: String, _ port: Int) -> [String] {
+                if let folder = options.bus { return ["ipc://\(folder)/\(peer.name).\(door)"] }
+                return peer.hosts(options.environment).map { "tcp://\($0):\(port)" }
+            }
+            return BusPeer(
+                name: peer.name, publicKey: try keys.publicKey(peer),
+                publishEndpoints: reached("pub", peer.publishPort(base: options.portBase)),
+                letterboxEndpoints: reached("pull", peer.letterboxPort(base: options.portBase)))
+        }
+        return KeyRing(own: try keys.curve(identity), peers: peers)
     }
 }

@@ -91,8 +91,12 @@ public enum ServiceRunner {
                         try await RevokedSessions.follow(service.bus.pool, context.access)
                     }
                 }
+                // A standby works beside nobody.
                 for loop in service.loops {
-                    group.addTask { await keepRunning(loop.name, loop.run) }
+                    group.addTask {
+                        guard (try? await service.bus.untilLeading()) != nil else { return }
+                        await keepRunning(loop.name, loop.run)
+                    }
                 }
                 // The bus ending means the process cannot work: it stops and is started again.
                 await group.next()
@@ -103,7 +107,7 @@ public enum ServiceRunner {
         private func becomeReady() async {
             var backoff = Backoff(first: 0.05, limit: 1)
             let migrator = Migrator(
-                schema: context.identity.schema, [EventBus.migration, RevokedSessions.migration] + Service.migrations,
+                schema: context.identity.schema, EventBus.migrations + [RevokedSessions.migration] + Service.migrations,
                 checksum: { hex(sha256(Array($0.utf8))) })
             while !Task.isCancelled {
                 do {

@@ -42,16 +42,20 @@ struct StandardRoutes<Service: SuiteService>: Sendable {
             return try Response.json(state, state.ready ? .ok : .serviceUnavailable)
         }
         router.get("/metrics") { _, _ in
-            Response.text(
-                PrometheusFactory.shared.text() + busMetrics(),
+            // Also without the database: what is counted in memory is still said.
+            let queues = (try? await service.queues()) ?? []
+            let parked = (try? await parkedByType()) ?? [:]
+            return Response.text(
+                PrometheusFactory.shared.text() + BusMetrics.text(service.bus, queues: queues, parked: parked),
                 type: "text/plain; version=0.0.4; charset=utf-8")
         }
         router.get("/api/v1/parked/events") { request, context in
             try context.require("head", "integrator")
             return try Response.json(try await parked(try request.limit()))
         }
+        BusRoutes(service: service, missing: { [readiness] in readiness.reason }).add(to: router)
         router.get("/openapi.yaml") { _, _ in
-            Response.text(Service.openAPI, type: "application/yaml; charset=utf-8")
+            Response.text(OpenAPI.text(Service.openAPI), type: "application/yaml; charset=utf-8")
         }
     }
 
@@ -60,7 +64,7 @@ struct StandardRoutes<Service: SuiteService>: Sendable {
         let rows = try await service.bus.pool.query(
             """
             SELECT id, type || ' ' || stream || '#' || seq AS what, reason, parked_at, correlation FROM parked
-            ORDER BY parked_at DESC LIMIT $1
+            WHERE settled_at IS NULL ORDER BY parked_at DESC LIMIT $1
             """, [.int(limit)])
         let events = try rows.map {
             ParkedItem(
@@ -72,20 +76,10 @@ struct StandardRoutes<Service: SuiteService>: Sendable {
         return Page(items: Array(items.prefix(limit)), next: nil)
     }
 
-    private func busMetrics() -> String {
-        var out = "# TYPE throughline_stream_lag gauge\n"
-        for one in service.bus.subscriptions {
-            out += "throughline_stream_lag{stream=\"\(one.name)\"} \(one.lag)\n"
-        }
-        out += "# TYPE throughline_stream_refilled counter\n"
-        for one in service.bus.subscriptions {
-            out += "throughline_stream_refilled{stream=\"\(one.name)\"} \(one.refilled)\n"
-        }
-        out += "# TYPE throughline_stream_head gauge\n"
-        for (name, seq) in service.bus.heads.sorted(by: { $0.key < $1.key }) {
-            out += "throughline_stream_head{stream=\"\(name)\"} \(seq)\n"
-        }
-        return out
+    private func parkedByType() async throws -> [String: Int] {
+        let rows = try await service.bus.pool.query(
+            "SELECT type, count(*) AS n FROM parked WHERE settled_at IS NULL GROUP BY type")
+        return Dictionary(try rows.map { (try $0.string("type"), Int(try $0.int("n"))) }) { $0 + $1 }
     }
 }
 

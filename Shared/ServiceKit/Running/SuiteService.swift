@@ -1,6 +1,7 @@
 import Hummingbird
 import Messaging
 import Postgres
+import Primitives
 
 /// One of the five: what it owns and does, composed from a context; run by ``ServiceRunner`` or by a test.
 public protocol SuiteService: Sendable {
@@ -18,12 +19,18 @@ public protocol SuiteService: Sendable {
     var loops: [(name: String, run: @Sendable () async throws -> Void)] { get }
     /// What came from outside and could not be used, newest first.
     func setAside(_ limit: Int) async throws -> [ParkedItem]
-    /// The OpenAPI description of what this service serves now.
-    static var openAPI: String { get }
+    /// Work taken on and not done yet.
+    func queues() async throws -> [WorkQueue]
+    /// Where something of a journey waits in those queues.
+    func queuePlaces(_ journey: ID) async throws -> [QueuePlace]
+    /// The OpenAPI description of what this service alone serves; what all serve is put in front of it.
+    static var openAPI: [UInt8] { get }
 }
 
 extension SuiteService {
     public func prepare() async throws {}
+    public func queues() async throws -> [WorkQueue] { [] }
+    public func queuePlaces(_ journey: ID) async throws -> [QueuePlace] { [] }
     public func setAside(_ limit: Int) async throws -> [ParkedItem] { [] }
     public var loops: [(name: String, run: @Sendable () async throws -> Void)] { [] }
 }

@@ -46,7 +46,7 @@ struct SimulatedPublisher {
         return .beacon(head.beacon(state: "ready"))
     }
 
-    func answer(_ letter: Inbound) -> Inbound? {
+    mutating func answer(_ letter: Inbound) -> Inbound? {
         switch letter {
         case .hello(let hello):
             let link = PublisherDecisions.needsLink(hello, head) ? log[Int(hello.seq) - 1].link : nil
@@ -56,7 +56,23 @@ struct SimulatedPublisher {
             let entries = Array(log[(Int(request.seq) - 1)...].prefix(EventBatch.pageCount))
             let before = request.seq == 1 ? Link.zero : log[Int(request.seq) - 2].link
             return .page(PublisherDecisions.page(head, after: before, entries, from: "p"))
+        case .control(let control, let bodies) where control.what == .copies:
+            takeBack(bodies)
+            return .control(
+                Control(
+                    from: "p", stream: "p", lane: .main, what: .copied, seq: control.seq + Int64(bodies.count) - 1),
+                bodies: [])
         default: return nil
+        }
+    }
+
+    /// What the log lost and a subscriber kept is committed anew, unless it is there.
+    private mutating func takeBack(_ bodies: [[UInt8]]) {
+        var known = Set(log.map(\.body))
+        known.formUnion(pending.map(\.body))
+        for body in bodies where !known.contains(body) {
+            let parts = String(decoding: body, as: UTF8.self).split(separator: "/")
+            pending.append(Said(key: String(parts[0]), value: Int(parts[1]) ?? -1))
         }
     }
 

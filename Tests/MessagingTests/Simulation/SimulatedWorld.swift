@@ -114,6 +114,7 @@ struct SimulatedWorld {
         for action in actions {
             if case .alarm(let words) = action { tell("alarm: \(words)") }
             if let letter = subscriber.says(action) { network.send(.toPublisher(letter), now: now, &random) }
+            perform(subscriber.does(action, now: now))
         }
     }
 
@@ -137,8 +138,8 @@ struct SimulatedWorld {
     }
 
     /// An older copy of the publisher's database is put back under a subscriber that is ahead of it: the stream must stop
-    /// visibly before anything of another history is taken.
-    mutating func runWithRestore(steps: Int) -> String? {
+    /// visibly before anything of another history is taken, and a person's decision must bring it on.
+    mutating func runWithRestore(steps: Int, _ decision: StreamDecision) -> String? {
         (network.loss, network.repeats) = (0, 0)
         for _ in 0..<steps {
             speak()
@@ -149,6 +150,7 @@ struct SimulatedWorld {
         let taken = subscriber.effects
         publisher.restore(losing: random.pick(1...taken.count))
         tell("the publisher lost its last events")
+        let kept = Set(publisher.log.map { String(decoding: $0.body, as: UTF8.self) })
         for _ in 0..<random.pick(0...20) {
             publisher.commit(.init(key: "k1", value: committed.count))
             committed.append(.init(key: "k1", value: committed.count))
@@ -158,6 +160,30 @@ struct SimulatedWorld {
         guard case .stopped(.forked) = subscriber.machine.phase else {
             return "it did not stop: \(subscriber.machine.phase)"
         }
-        return subscriber.effects == taken ? nil : "something of another history was taken"
+        guard subscriber.effects == taken else { return "something of another history was taken" }
+        settle(decision)
+        let lost = Set(taken).subtracting(kept)
+        let log = Set(publisher.log.map { String(decoding: $0.body, as: UTF8.self) })
+        switch decision {
+        case .heal where !lost.isSubset(of: log): return "the log was not refilled"
+        case .acceptLoss where !lost.isDisjoint(with: log) || !lost.isSubset(of: subscriber.forked):
+            return "what was lost was not kept apart"
+        default: return verdict()
+        }
+    }
+
+    /// Decides, on a network that loses and repeats and with a subscriber that may die, and again when it was for nothing.
+    private mutating func settle(_ decision: StreamDecision) {
+        (network.loss, network.repeats) = (random.seconds(0...0.3), random.seconds(0...0.3))
+        let end = now + 300
+        while now < end {
+            if case .stopped = subscriber.machine.phase {
+                tell("a person decides: \(decision.rawValue)")
+                perform(subscriber.decide(decision, now: now))
+            }
+            if random.chance(0.001) { subscriber.crash(until: now + 1) }
+            step(withFaults: false)
+            if isDrained, subscriber.machine.phase == .live { return }
+        }
     }
 }

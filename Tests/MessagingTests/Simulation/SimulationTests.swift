@@ -1,4 +1,5 @@
 import Foundation
+import Messaging
 import Testing
 
 /// Thousands of seeded runs of the real protocol code. `deploy/soak --seeds N` runs as many as wanted; a seed that fails is
@@ -22,10 +23,11 @@ import Testing
         print("\(Self.seeds.count) seeds: lost 0, doubled 0, out of order 0, unexpected 0")
     }
 
-    @Test func aPublisherThatLostItsTailStopsTheStreamVisibly() {
-        for seed in Self.seeds.prefix(200) {
+    @Test(arguments: [StreamDecision.heal, .acceptLoss])
+    func aPublisherThatLostItsTailStopsTheStreamVisiblyAndADecisionBringsItOn(_ decision: StreamDecision) {
+        for seed in Self.seeds.prefix(1000) {
             var world = SimulatedWorld(seed: seed)
-            if let wrong = world.runWithRestore(steps: 60) {
+            if let wrong = world.runWithRestore(steps: 60, decision) {
                 Issue.record("seed \(seed): \(wrong)\n\(world.story.suffix(40).joined(separator: "\n"))")
                 return
             }

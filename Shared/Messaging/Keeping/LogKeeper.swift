@@ -1,0 +1,176 @@
+import Logging
+import Postgres
+import Primitives
+import Sodium
+import Synchronization
+
+/// Keeps a service's log in order by the day: makes the partitions ahead, seals finished days, and drops those that the policy
+/// no longer keeps. Runs on the stamper's own session, so that only the leader does it.
+final class LogKeeper: Sendable {
+    private let name: String
+    private let policy: RetentionPolicy
+    private let signing: SigningKey?
+    private let log: Logger
+    private let alarmed = Mutex<[String: String]>([:])
+
+    /// Seconds between rounds.
+    static let pause = 600.0
+
+    init(name: String, policy: RetentionPolicy, signing: SigningKey?, log: Logger) {
+        self.name = name
+        self.policy = policy
+        self.signing = signing
+        self.log = log
+    }
+
+    /// What stands against the policy now, in words, by sequence.
+    var alarms: [String: String] { alarmed.withLock { $0 } }
+
+    /// One round; when the next is due.
+    func keep(_ connection: PostgresConnection, _ heads: inout [StreamHead]) async throws -> ContinuousClock.Instant {
+        let next = try await makePartitions(connection)
+        var words: [String: String] = [:]
+        for index in heads.indices {
+            if let alarm = try await seal(heads[index], connection) { words[heads[index].sequence] = alarm }
+            if let alarm = try await drop(&heads[index], connection) { words[heads[index].sequence] = alarm }
+        }
+        do { try await dropEmptied(connection) } catch let error as PostgresError where error.sqlState == "55P03" {
+            log.warning("old days wait for a lock", metadata: ["reason": "\(error)"])
+        }
+        let found = words
+        for (sequence, alarm) in found where alarms[sequence] != alarm {
+            log.error("log alarm", metadata: ["stream": "\(sequence)", "what": "\(alarm)"])
+        }
+        alarmed.withLock { $0 = found }
+        return min(next, .now + .seconds(Self.pause))
+    }
+
+    /// Makes the partitions of the days ahead; when it is tried next. They are made two days early; beside a long reader (a
+    /// dump) that stands in the way it gives way and tries again.
+    func makePartitions(_ connection: PostgresConnection) async throws -> ContinuousClock.Instant {
+        do {
+            try await connection.transaction { transaction in
+                try await transaction.query("SET LOCAL lock_timeout = '300ms'")
+                try await transaction.query("SELECT ensure_partitions()")
+            }
+            return .now + .seconds(Self.pause)
+        } catch let error as PostgresError where error.sqlState == "55P03" {
+            log.warning("partitions of the days ahead wait for a lock", metadata: ["reason": "\(error)"])
+            return .now + .seconds(60)
+        }
+    }
+
+    // MARK: sealing
+
+    /// Signs each finished day once its chain has been followed. Words when it does not fit: it is not signed then.
+    private func seal(_ head: StreamHead, _ connection: PostgresConnection) async throws -> String? {
+        guard let signing else { return nil }
+        let days = try await connection.query(
+            """
+            SELECT d.day::text AS day, d.first, d.last, d.before FROM day_range AS d
+            LEFT JOIN segment AS s USING (stream, lane, day)
+            WHERE d.stream = $1 AND d.lane = $2 AND s.day IS NULL
+                AND d.day < (now() AT TIME ZONE 'UTC' - interval '1 hour')::date ORDER BY d.day
+            """, [.text(head.stream), .text(head.lane.rawValue)])
+        for row in days {
+            let day = try row.string("day")
+            var reader = ChainReader(
+                stream: head.stream, lane: head.lane, seq: try row.int("first") - 1,
+                link: try row.optionalBytes("before").flatMap { Link($0) } ?? .zero)
+            let last = try row.int("last")
+            while reader.seq < last, try await reader.advance(to: last, connection, withBodies: false) {}
+            if let wrong = reader.wrong { return "\(day) is not sealed: \(wrong)" }
+            let segment = Segment(
+                service: name, stream: head.stream, lane: head.lane, day: day, count: last - (try row.int("first")) + 1,
+                first: try row.int("first"), last: last, link: reader.link)
+            try await connection.query(
+                """
+                INSERT INTO segment (stream, lane, day, count, first, last, link, signature)
+                VALUES ($1, $2, $3::date, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
+                """,
+                [
+                    .text(head.stream), .text(head.lane.rawValue), .text(day), .int(segment.count), .int(segment.first),
+                    .int(last), .bytes(reader.link.bytes), .bytes(signing.sign(segment.bytes)),
+                ])
+        }
+        return nil
+    }
+
+    // MARK: dropping
+
+    /// Gives up the days of one sequence that the policy no longer keeps. Words when something is held, or was given up below a
+    /// subscriber.
+    private func drop(_ head: inout StreamHead, _ connection: PostgresConnection) async throws -> String? {
+        let stream = head.stream
+        let lane = head.lane.rawValue
+        let days = try await connection.query(
+            """
+            SELECT d.day::text AS day, d.last, d.day < (now() AT TIME ZONE 'UTC')::date - $3::int AS is_old,
+                (SELECT string_agg(p.subscriber || ' at #' || p.seq, ', ') FROM subscriber_position AS p
+                    WHERE p.stream = $1 AND p.lane = $2 AND p.seq < d.last) AS behind,
+                (SELECT coalesce(sum(pg_total_relation_size(c.inhrelid)), 0) / 1048576 FROM pg_inherits AS c
+                    WHERE c.inhparent IN ('event'::regclass, 'event_no'::regclass)) AS megabytes
+            FROM day_range AS d
+            WHERE d.stream = $1 AND d.lane = $2 AND d.day < (now() AT TIME ZONE 'UTC')::date ORDER BY d.day
+            """, [.text(stream), .text(lane), .int(policy.days)])
+        var alarm: String?
+        for row in days {
+            let (day, last) = (try row.string("day"), try row.int("last"))
+            let behind = try row.optionalString("behind")
+            let isTooLarge = (try row.optionalDouble("megabytes") ?? 0) > Double(policy.megabytes)
+            guard try row.bool("is_old") || isTooLarge else { break }
+            if let behind, !isTooLarge {
+                alarm = "\(day) is kept beyond the policy, for it has not been taken yet: \(behind)"
+                break
+            }
+            if let behind { alarm = "\(day) was dropped below a subscriber, for the log is too large: \(behind)" }
+            let words = alarm ?? "every registered subscriber has taken it"
+            _ = try await connection.transaction { transaction in
+                try await transaction.run([
+                    Statement(
+                        "DELETE FROM day_range WHERE stream = $1 AND lane = $2 AND day = $3::date",
+                        [.text(stream), .text(lane), .text(day)]),
+                    BusDecision.record(
+                        by: "throughline", "retention", "\(stream)/\(lane)", reason: words,
+                        outcome: "\(day) up to #\(last) is no longer kept"),
+                ])
+            }
+            head.oldest = last + 1
+            // The room is counted anew after the day is gone.
+            if isTooLarge { break }
+        }
+        return alarm
+    }
+
+    /// Drops the partitions of days that no sequence keeps. A day of `event` goes only when no kept number points into it.
+    private func dropEmptied(_ connection: PostgresConnection) async throws {
+        let rows = try await connection.query(
+            """
+            SELECT c.relname AS name, p.relname AS parent, to_date(right(c.relname, 8), 'YYYYMMDD')::text AS day
+            FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid JOIN pg_class AS p ON p.oid = i.inhparent
+            WHERE i.inhparent IN ('event'::regclass, 'event_no'::regclass, 'inbox'::regclass)
+                AND to_date(right(c.relname, 8), 'YYYYMMDD') < (now() AT TIME ZONE 'UTC')::date - 1
+            ORDER BY p.relname DESC, c.relname
+            """)
+        for row in rows {
+            let (name, parent, day) = (try row.string("name"), try row.string("parent"), try row.string("day"))
+            let days = policy.days
+            try await connection.transaction { transaction in
+                try await transaction.query("SET LOCAL lock_timeout = '300ms'")
+                let isDue: String =
+                    switch parent {
+                    case "inbox": "SELECT $1::date < (now() AT TIME ZONE 'UTC')::date - \(days) AS due"
+                    case "event_no": "SELECT NOT EXISTS (SELECT 1 FROM day_range WHERE day = $1::date) AS due"
+                    default:
+                        """
+                        SELECT $1::date < (SELECT coalesce(min(day), 'infinity') FROM day_range) - 1
+                            AND NOT EXISTS (SELECT 1 FROM event_no WHERE event_day = $1::date) AS due
+                        """
+                    }
+                if try await transaction.query(isDue, [.text(day)])[0].bool("due") {
+                    try await transaction.query("DROP TABLE \"\(name)\"")
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+import Postgres
+import Primitives
+
+/// One transaction of the stamper: numbers newly visible events by snapshot difference and links them into the chain.
+enum StampingTick {
+    struct Stamped: Sendable {
+        let head: StreamHead
+        let entries: [RecentEvents.Entry]
+        /// Whether everything visible has its number.
+        let isComplete: Bool
+    }
+
+    /// Events numbered in one transaction at most; a larger tick goes on in the next.
+    static let limit = 2000
+
+    /// Nil when there was nothing to number; then nothing is written.
+    static func run(_ transaction: Transaction, _ head: StreamHead, _ written: WrittenBodies) async throws -> Stamped? {
+        let name: [Parameter] = [.text(head.stream), .text(head.lane.rawValue)]
+        let locked = try await transaction.query(
+            """
+            SELECT seq, pg_snapshot_xmax(snapshot)::text AS xmax,
+                (SELECT '{' || coalesce(string_agg(x::text, ','), '') || '}'
+                   FROM pg_snapshot_xip(snapshot) AS x) AS xip,
+                target::text AS target,
+                greatest(rebased_id, CASE WHEN target IS NULL THEN 0 ELSE last_id END) AS above,
+                (least(ticked_day, (now() AT TIME ZONE 'UTC')::date) - 1)::text AS since
+            FROM stream_head WHERE stream = $1 AND lane = $2 AND term = $3 FOR UPDATE
+            """, name + [.int(head.term)])
+        guard let old = locked.first, try old.int("seq") == head.seq else { throw Fenced() }
+        let target = try old.optionalString("target")
+        // A second statement, for a snapshot taken after the lock. Constants and two index scans: as a join
+        // with the head it would become a hash over the whole table.
+        var look = Statement(
+            """
+            SELECT c.snapshot::text AS snapshot, n.id, n.day::text AS day, n.digest, n.event_id
+            FROM (SELECT coalesce($6::pg_snapshot, pg_current_snapshot()) AS snapshot) AS c
+            LEFT JOIN (
+                SELECT id, day, digest, event_id FROM (
+                    SELECT id, day, digest, event_id, xid FROM event
+                    WHERE stream = $1 AND lane = $2 AND day >= $3::date AND xid >= $4::xid8
+                    UNION ALL
+                    SELECT id, day, digest, event_id, xid FROM event
+                    WHERE stream = $1 AND lane = $2 AND day >= $3::date AND xid = ANY($5::xid8[])
+                ) AS e
+                WHERE id > $7 AND ($6::pg_snapshot IS NULL OR pg_visible_in_snapshot(xid, $6::pg_snapshot))
+                ORDER BY id LIMIT \(limit)
+            ) AS n ON true
+            """,
+            name + [
+                .text(try old.string("since")), .text(try old.string("xmax")),
+                .text(try old.string("xip")), .text(target), .int(try old.int("above")),
+            ])
+        look.isPlannedEachTime = true
+        let fresh = try await transaction.run([look])[0]
+        var after = head
+        var numbered: [NumberedEvent] = []
+        var ids: [ID] = []
+        for row in fresh {
+            guard let id = try row.optionalInt("id") else { break }
+            after.seq += 1
+            after.link = after.link.next(seq: after.seq, digest: try row.bytes("digest"))
+            numbered.append(.init(seq: after.seq, link: after.link, day: try row.string("day"), id: id))
+            ids.append(try row.id("event_id"))
+        }
+        if numbered.isEmpty, target == nil { return nil }
+        let isComplete = numbered.count < limit
+        let bodies = try await bodies(of: numbered, ids, written, transaction)
+        var statements = numbered.isEmpty ? [] : NumberedEvent.insert(numbered, after, before: head.link)
+        statements.append(
+            Statement(
+                """
+                UPDATE stream_head SET seq = $4, link = $5, last_id = $6,
+                    snapshot = CASE WHEN $7 THEN $8::pg_snapshot ELSE snapshot END,
+                    target = CASE WHEN $7 THEN NULL ELSE $8::pg_snapshot END,
+                    ticked_day = CASE WHEN $7 THEN (now() AT TIME ZONE 'UTC')::date ELSE ticked_day END
+                WHERE stream = $1 AND lane = $2 AND term = $3
+                """,
+                name + [
+                    .int(head.term), .int(after.seq), .bytes(after.link.bytes),
+                    .int(isComplete ? 0 : numbered.last?.id ?? 0), .bool(isComplete),
+                    .text(try fresh[0].string("snapshot")),
+                ]))
+        try await transaction.commit(after: statements)
+        let entries = zip(numbered, bodies).map { RecentEvents.Entry(seq: $0.seq, link: $0.link, body: $1) }
+        return Stamped(head: after, entries: entries, isComplete: isComplete)
+    }
+
+    /// What this process has written it still holds; only what others wrote, or what was forgotten, is read back.
+    private static func bodies(
+        of events: [NumberedEvent], _ ids: [ID], _ written: WrittenBodies, _ transaction: Transaction
+    ) async throws -> [[UInt8]] {
+        var bodies = written.take(ids)
+        let missing = bodies.indices.filter { bodies[$0] == nil }
+        if !missing.isEmpty {
+            let rows = try await transaction.query(
+                """
+                SELECT e.body FROM unnest($1::text[]::date[], $2::bigint[]) WITH ORDINALITY AS w(day, id, place)
+                JOIN event AS e ON e.day = w.day AND e.id = w.id ORDER BY w.place
+                """, [.texts(missing.map { events[$0].day }), .ints(missing.map { events[$0].id })])
+            for (index, row) in zip(missing, rows) { bodies[index] = try row.bytes("body") }
+        }
+        return bodies.compactMap { $0 }
+    }
+}

@@ -1,0 +1,37 @@
+/// How far one subscription is, for status pages and metrics.
+public struct SubscriptionStatus: Codable, Sendable {
+    public var publisher = ""
+    /// Publisher, stream and lane: `crm-core/crm-core/main`.
+    public var name = ""
+    public var phase = "INIT"
+    /// Where effects are durable.
+    public var seq: Int64 = 0
+    /// The publisher's last number, as far as it is known.
+    public var head: Int64 = 0
+    /// Events not taken yet.
+    public var lag: Int64 = 0
+    /// Seconds since nothing was behind.
+    public var lagSeconds = 0.0
+    var behindSince: Double?
+    /// Events a second, over the last seconds in which some were taken.
+    public var rate = 0.0
+    /// Seconds until nothing is behind, at that rate; absent when it cannot be told.
+    public var drainSeconds: Double?
+    /// What it waits for and for how many seconds, in words; absent while it flows.
+    public var waitsFor: String?
+    public var waitsSeconds: Double?
+    /// Events that came by asking and not live.
+    public var refilled: Int64 = 0
+    public var dropped = 0
+    public var stopped = false
+
+    private enum CodingKeys: CodingKey {
+        case publisher, name, phase, seq, head, lag, lagSeconds, rate, drainSeconds, waitsFor, waitsSeconds
+        case refilled, dropped, stopped
+    }
+
+    mutating func name(_ stream: StreamName) {
+        publisher = stream.publisher
+        name = stream.description
+    }
+}

@@ -1,0 +1,77 @@
+import Messaging
+import Primitives
+
+/// How a service's part of the line stands: what it says, what it takes, what waits and for whom.
+struct BusReport: AnswerShape {
+    struct Reason: AnswerShape {
+        let reason: String
+        let count: Int
+        let since: Timestamp
+    }
+    let service: String
+    let leads: Bool
+    let missing: [String]
+    let heads: [StreamHeadView]
+    let takes: [SubscriptionStatus]
+    /// Who takes what this service says, as they last told.
+    let takenBy: [SubscriberPlace]
+    let queues: [WorkQueue]
+    let parked: [Reason]
+    /// What stands against the log's keeping, in words.
+    let alarms: [String]
+    let bus: BusCounters
+
+    static func make(_ service: some SuiteService, missing: String?) async throws -> BusReport {
+        let bus = service.bus
+        let rows = try await bus.pool.query(
+            """
+            SELECT reason, count(*) AS n, min(parked_at) AS since FROM parked WHERE settled_at IS NULL
+            GROUP BY reason ORDER BY n DESC LIMIT 50
+            """)
+        return BusReport(
+            service: type(of: service).identity.name, leads: bus.missing == nil,
+            missing: [missing, bus.missing].compactMap { $0 }, heads: bus.streamHeads, takes: bus.subscriptions,
+            takenBy: bus.subscriberPlaces, queues: try await service.queues(),
+            parked: try rows.map {
+                .init(reason: try $0.string("reason"), count: Int(try $0.int("n")), since: try $0.time("since"))
+            },
+            alarms: bus.logAlarms.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }, bus: bus.counters)
+    }
+}
+
+extension SuiteService {
+    /// Where something of a journey waits: in the log for a subscriber, set aside, or in a queue of the service's own.
+    func whereabouts(_ journey: ID) async throws -> [QueuePlace] {
+        let name = Self.identity.name
+        let parked = try await bus.pool.query(
+            """
+            SELECT p.type, p.publisher, p.stream || '/' || p.lane AS sequence, p.seq, p.reason, p.parked_at, p.behind,
+                (SELECT count(*) FROM parked AS o WHERE (o.publisher, o.stream, o.lane, o.key) =
+                    (p.publisher, p.stream, p.lane, p.key) AND o.seq < p.seq AND o.settled_at IS NULL) AS ahead
+            FROM parked AS p WHERE p.correlation = $1 AND p.settled_at IS NULL ORDER BY p.parked_at LIMIT 100
+            """, [.id(journey)])
+        var places = try parked.map {
+            QueuePlace(
+                service: name, queue: "parked", what: "\(try $0.string("type")) #\(try $0.int("seq"))",
+                ahead: Int(try $0.int("ahead")), since: try $0.time("parked_at"), waitsFor: try $0.string("reason"))
+        }
+        for subscriber in bus.subscriberPlaces where subscriber.behind > 0 {
+            let rows = try await bus.pool.query(
+                """
+                SELECT e.type, n.seq, e.at FROM event_no AS n JOIN event AS e ON e.day = n.event_day AND e.id = n.event_id
+                WHERE n.stream = $1 AND n.lane = $2 AND n.seq > $3 AND n.seq <= $3 + 100000 AND e.correlation = $4
+                    AND n.day >= (SELECT min(day) FROM day_range WHERE stream = $1 AND lane = $2 AND last > $3)
+                ORDER BY n.seq LIMIT 20
+                """,
+                [.text(subscriber.stream), .text(subscriber.lane.rawValue), .int(subscriber.seq), .id(journey)])
+            places += try rows.map {
+                QueuePlace(
+                    service: name, queue: "\(subscriber.stream)/\(subscriber.lane.rawValue)",
+                    what: try $0.string("type"),
+                    ahead: Int(try $0.int("seq") - subscriber.seq - 1), since: try $0.time("at"),
+                    waitsFor: subscriber.subscriber)
+            }
+        }
+        return places + (try await queuePlaces(journey))
+    }
+}
