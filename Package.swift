@@ -72,6 +72,7 @@ let package = Package(
         .executable(name: "notifier", targets: ["NotifierMain"]),
         .executable(name: "throughline", targets: ["ThroughlineMain"]),
         .executable(name: "demo-world", targets: ["DemoWorld"]),
+        .executable(name: "bus-load", targets: ["BusLoad"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -126,6 +127,12 @@ let package = Package(
                 "Contracts", "Curl", "Postgres", "Primitives", "ServiceKit", "Sodium", "ZeroMQ",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], path: "Services/throughline", swiftSettings: strict),
+        .executableTarget(
+            name: "BusLoad",
+            dependencies: [
+                "Contracts", "Messaging", "Postgres", "Primitives", "Sodium", "ZeroMQ", log,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], path: "deploy/measure/bus-load", swiftSettings: strict),
         .executableTarget(
             name: "DemoWorld",
             dependencies: ["Contracts", "Curl", "Primitives", "ServiceKit", "Sodium", log, web] + nio + http,
