@@ -22,13 +22,15 @@ public struct Parameter: Sendable {
         Parameter(bytes: value, isBinary: true)
     }
 
-    /// `text[]`; also fits `$1::text[]::uuid[]` and the like.
+    /// `text[]`; also fits `$1::uuid[]` and the like.
     public static func texts(_ values: [String?]) -> Parameter {
         array(oid: 25, values.map { $0.map { Array($0.utf8) } })
     }
-    public static func ids(_ values: [ID?]) -> Parameter { texts(values.map { $0?.description }) }
+    /// `uuid[]`.
+    public static func ids(_ values: [ID?]) -> Parameter { array(oid: 2950, values.map { $0?.bytes }) }
+    /// `timestamptz[]`: microseconds since 2000.
     public static func times(_ values: [Timestamp?]) -> Parameter {
-        texts(values.map { $0?.description })
+        array(oid: 1184, values.map { $0.map { Array(bigEndian: ($0.milliseconds - 946_684_800_000) * 1000) } })
     }
     /// `bigint[]`.
     public static func ints(_ values: [Int64?]) -> Parameter {
@@ -45,7 +47,8 @@ public struct Parameter: Sendable {
         for word in [items.isEmpty ? 0 : 1, hasNull, oid] as [Int32] { out += Array(bigEndian: word) }
         if !items.isEmpty { out += Array(bigEndian: Int32(items.count)) + Array(bigEndian: Int32(1)) }
         for item in items {
-            out += Array(bigEndian: item.map { Int32($0.count) } ?? -1)
+            let length = item.map { Int32($0.count) } ?? -1
+            withUnsafeBytes(of: length.bigEndian) { out.append(contentsOf: $0) }
             if let item { out += item }
         }
         return Parameter(bytes: out, isBinary: true)

@@ -4,7 +4,7 @@ import Synchronization
 
 /// One server session. An actor on its own serial executor: libpq calls block its thread alone.
 public actor PostgresConnection: StatementRunner {
-    private let executor: SerialQueueExecutor
+    nonisolated let executor: SerialQueueExecutor
     public nonisolated var unownedExecutor: UnownedSerialExecutor {
         executor.asUnownedSerialExecutor()
     }

@@ -2,7 +2,10 @@ import Dispatch
 
 /// Runs an actor on a private serial queue, so that a blocking libpq call holds its own thread and never
 /// the cooperative pool (reference swift-on-linux §5: private serial queues start at once).
-final class SerialQueueExecutor: SerialExecutor {
+///
+/// It also runs the tasks that hold its connection: a transaction's own steps then follow each other on one thread instead of being
+/// handed from thread to thread at each statement.
+final class SerialQueueExecutor: SerialExecutor, TaskExecutor {
     private let queue: DispatchQueue
 
     init(label: String) { queue = DispatchQueue(label: label) }
@@ -10,6 +13,6 @@ final class SerialQueueExecutor: SerialExecutor {
     func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
         let executor = asUnownedSerialExecutor()
-        queue.async { job.runSynchronously(on: executor) }
+        queue.async { job.runSynchronously(isolatedTo: executor, taskExecutor: self.asUnownedTaskExecutor()) }
     }
 }

@@ -69,6 +69,12 @@ extension PostgresConnection {
         _ durability: Durability = .flushed,
         _ body: @Sendable (Transaction) async throws -> Value
     ) async throws -> Value {
+        try await withTaskExecutorPreference(executor) { try await run(body, durability) }
+    }
+
+    private nonisolated func run<Value: Sendable>(
+        _ body: @Sendable (Transaction) async throws -> Value, _ durability: Durability
+    ) async throws -> Value {
         let transaction = Transaction(on: self, durability)
         do {
             let value = try await body(transaction)

@@ -44,33 +44,64 @@ public struct ID: Hashable, Sendable {
 }
 
 extension ID: CustomStringConvertible, LosslessStringConvertible {
-    public var description: String {
-        func hex(_ value: UInt64, _ digits: Int) -> String {
-            let text = String(value, radix: 16)
-            return String(repeating: "0", count: digits - text.count) + text
+    public var description: String { String(decoding: text, as: UTF8.self) }
+
+    /// The 36 characters as ASCII.
+    public var text: [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: 36) { out, count in
+            var place = 0
+            for index in 0..<32 {
+                if [8, 12, 16, 20].contains(index) {
+                    out[place] = UInt8(ascii: "-")
+                    place += 1
+                }
+                let word = index < 16 ? high : low
+                let digit = UInt8(truncatingIfNeeded: word >> UInt64(60 - index % 16 * 4) & 15)
+                out[place] = digit < 10 ? 48 + digit : 87 + digit
+                place += 1
+            }
+            count = 36
         }
-        return [
-            hex(high >> 32, 8), hex(high >> 16 & 0xffff, 4), hex(high & 0xffff, 4),
-            hex(low >> 48, 4), hex(low & 0xffff_ffff_ffff, 12),
-        ].joined(separator: "-")
     }
 
     /// Reads the 36-character form in either case.
     public init?(_ text: String) {
-        let bytes = Array(text.utf8)
+        var text = text
+        guard let id = text.withUTF8({ ID(utf8: $0) }) else { return nil }
+        self = id
+    }
+
+    public init?(utf8 bytes: UnsafeBufferPointer<UInt8>) {
         guard bytes.count == 36 else { return nil }
-        var words: [UInt64] = [0, 0]
-        var digit = 0
-        for (index, byte) in bytes.enumerated() {
-            if [8, 13, 18, 23].contains(index) {
+        var (high, low, digits) = (UInt64(0), UInt64(0), 0)
+        for index in 0..<36 {
+            let byte = bytes[index]
+            if index == 8 || index == 13 || index == 18 || index == 23 {
                 guard byte == UInt8(ascii: "-") else { return nil }
                 continue
             }
-            guard let value = Character(Unicode.Scalar(byte)).hexDigitValue else { return nil }
-            words[digit / 16] = words[digit / 16] << 4 | UInt64(value)
-            digit += 1
+            let value: UInt8
+            switch byte {
+            case 48...57: value = byte - 48
+            case 97...102: value = byte - 87
+            case 65...70: value = byte - 55
+            default: return nil
+            }
+            if digits < 16 { high = high << 4 | UInt64(value) } else { low = low << 4 | UInt64(value) }
+            digits += 1
         }
-        self.init(high: words[0], low: words[1])
+        self.init(high: high, low: low)
+    }
+
+    /// The 16 bytes, big-endian, as PostgreSQL's binary uuid.
+    public var bytes: [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: 16) { out, count in
+            for index in 0..<8 {
+                out[index] = UInt8(truncatingIfNeeded: high >> UInt64(56 - index * 8))
+                out[index + 8] = UInt8(truncatingIfNeeded: low >> UInt64(56 - index * 8))
+            }
+            count = 16
+        }
     }
 }
 

@@ -50,6 +50,29 @@ extension Timestamp: CustomStringConvertible {
 }
 
 extension Timestamp {
+    /// Reads the form that we write and no other: `2026-01-31T09:05:00.123Z`.
+    public init?(canonical bytes: UnsafeBufferPointer<UInt8>) {
+        guard bytes.count == 24, bytes[4] == 45, bytes[7] == 45, bytes[10] == 84, bytes[13] == 58, bytes[16] == 58,
+            bytes[19] == 46, bytes[23] == 90
+        else { return nil }
+        func number(_ range: Range<Int>) -> Int64? {
+            var value: Int64 = 0
+            for index in range {
+                guard (48...57).contains(bytes[index]) else { return nil }
+                value = value * 10 + Int64(bytes[index] - 48)
+            }
+            return value
+        }
+        guard let year = number(0..<4), let month = number(5..<7), (1...12).contains(month), let day = number(8..<10),
+            (1...31).contains(day), let hour = number(11..<13), hour < 24, let minute = number(14..<16), minute < 60,
+            let second = number(17..<19), second < 61, let milli = number(20..<23)
+        else { return nil }
+        let days = Self.days(year: year, month: month, day: day)
+        self.init(milliseconds: ((days * 24 + hour) * 60 + minute) * 60_000 + second * 1000 + milli)
+    }
+}
+
+extension Timestamp {
     /// Reads RFC 3339, and PostgreSQL's `2026-01-31 09:05:00.123456+00`. Hours may lack the leading
     /// zero, as 1C writes them. Without a zone the text is taken as UTC. Finer than a millisecond is cut.
     public init?(_ text: some StringProtocol) {

@@ -36,12 +36,10 @@ public struct EventDraft: Sendable {
         self.at = at
         self.correlation = correlation
         self.causation = causation
-        let event = CloudEvent(
-            id: id, source: "/\(source)", type: Contract.type, subject: subject ?? key, time: at,
-            dataschema: "urn:throughline:\(Contract.type)", partitionkey: key,
-            correlationid: correlation, causationid: causation,
-            traceparent: Self.traceparent(correlation: correlation, event: id), data: data)
-        body = Array(try JSON.encode(event))
+        let envelope = Envelope(
+            id: id, source: source, type: Contract.type, subject: subject, key: key, time: at, correlation: correlation,
+            causation: causation)
+        body = envelope.bytes(data: try JSON.encode(data))
         guard body.count <= Self.bodyLimit else {
             throw EventTooLarge(type: type, bytes: body.count)
         }
@@ -61,12 +59,6 @@ public struct EventDraft: Sendable {
     }
 
     var sequence: String { "\(stream)/\(lane.rawValue)" }
-
-    /// One trace per journey (W3C Trace Context): the journey's id is the trace, the event's the span.
-    private static func traceparent(correlation: ID?, event: ID) -> String {
-        let trace = (correlation ?? event).description.filter { $0 != "-" }
-        return "00-\(trace)-\(event.description.filter { $0 != "-" }.suffix(16))-01"
-    }
 }
 
 /// Independent sequences, so that a mass import never delays a deal.
@@ -78,21 +70,4 @@ public struct EventTooLarge: Error, CustomStringConvertible {
     public var description: String {
         "an event \(type) of \(bytes) bytes is over the limit of \(EventDraft.bodyLimit)"
     }
-}
-
-/// CloudEvents 1.0, structured mode, with our extension attributes.
-struct CloudEvent<Payload: Encodable>: Encodable {
-    var specversion = "1.0"
-    let id: ID
-    let source: String
-    let type: String
-    let subject: String
-    let time: Timestamp
-    var datacontenttype = "application/json"
-    let dataschema: String
-    let partitionkey: String
-    let correlationid: ID?
-    let causationid: ID?
-    let traceparent: String
-    let data: Payload
 }

@@ -8,8 +8,12 @@ import Synchronization
 public final class EventTransaction: StatementRunner {
     private struct State {
         var drafts: [EventDraft] = []
-        var writes: [Statement] = []
+        var writes: [Write] = []
         var hooks: [@Sendable () -> Void] = []
+    }
+    private enum Write {
+        case statement(Statement)
+        case rows(RowInsert, [[RowValue]])
     }
     private let transaction: Transaction
     private let source: String
@@ -30,16 +34,36 @@ public final class EventTransaction: StatementRunner {
     /// A statement whose answer nobody needs: it travels in front of the next one that is waited for, at the latest with
     /// the commit, and saves a round trip. If it is refused, that one throws its error.
     public func write(_ sql: String, _ parameters: [Parameter] = []) {
-        state.withLock { $0.writes.append(Statement(sql, parameters)) }
+        state.withLock { $0.writes.append(.statement(Statement(sql, parameters))) }
+    }
+
+    /// Adds a row to an insert that others of this transaction may share; otherwise as ``write(_:_:)``.
+    public func add(_ row: [RowValue], to insert: RowInsert) {
+        precondition(row.count == insert.columns.count, "a row has a value for each column")
+        state.withLock { state in
+            if case .rows(insert, var rows)? = state.writes.last {
+                state.writes.removeLast()
+                rows.append(row)
+                state.writes.append(.rows(insert, rows))
+            } else {
+                state.writes.append(.rows(insert, [row]))
+            }
+        }
     }
 
     /// Forgets statements that were not sent: what they belong to is undone.
     func dropWrites() { _ = takeWrites() }
 
     private func takeWrites() -> [Statement] {
-        state.withLock { state in
+        let writes = state.withLock { state in
             defer { state.writes = [] }
             return state.writes
+        }
+        return writes.map { write in
+            switch write {
+            case .statement(let statement): statement
+            case .rows(let insert, let rows): insert.statement(rows)
+            }
         }
     }
 

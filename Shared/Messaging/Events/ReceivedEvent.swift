@@ -14,44 +14,31 @@ public struct ReceivedEvent: Sendable {
     public let causation: ID?
     public let position: StreamPosition
     public let bytes: [UInt8]
+    /// Where `data` lies in them.
+    private let data: Range<Int>
 
     /// - Throws: ``Unreadable`` when the bytes are no CloudEvent of ours.
     init(_ bytes: [UInt8], position: StreamPosition) throws {
-        do {
-            let attributes = try JSON.decode(Attributes.self, from: bytes)
-            id = attributes.id
-            source = String(attributes.source.drop { $0 == "/" })
-            type = attributes.type
-            key = attributes.partitionkey
-            subject = attributes.subject
-            at = attributes.time
-            correlation = attributes.correlationid
-            causation = attributes.causationid
-        } catch {
-            throw Unreadable(what: "the event at \(position)")
-        }
+        guard let (envelope, data) = Envelope.read(bytes) else { throw Unreadable(what: "the event at \(position)") }
+        id = envelope.id
+        source = envelope.source
+        type = envelope.type
+        key = envelope.key
+        subject = envelope.subject
+        at = envelope.time
+        correlation = envelope.correlation
+        causation = envelope.causation
+        self.data = data
         self.position = position
         self.bytes = bytes
     }
 
     /// The event's data as its contract.
     public func data<Contract: EventContract>(as contract: Contract.Type) throws -> Contract {
-        do { return try JSON.decode(Enclosed<Contract>.self, from: bytes).data } catch {
+        do { return try JSON.decode(contract, from: bytes[data]) } catch {
             throw Unreadable(what: "the data of \(type)")
         }
     }
-
-    private struct Attributes: Decodable {
-        let id: ID
-        let source: String
-        let type: String
-        let partitionkey: String
-        let subject: String?
-        let time: Timestamp
-        let correlationid: ID?
-        let causationid: ID?
-    }
-    private struct Enclosed<Contract: Decodable>: Decodable { let data: Contract }
 
     /// The bytes are not what they claim. Holds no values: they may be personal data.
     public struct Unreadable: Error, CustomStringConvertible {

@@ -48,7 +48,7 @@ final class CopyDesk: Sendable {
         let offered = drafts
         let missing = try await pool.transaction { transaction in
             let known = try await transaction.query(
-                "SELECT event_id FROM event WHERE event_id = ANY($1::text[]::uuid[])", [.ids(offered.map(\.id))])
+                "SELECT event_id FROM event WHERE event_id = ANY($1::uuid[])", [.ids(offered.map(\.id))])
             let ids = Set(try known.map { try $0.id("event_id") })
             let missing = offered.filter { !ids.contains($0.id) }
             try await transaction.run(

@@ -7,8 +7,8 @@ enum EventLog {
         Statement(
             """
             INSERT INTO event (stream, lane, key, type, event_id, correlation, causation, at, digest, body)
-            SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]::uuid[],
-                $6::text[]::uuid[], $7::text[]::uuid[], $8::text[]::timestamptz[], $9::bytea[],
+            SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::uuid[],
+                $6::uuid[], $7::uuid[], $8::timestamptz[], $9::bytea[],
                 $10::bytea[])
             """,
             [

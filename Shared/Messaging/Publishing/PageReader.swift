@@ -44,11 +44,12 @@ struct PageReader: Sendable {
         }
         let rows = try await pool.query(
             """
-            SELECT n.seq, n.link, e.body FROM event_no n
-            JOIN event e ON e.day = n.event_day AND e.id = n.event_id
-            WHERE n.stream = $1 AND n.lane = $2 AND n.seq >= $3 AND n.seq < $3 + \(EventBatch.pageCount)
-                AND n.day >= (SELECT min(day) FROM day_range
-                              WHERE stream = $1 AND lane = $2 AND last >= $3)
+            SELECT n.seq, n.link, n.body FROM day_range AS d CROSS JOIN LATERAL (
+                SELECT n.seq, n.link, e.body FROM event_no AS n
+                JOIN event AS e ON e.day = n.event_day AND e.id = n.event_id
+                WHERE n.day = d.day AND n.stream = $1 AND n.lane = $2
+                    AND n.seq >= $3 AND n.seq < $3 + \(EventBatch.pageCount)) AS n
+            WHERE d.stream = $1 AND d.lane = $2 AND d.last >= $3 AND d.first < $3 + \(EventBatch.pageCount)
             ORDER BY n.seq
             """, [.text(request.stream), .text(request.lane.rawValue), .int(request.seq)])
         var entries: [RecentEvents.Entry] = []

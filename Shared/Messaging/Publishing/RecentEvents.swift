@@ -15,7 +15,7 @@ final class RecentEvents: Sendable {
     private let rings = Mutex<[String: Ring]>([:])
 
     /// Events and bytes kept per sequence at most.
-    static let countLimit = 2000
+    static let countLimit = 5000
     static let bytesLimit = 2 * 1024 * 1024
 
     func append(_ entries: [Entry], stream: String, lane: Lane) {

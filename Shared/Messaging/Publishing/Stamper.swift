@@ -93,6 +93,7 @@ final class Stamper: Sendable {
         last = Lead(session: await connection.backendPID, term: term)
         lease.take(heads)
         settled()
+        var bases = [StampingTick.Basis?](repeating: nil, count: heads.count)
         var nextLook = ContinuousClock.now
         while !Task.isCancelled {
             var wanted = self.spoken.withLock { spoken in
@@ -104,7 +105,7 @@ final class Stamper: Sendable {
                 wanted.formUnion(try await unnumbered(connection))
             }
             for index in heads.indices where wanted.contains(heads[index].sequence) {
-                while try await tick(connection, &heads[index]) {}
+                while try await tick(connection, &heads[index], &bases[index]) {}
             }
             if nextKeeping < .now {
                 nextKeeping = try await keeper.keep(connection, &heads)
@@ -130,11 +131,14 @@ final class Stamper: Sendable {
     }
 
     /// Numbers a part of what is new. True when there may be more.
-    private func tick(_ connection: PostgresConnection, _ head: inout StreamHead) async throws -> Bool {
-        let before = head
-        let stamped = try await connection.transaction { transaction in
-            try await StampingTick.run(transaction, before, written)
+    private func tick(
+        _ connection: PostgresConnection, _ head: inout StreamHead, _ basis: inout StampingTick.Basis?
+    ) async throws -> Bool {
+        let (before, known) = (head, basis)
+        let (stamped, next) = try await connection.transaction { transaction in
+            try await StampingTick.run(transaction, before, known, written)
         }
+        basis = next
         guard let stamped else { return false }
         checkpoint(.stamped)
         head = stamped.head

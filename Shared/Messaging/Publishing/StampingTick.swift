@@ -13,45 +13,90 @@ enum StampingTick {
     /// Events numbered in one transaction at most; a larger tick goes on in the next.
     static let limit = 2000
 
+    /// What a tick starts from: the snapshot up to which everything is numbered.
+    struct Basis: Sendable {
+        let snapshot: String
+        /// Set while a large tick is under way: what is visible in this one is numbered.
+        var target: String?
+        let above: Int64
+        let since: String
+
+        fileprivate init(_ row: Row) throws {
+            snapshot = try row.string("snapshot")
+            target = try row.optionalString("target")
+            above = try row.int("above")
+            since = try row.string("since")
+        }
+
+        private init(snapshot: String, above: Int64, since: String) {
+            self.snapshot = snapshot
+            self.above = above
+            self.since = since
+        }
+
+        /// After a complete tick; nil while a large one goes on: the next reads it anew.
+        fileprivate func moved(to snapshot: String, _ isComplete: Bool) -> Basis? {
+            isComplete ? Basis(snapshot: snapshot, above: target == nil ? above : 0, since: since) : nil
+        }
+
+        fileprivate func isSame(_ other: Basis) -> Bool {
+            snapshot == other.snapshot && target == nil && other.target == nil && above == other.above
+        }
+
+        /// Rows visible now (or in `target`) and not in `snapshot`. Constants and two index scans: as a join with the head it
+        /// would become a hash over the whole table.
+        fileprivate func look(_ name: [Parameter]) -> Statement {
+            // xmin:xmax:xip,xip,…
+            let parts = snapshot.split(separator: ":", omittingEmptySubsequences: false)
+            var look = Statement(
+                """
+                SELECT c.snapshot::text AS snapshot, n.id, n.day::text AS day, n.digest, n.event_id
+                FROM (SELECT coalesce($6::pg_snapshot, pg_current_snapshot()) AS snapshot) AS c
+                LEFT JOIN (
+                    SELECT id, day, digest, event_id FROM (
+                        SELECT id, day, digest, event_id, xid FROM event
+                        WHERE stream = $1 AND lane = $2 AND day >= $3::date AND xid >= $4::xid8
+                        UNION ALL
+                        SELECT id, day, digest, event_id, xid FROM event
+                        WHERE stream = $1 AND lane = $2 AND day >= $3::date AND xid = ANY($5::xid8[])
+                    ) AS e
+                    WHERE id > $7 AND ($6::pg_snapshot IS NULL OR pg_visible_in_snapshot(xid, $6::pg_snapshot))
+                    ORDER BY id LIMIT \(limit)
+                ) AS n ON true
+                """,
+                name + [
+                    .text(since), .text(parts.count > 1 ? String(parts[1]) : "1"),
+                    .text("{\(parts.count > 2 ? parts[2] : "")}"), .text(target), .int(above),
+                ])
+            look.isPlannedEachTime = true
+            return look
+        }
+    }
+
     /// Nil when there was nothing to number; then nothing is written.
-    static func run(_ transaction: Transaction, _ head: StreamHead, _ written: WrittenBodies) async throws -> Stamped? {
+    ///
+    /// - Parameter known: what the last tick of this term left behind: then the look travels with the lock in one round trip.
+    static func run(
+        _ transaction: Transaction, _ head: StreamHead, _ known: Basis?, _ written: WrittenBodies
+    ) async throws -> (stamped: Stamped?, basis: Basis?) {
         let name: [Parameter] = [.text(head.stream), .text(head.lane.rawValue)]
-        let locked = try await transaction.query(
+        let lock = Statement(
             """
-            SELECT seq, pg_snapshot_xmax(snapshot)::text AS xmax,
-                (SELECT '{' || coalesce(string_agg(x::text, ','), '') || '}'
-                   FROM pg_snapshot_xip(snapshot) AS x) AS xip,
-                target::text AS target,
+            SELECT seq, snapshot::text AS snapshot, target::text AS target,
                 greatest(rebased_id, CASE WHEN target IS NULL THEN 0 ELSE last_id END) AS above,
                 (least(ticked_day, (now() AT TIME ZONE 'UTC')::date) - 1)::text AS since
             FROM stream_head WHERE stream = $1 AND lane = $2 AND term = $3 FOR UPDATE
             """, name + [.int(head.term)])
-        guard let old = locked.first, try old.int("seq") == head.seq else { throw Fenced() }
-        let target = try old.optionalString("target")
-        // A second statement, for a snapshot taken after the lock. Constants and two index scans: as a join
-        // with the head it would become a hash over the whole table.
-        var look = Statement(
-            """
-            SELECT c.snapshot::text AS snapshot, n.id, n.day::text AS day, n.digest, n.event_id
-            FROM (SELECT coalesce($6::pg_snapshot, pg_current_snapshot()) AS snapshot) AS c
-            LEFT JOIN (
-                SELECT id, day, digest, event_id FROM (
-                    SELECT id, day, digest, event_id, xid FROM event
-                    WHERE stream = $1 AND lane = $2 AND day >= $3::date AND xid >= $4::xid8
-                    UNION ALL
-                    SELECT id, day, digest, event_id, xid FROM event
-                    WHERE stream = $1 AND lane = $2 AND day >= $3::date AND xid = ANY($5::xid8[])
-                ) AS e
-                WHERE id > $7 AND ($6::pg_snapshot IS NULL OR pg_visible_in_snapshot(xid, $6::pg_snapshot))
-                ORDER BY id LIMIT \(limit)
-            ) AS n ON true
-            """,
-            name + [
-                .text(try old.string("since")), .text(try old.string("xmax")),
-                .text(try old.string("xip")), .text(target), .int(try old.int("above")),
-            ])
-        look.isPlannedEachTime = true
-        let fresh = try await transaction.run([look])[0]
+        // The look is a statement of its own, for a snapshot taken after the lock.
+        let answers = try await transaction.run([lock] + (known.map { [$0.look(name)] } ?? []))
+        guard let row = answers[0].first, try row.int("seq") == head.seq else { throw Fenced() }
+        let basis = try Basis(row)
+        let fresh: Rows
+        if let known, known.isSame(basis) {
+            fresh = answers[1]
+        } else {
+            fresh = try await transaction.run([basis.look(name)])[0]
+        }
         var after = head
         var numbered: [NumberedEvent] = []
         var ids: [ID] = []
@@ -62,7 +107,7 @@ enum StampingTick {
             numbered.append(.init(seq: after.seq, link: after.link, day: try row.string("day"), id: id))
             ids.append(try row.id("event_id"))
         }
-        if numbered.isEmpty, target == nil { return nil }
+        if numbered.isEmpty, basis.target == nil { return (nil, basis) }
         let isComplete = numbered.count < limit
         let bodies = try await bodies(of: numbered, ids, written, transaction)
         var statements = numbered.isEmpty ? [] : NumberedEvent.insert(numbered, after, before: head.link)
@@ -82,7 +127,10 @@ enum StampingTick {
                 ]))
         try await transaction.commit(after: statements)
         let entries = zip(numbered, bodies).map { RecentEvents.Entry(seq: $0.seq, link: $0.link, body: $1) }
-        return Stamped(head: after, entries: entries, isComplete: isComplete)
+        return (
+            Stamped(head: after, entries: entries, isComplete: isComplete),
+            basis.moved(to: try fresh[0].string("snapshot"), isComplete)
+        )
     }
 
     /// What this process has written it still holds; only what others wrote, or what was forgotten, is read back.

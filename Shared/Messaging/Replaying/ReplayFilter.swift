@@ -52,7 +52,7 @@ public struct ReplayFilter: Codable, Sendable {
             return "$\(parameters.count)"
         }
         var conditions: [String] = []
-        if let ids { conditions.append("event_id = ANY(\(bind(.ids(ids)))::text[]::uuid[])") }
+        if let ids { conditions.append("event_id = ANY(\(bind(.ids(ids)))::uuid[])") }
         if let from { conditions.append("at >= \(bind(.time(from)))") }
         if let to { conditions.append("at < \(bind(.time(to)))") }
         if let types { conditions.append("type = ANY(\(bind(.texts(types)))::text[])") }

@@ -76,7 +76,7 @@ struct Applier: Sendable {
         Statement(
             """
             SELECT event_id FROM forked_copy
-            WHERE publisher = $1 AND stream = $2 AND lane = $3 AND event_id = ANY($4::text[]::uuid[])
+            WHERE publisher = $1 AND stream = $2 AND lane = $3 AND event_id = ANY($4::uuid[])
             """, name + [.ids(arrived.map(\.id))])
     }
 
@@ -133,8 +133,8 @@ struct Applier: Sendable {
         Statement(
             """
             INSERT INTO inbox (publisher, stream, lane, seq, event_id, type, at, body, link)
-            SELECT $1, $2, $3, * FROM unnest($4::bigint[], $5::text[]::uuid[], $6::text[],
-                $7::text[]::timestamptz[], $8::bytea[], $9::bytea[])
+            SELECT $1, $2, $3, * FROM unnest($4::bigint[], $5::uuid[], $6::text[],
+                $7::timestamptz[], $8::bytea[], $9::bytea[])
             """,
             name + [
                 .ints(events.map(\.seq)), .ids(arrived.map(\.id)), .texts(arrived.map(\.type)),

@@ -14,6 +14,8 @@ struct Subscribe: AsyncParsableCommand {
     @Option(help: "Milliseconds that each event takes.") var slow = 0
     @Option(help: "A number at which the process dies, as a poison does.") var poison = -1
 
+    private static let ledger = RowInsert(into: "ledger", ["number": .int, "key": .text])
+
     func run() async throws {
         let meter = Meter(expect: expect)
         var handlers = EventHandlers()
@@ -21,8 +23,7 @@ struct Subscribe: AsyncParsableCommand {
         handlers.on(Loaded.self) { said, event, transaction in
             if said.number == poison { kill(getpid(), SIGKILL) }
             if slow > 0 { try await Task.sleep(for: .milliseconds(slow)) }
-            transaction.write(
-                "INSERT INTO ledger (number, key) VALUES ($1, $2)", [.int(said.number), .text(event.key)])
+            transaction.add([.int(Int64(said.number)), .text(event.key)], to: Self.ledger)
             transaction.afterCommit { meter.count(begunAt: said.begunAt) }
         }
         let bus = try await place.bus("load-s\(index)", [StreamName(publisher: "load-p"): handlers])

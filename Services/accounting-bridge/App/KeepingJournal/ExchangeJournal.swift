@@ -38,7 +38,7 @@ struct ExchangeJournal: Sendable {
         try await pool.query(
             """
             UPDATE exchange SET answered_at = now(), status = $2, answer = $3, result = $4, reason = $5,
-                understood = $6::jsonb, journeys = $7::text[]::uuid[] WHERE id = $1
+                understood = $6::jsonb, journeys = $7::uuid[] WHERE id = $1
             """,
             [
                 .id(id), .int(answer.status), .bytes(Array(answer.body.utf8)), .text(answer.result),

@@ -90,7 +90,7 @@ struct OutboxSender: Sendable {
 
     private func mark(_ items: [Item]) async throws {
         try await bus.pool.query(
-            "UPDATE outbox SET state = 'sending', attempts = attempts + 1 WHERE id = ANY($1::text[]::uuid[])",
+            "UPDATE outbox SET state = 'sending', attempts = attempts + 1 WHERE id = ANY($1::uuid[])",
             [.ids(items.map(\.id))])
     }
 
