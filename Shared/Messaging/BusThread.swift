@@ -34,6 +34,8 @@ final class BusThread: Sendable {
     /// Commands waiting at most; live frames beyond it are dropped, the log has them.
     static let commandLimit = 10_000
     static let beaconPause = 1.0
+    /// Seconds after a burst until the beacon that reveals a lost end of it.
+    static let burstPause = 0.05
 
     init(
         _ configuration: BusConfiguration, log: Logger,
@@ -111,17 +113,20 @@ final class BusThread: Sendable {
 
     /// Runs until it is stopped, or until other keys are to be used.
     private func loop(_ sockets: BusSockets) throws -> KeyRing? {
+        var beaconIsDue = false
         var nextBeacon = ContinuousClock.now
         while true {
-            let ready = try wait(for: sockets.readable, or: waker, milliseconds: 200)
+            let patience = beaconIsDue ? Int(Self.burstPause * 1000) : 200
+            let ready = try wait(for: sockets.readable, or: waker, milliseconds: patience)
             let pending = commands.withLock { commands -> [Command] in
                 defer { commands = [] }
                 return commands
             }
+            let wasDue = beaconIsDue
             for command in pending {
                 if case .stop = command { return nil }
                 if case .rekey(let ring) = command { return ring }
-                try perform(command, sockets)
+                if case .beacon = command { beaconIsDue = true } else { try perform(command, sockets) }
             }
             if ready[0] { try grant(sockets.publisher) }
             if ready[1] { try receive(sockets.letterbox, Wire.readLetter) }
@@ -130,28 +135,28 @@ final class BusThread: Sendable {
                     Wire.readLive(frames)
                 }
             }
-            try watch(sockets)
+            let links = ready.suffix(sockets.links.count)
+            for (link, hasNews) in zip(sockets.links, links) { try watch(link, hasNews) }
+            if beaconIsDue, !wasDue { nextBeacon = min(nextBeacon, .now + .seconds(Self.burstPause)) }
             if ContinuousClock.now >= nextBeacon {
                 nextBeacon = .now + .seconds(Self.beaconPause)
+                beaconIsDue = false
                 try sayBeacons(sockets)
                 beat()
             }
         }
     }
 
-    /// Connections that libzmq has given up are made again.
-    private func watch(_ sockets: BusSockets) throws {
-        let now = start.duration(to: .now)
-        let seconds = Double(now.components.seconds) + Double(now.components.attoseconds) / 1e18
-        for link in sockets.links {
-            while let event = try link.monitor.next() { link.watch.saw(event, now: seconds) }
-            guard let reason = link.watch.reasonToReconnect(now: seconds) else { continue }
-            counters.withLock {
-                $0.reconnects += 1
-                $0.lastReconnect = "\(link.peer): \(reason)"
-            }
-            try link.reconnect()
+    /// A connection that libzmq has given up is made again.
+    private func watch(_ link: BusSockets.Link, _ hasNews: Bool) throws {
+        let now = start.duration(to: .now).seconds
+        if hasNews { while let event = try link.monitor.next() { link.watch.saw(event, now: now) } }
+        guard let reason = link.watch.reasonToReconnect(now: now) else { return }
+        counters.withLock {
+            $0.reconnects += 1
+            $0.lastReconnect = "\(link.peer): \(reason)"
         }
+        try link.reconnect()
     }
 
     private func perform(_ command: Command, _ sockets: BusSockets) throws {
@@ -166,8 +171,7 @@ final class BusThread: Sendable {
                 $0.lastReconnect = "\(peer): silent, or its answers do not come"
             }
             try sockets.reconnect(peer)
-        case .beacon: try sayBeacons(sockets)
-        case .stop, .rekey: break
+        case .beacon, .stop, .rekey: break
         }
     }
 

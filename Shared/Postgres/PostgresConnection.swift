@@ -68,6 +68,13 @@ public actor PostgresConnection: StatementRunner {
         isBroken = true
     }
 
+    /// Runs `body` on this connection's own thread, where its statements wait: nothing is handed from thread to thread.
+    public nonisolated func onItsThread<Value: Sendable>(
+        _ body: @Sendable () async throws -> Value
+    ) async rethrows -> Value {
+        try await withTaskExecutorPreference(executor, operation: body)
+    }
+
     /// The server's process id of this session; for tests that kill it.
     public var backendPID: Int32 { handle.map { PQbackendPID($0) } ?? 0 }
 

@@ -69,7 +69,7 @@ extension PostgresConnection {
         _ durability: Durability = .flushed,
         _ body: @Sendable (Transaction) async throws -> Value
     ) async throws -> Value {
-        try await withTaskExecutorPreference(executor) { try await run(body, durability) }
+        try await onItsThread { try await run(body, durability) }
     }
 
     private nonisolated func run<Value: Sendable>(

@@ -9,8 +9,25 @@ final class RecentEvents: Sendable {
         let body: [UInt8]
     }
     private struct Ring {
+        /// Those before `start` are gone; their room is given back now and then.
         var entries: [Entry] = []
+        var start = 0
         var bytes = 0
+
+        var kept: ArraySlice<Entry> { entries[start...] }
+
+        mutating func append(_ fresh: [Entry]) {
+            entries += fresh
+            bytes += fresh.reduce(0) { $0 + $1.body.count }
+            while start < entries.count, entries.count - start > countLimit || bytes > bytesLimit {
+                bytes -= entries[start].body.count
+                start += 1
+            }
+            if start > countLimit / 4 {
+                entries.removeFirst(start)
+                start = 0
+            }
+        }
     }
     private let rings = Mutex<[String: Ring]>([:])
 
@@ -20,36 +37,27 @@ final class RecentEvents: Sendable {
 
     func append(_ entries: [Entry], stream: String, lane: Lane) {
         rings.withLock { rings in
-            var ring = rings["\(stream)/\(lane)"] ?? Ring()
+            let name = "\(stream)/\(lane.rawValue)"
             // After an unknown COMMIT, or another instance's turn, some were stamped past this memory.
-            if let last = ring.entries.last, last.seq + 1 != entries.first?.seq { ring = Ring() }
-            ring.entries += entries
-            ring.bytes += entries.reduce(0) { $0 + $1.body.count }
-            var surplus = 0
-            while surplus < ring.entries.count,
-                ring.entries.count - surplus > Self.countLimit || ring.bytes > Self.bytesLimit
-            {
-                ring.bytes -= ring.entries[surplus].body.count
-                surplus += 1
-            }
-            ring.entries.removeFirst(surplus)
-            rings["\(stream)/\(lane)"] = ring
+            if let last = rings[name]?.entries.last, last.seq + 1 != entries.first?.seq { rings[name] = nil }
+            // In place: a copy of the ring at each tick would cost more than the tick.
+            rings[name, default: Ring()].append(entries)
         }
     }
 
     /// The events from `seq` on with the link before them; nil when they are not all in memory.
     func page(stream: String, lane: Lane, from seq: Int64) -> (before: Link, [Entry])? {
         rings.withLock { rings in
-            guard let ring = rings["\(stream)/\(lane)"], let first = ring.entries.first,
-                seq > first.seq, let index = Int(exactly: seq - first.seq),
-                index <= ring.entries.count
+            guard let kept = rings["\(stream)/\(lane.rawValue)"]?.kept, let first = kept.first, seq > first.seq,
+                let offset = Int(exactly: seq - first.seq), offset <= kept.count
             else { return nil }
+            let index = kept.startIndex + offset
             var bytes = 0
-            let entries = ring.entries[index...].prefix(EventBatch.pageCount).prefix {
+            let entries = kept[index...].prefix(EventBatch.pageCount).prefix {
                 bytes += $0.body.count
                 return bytes <= EventBatch.pageBytes || bytes == $0.body.count
             }
-            return (ring.entries[index - 1].link, Array(entries))
+            return (kept[index - 1].link, Array(entries))
         }
     }
 }

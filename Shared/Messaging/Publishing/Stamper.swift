@@ -85,14 +85,22 @@ final class Stamper: Sendable {
             if last.term != nil, last.refusals > 3 { throw Superseded() }
             throw error
         }
-        var nextKeeping = try await keeper.makePartitions(connection)
-        var (heads, news) = try await HeadOpening.open(streams, connection)
+        let nextKeeping = try await keeper.makePartitions(connection)
+        let (heads, news) = try await HeadOpening.open(streams, connection)
         for one in news { log.notice("log rebased", metadata: ["stream": "\(one)"]) }
         let term = heads[0].term
         if let before = last.term, term != before + 1 { throw Superseded() }
         last = Lead(session: await connection.backendPID, term: term)
         lease.take(heads)
         settled()
+        try await connection.onItsThread { try await stamp(connection, heads, nextKeeping) }
+    }
+
+    /// Numbers what is new until cancelled, and keeps the log in order.
+    private func stamp(
+        _ connection: PostgresConnection, _ opened: [StreamHead], _ keeping: ContinuousClock.Instant
+    ) async throws {
+        var (heads, nextKeeping) = (opened, keeping)
         var bases = [StampingTick.Basis?](repeating: nil, count: heads.count)
         var nextLook = ContinuousClock.now
         while !Task.isCancelled {
