@@ -58,7 +58,7 @@ let core: [Target.Dependency] =
     ] + nio + http
 
 let crmTemplates =
-    ["layout", "login", "leads", "lead", "deal", "talk", "company", "search"].map {
+    ["layout", "login", "leads", "lead", "deal", "talk", "company", "search", "flow", "replays", "replay"].map {
         "Web/Templates/\($0).mustache"
     } + ["Web/Templates/workspace.css"]
 
@@ -124,7 +124,7 @@ let package = Package(
         .executableTarget(
             name: "ThroughlineMain",
             dependencies: [
-                "Contracts", "Curl", "Postgres", "Primitives", "ServiceKit", "Sodium", "ZeroMQ",
+                "Contracts", "Curl", "Messaging", "Postgres", "Primitives", "ServiceKit", "Sodium", "ZeroMQ",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], path: "Services/throughline", swiftSettings: strict),
         .executableTarget(

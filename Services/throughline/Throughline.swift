@@ -7,7 +7,8 @@ struct Throughline: ParsableCommand {
         commandName: "throughline",
         abstract: "From a client's first message to the money in the books: run and look after the suite.",
         subcommands: [
-            Up.self, Prepare.self, Status.self, Journey.self, Journal.self, ParkedList.self, Keys.self, Doctor.self,
+            Up.self, Prepare.self, Status.self, Journey.self, Journal.self, ParkedList.self, Replay.self, Stream.self,
+            Keys.self, Doctor.self,
         ])
 }
 

@@ -1,8 +1,9 @@
+import Primitives
 import ZeroMQ
 
 /// A service tries its own doors before it serves: with a key nobody knows, and with a key that is known for
 /// another role. If either gets in, it refuses to run.
-enum DoorTest {
+public enum DoorTest {
     static func run(
         _ configuration: BusConfiguration, _ context: ZeroMQContext, _ authenticator: Authenticator
     ) throws {
@@ -16,8 +17,10 @@ enum DoorTest {
                 (Socket.Kind.sub, configuration.publishEndpoint),
                 (.push, configuration.letterboxEndpoint),
             ] {
-                let isOpen = try getsIn(
-                    keys, kind, connectable(endpoint), configuration, context, "\(kind)\(index)")
+                let isOpen =
+                    try enter(
+                        connectable(endpoint), kind, configuration.keys.publicKey, with: keys, context,
+                        name: "\(configuration.name).\(kind)\(index)") == true
                 if isOpen { throw OpenDoor(endpoint: endpoint, who: who) }
             }
         }
@@ -26,13 +29,27 @@ enum DoorTest {
     /// Seconds to wait for a door's word. A refusal may be slow on a busy machine; only an entry is an open door.
     private static let patience = 3.0
 
-    private static func getsIn(
-        _ keys: CurveKeys, _ kind: Socket.Kind, _ endpoint: String,
-        _ configuration: BusConfiguration, _ context: ZeroMQContext, _ name: String
-    ) throws -> Bool {
-        let socket = try Socket(
-            context, kind, .client(keys, serverKey: configuration.keys.publicKey))
-        let monitor = try SocketMonitor(context, socket, name: "doortest.\(configuration.name).\(name)")
+    /// Whether a stranger is turned away at a service's two doors; nil when nobody answers there.
+    public static func turnsStrangersAway(
+        publishEndpoint: String, letterboxEndpoint: String, serverKey: String, _ context: ZeroMQContext
+    ) throws -> Bool? {
+        for (kind, endpoint) in [(Socket.Kind.sub, publishEndpoint), (.push, letterboxEndpoint)] {
+            let name = "stranger.\(kind).\(ID.make())"
+            guard let entered = try enter(endpoint, kind, serverKey, with: .generate(), context, name: name) else {
+                return nil
+            }
+            if entered { return false }
+        }
+        return true
+    }
+
+    /// Whether a handshake with these keys succeeds; nil when there is none in time.
+    private static func enter(
+        _ endpoint: String, _ kind: Socket.Kind, _ serverKey: String, with keys: CurveKeys, _ context: ZeroMQContext,
+        name: String
+    ) throws -> Bool? {
+        let socket = try Socket(context, kind, .client(keys, serverKey: serverKey))
+        let monitor = try SocketMonitor(context, socket, name: "doortest.\(name)")
         try socket.connect(endpoint)
         let waker = Waker()
         let end = ContinuousClock.now + .seconds(patience)
@@ -43,7 +60,7 @@ enum DoorTest {
                 if case .handshakeFailed = event { return false }
             }
         }
-        return false
+        return nil
     }
 
     /// A door bound to every address is tried on loopback.

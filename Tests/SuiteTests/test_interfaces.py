@@ -14,7 +14,7 @@ from suite import SERVICES, OneC, wait_for
 ROOT = Path(__file__).parents[2]
 ROUTE = re.compile(r'router\.(get|post|patch|delete)\("([^"]+)"\)')
 LISTED = re.compile(r'for path in \[([^\]]+)\] as \[RouterPath\]')
-SCREENS = re.compile(r"^/(login|logout|at-work|leads|deals|orders|journeys|companies|search|live|conversations|assets|journal|dashboard)?(/|$)")
+SCREENS = re.compile(r"^/(login|logout|at-work|leads|deals|orders|journeys|companies|search|live|conversations|assets|journal|dashboard|flow|replays)?(/|$)")
 
 
 def described(service):

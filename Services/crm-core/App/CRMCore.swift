@@ -68,6 +68,10 @@ public struct CRMCore: SuiteService {
             bridge: context.httpAddress(.accountingBridge), bi: context.httpAddress(.biAggregator),
             renderer: renderer
         ).add(to: router)
+        let others = OtherServices(
+            addresses: Dictionary(uniqueKeysWithValues: ServiceIdentity.allCases.map { ($0, context.httpAddress($0)) }))
+        FlowPages(pool: bus.pool, sessions: sessions, renderer: renderer, others: others).add(to: router)
+        ReplayPages(sessions: sessions, renderer: renderer, others: others).add(to: router)
         Assets().add(to: router)
     }
 

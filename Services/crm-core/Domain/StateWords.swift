@@ -79,4 +79,24 @@ enum StateWords {
     ) -> String {
         table[key].map { language.pick($0.ru, $0.en) } ?? key
     }
+
+    static func replay(_ state: String, _ language: Language) -> String {
+        switch state {
+        case "planned": language.pick("составлен, не выполнен", "planned, not done")
+        case "applying": language.pick("выполняется", "being done")
+        case "applied": language.pick("выполнен", "done")
+        case "cancelled": language.pick("отменён", "cancelled")
+        default: state
+        }
+    }
+
+    static func outcome(_ outcome: String, _ language: Language) -> String {
+        switch outcome {
+        case "waiting": language.pick("ждёт", "waiting")
+        case "done": language.pick("выполнено", "done")
+        case "failed": language.pick("не вышло", "failed")
+        case "cancelled": language.pick("отменено", "cancelled")
+        default: outcome
+        }
+    }
 }

@@ -24,7 +24,7 @@ struct ForwardedPages: Sendable {
             try await forward(request, context, to: bi, title: nil)
         }
         router.get("/dashboard/live") { request, context in
-            guard let token = try session(request, context) else { throw LoginRequired() }
+            let token = try OtherServices.session(request, context)
             let (stream, continuation) = AsyncStream<[UInt8]>.makeStream(bufferingPolicy: .bufferingNewest(64))
             let transfer = Task {
                 try? await http.stream(
@@ -48,16 +48,10 @@ struct ForwardedPages: Sendable {
         }
     }
 
-    private func session(_ request: Request, _ context: ServiceRequestContext) throws -> String? {
-        guard context.caller?.userID != nil else { return nil }
-        return request.cookies[Sessions.cookie]?.value
-            ?? request.headers[.authorization].map { String($0.dropFirst(7)) }
-    }
-
     private func forward(
         _ request: Request, _ context: ServiceRequestContext, to owner: String, title: String?
     ) async throws -> Response {
-        guard let token = try session(request, context) else { throw LoginRequired() }
+        let token = try OtherServices.session(request, context)
         let language = renderer.language(request)
         let title = title.map { ScreenTexts.word($0, language) }
         let answer: HTTPClient.Response

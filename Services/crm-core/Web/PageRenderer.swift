@@ -28,6 +28,9 @@ struct PageRenderer: Sendable {
             "company": try template(PackageResources.company_mustache),
             "search": try template(PackageResources.search_mustache),
             "talk": try template(PackageResources.talk_mustache),
+            "flow": try template(PackageResources.flow_mustache),
+            "replays": try template(PackageResources.replays_mustache),
+            "replay": try template(PackageResources.replay_mustache),
         ])
     }
 
@@ -60,6 +63,7 @@ struct PageRenderer: Sendable {
         ]
         if let caller, let session = caller.sessionID {
             fields["user"] = caller.name
+            fields["seesFlow"] = caller.isAdmin || !caller.roles.isDisjoint(with: ["head", "integrator"])
             fields["csrf"] = sessions.csrf(session)
             fields["atWork"] =
                 try await pool.query(

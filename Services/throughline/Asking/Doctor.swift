@@ -2,15 +2,19 @@ import ArgumentParser
 import Contracts
 import FoundationEssentials
 import Glibc
+import Messaging
 import Postgres
 import ServiceKit
+import Sodium
+import ZeroMQ
 
 /// Looks the suite over and says in plain words what is wrong and what to do.
 struct Doctor: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Check keys, database, rights, services and disk.")
+    static let configuration = CommandConfiguration(
+        abstract: "Check keys, doors, rights, time-outs, logs and their seals, retention, services and disk.")
     @OptionGroup var suite: SuiteOptions
 
-    private struct Finding: Encodable {
+    struct Finding: Encodable {
         let check: String
         let ok: Bool
         let advice: String?
@@ -21,7 +25,12 @@ struct Doctor: ParsableCommand {
         let folder = KeyFolder(data: data)
         var findings = keys(folder) + disk(data)
         findings += services()
-        findings += database(folder)
+        findings += alarms()
+        if let bus = ServiceIdentity.busFolder(data) { findings += (try? doors(folder, bus)) ?? [] }
+        findings += ServiceIdentity.allCases.flatMap { service in
+            DatabaseCheck(service: service, folder: folder, port: ServiceIdentity.databasePort(base: suite.portBase))
+                .run()
+        }
         if suite.json {
             print(try JSON.text(findings))
         } else {
@@ -53,11 +62,15 @@ struct Doctor: ParsableCommand {
         guard statvfs(data, &info) == 0 else {
             return [Finding(check: "data folder", ok: false, advice: "\(data) cannot be read")]
         }
-        let free = UInt64(info.f_bavail) * UInt64(info.f_frsize) / 1_048_576
+        let free = Int(UInt64(info.f_bavail) * UInt64(info.f_frsize) / 1_048_576)
+        let limit = (try? SuiteSettings.load(file: suite.config, environment: [:]))?.retention.freeMegabytes ?? 1024
         return [
             Finding(
-                check: "disk: \(free) MiB free", ok: free > 1024,
-                advice: free > 1024 ? nil : "less than 1 GiB is left: make room or move the data folder")
+                check: "disk: \(free) MiB free", ok: free > limit,
+                advice: free > limit
+                    ? nil
+                    : "less than \(limit) MiB are left, mass work is slowed: make room, or keep fewer days (retention.days)"
+            )
         ]
     }
 
@@ -76,33 +89,42 @@ struct Doctor: ParsableCommand {
         }
     }
 
-    /// Each role must be refused in every schema but its own.
-    private func database(_ folder: KeyFolder) -> [Finding] {
-        let port = ServiceIdentity.databasePort(base: suite.portBase)
+    /// Each service's doors must turn a stranger away.
+    private func doors(_ folder: KeyFolder, _ bus: String) throws -> [Finding] {
+        let context = ZeroMQContext()
+        _ = try Authenticator(context)
         return ServiceIdentity.allCases.map { service in
-            let other = ServiceIdentity.allCases.first { $0 != service } ?? service
-            guard let password = try? folder.secret("database-\(service.name)") else {
-                return Finding(check: "role \(service.schema)", ok: false, advice: "its password is missing")
+            guard let key = try? folder.publicKey(service) else {
+                return Finding(check: "doors of \(service.name)", ok: false, advice: "its public key is missing")
             }
-            let url = "postgres://\(service.schema):\(password)@127.0.0.1:\(port)/throughline"
-            let state: String? = try? waiting {
-                let connection = try await PostgresConnection(
-                    PostgresConfiguration(url: url, applicationName: "doctor", schema: service.schema))
-                do {
-                    try await connection.query("SELECT 1 AS one FROM \(other.schema).event LIMIT 1")
-                    return "open"
-                } catch let error as PostgresError {
-                    return error.sqlState == "42501" ? "refused" : "\(error)"
+            let closed = try? DoorTest.turnsStrangersAway(
+                publishEndpoint: "ipc://\(bus)/\(service.name).pub",
+                letterboxEndpoint: "ipc://\(bus)/\(service.name).pull", serverKey: key, context)
+            let advice: String? =
+                switch closed {
+                case .some(true): nil
+                case .some(false): "a key that nobody knows gets in: stop the suite and check libzmq's CURVE and ZAP"
+                case .none: "nobody answers at its doors on this host"
                 }
-            }
-            switch state {
-            case "refused": return Finding(check: "role \(service.schema) is refused elsewhere", ok: true, advice: nil)
-            case nil:
-                return Finding(
-                    check: "role \(service.schema)", ok: false, advice: "the database on port \(port) does not answer")
-            case let state?:
-                return Finding(check: "role \(service.schema) reaches \(other.schema)", ok: false, advice: state)
-            }
+            return Finding(check: "doors of \(service.name) turn strangers away", ok: advice == nil, advice: advice)
         }
+    }
+
+    /// What a service itself says stands against its log and its streams.
+    private func alarms() -> [Finding] {
+        var findings: [Finding] = []
+        for service in ServiceIdentity.allCases {
+            guard let client = try? SuiteClient(portBase: suite.portBase, data: suite.data),
+                let answer = try? waiting({ try await client.get(service, "/api/v1/bus") }), answer.status == 200
+            else { continue }
+            var words: [String] = items(answer.json, "alarms").map { $0.words }
+            for stream in items(answer.json, "takes") where stream["stopped"] == .bool(true) {
+                words.append("\(field(stream, "name")) is \(field(stream, "phase")): see throughline stream --help")
+            }
+            let check = "retention and streams of \(service.name)"
+            if words.isEmpty { findings.append(Finding(check: check, ok: true, advice: nil)) }
+            for word in words { findings.append(Finding(check: check, ok: false, advice: word)) }
+        }
+        return findings
     }
 }

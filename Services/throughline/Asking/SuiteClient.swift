@@ -26,12 +26,23 @@ struct SuiteClient: Sendable {
     }
 
     func get(_ service: ServiceIdentity, _ path: String) async throws -> (status: Int, json: RawJSON) {
-        let headers = token.map { [("Authorization", "Bearer \($0)")] } ?? []
+        try await send("GET", service, path, nil)
+    }
+
+    func post(_ service: ServiceIdentity, _ path: String, _ body: RawJSON = .object([:])) async throws -> (
+        status: Int, json: RawJSON
+    ) { try await send("POST", service, path, body) }
+
+    private func send(_ method: String, _ service: ServiceIdentity, _ path: String, _ body: RawJSON?) async throws -> (
+        status: Int, json: RawJSON
+    ) {
+        var headers = token.map { [("Authorization", "Bearer \($0)")] } ?? []
+        if body != nil { headers.append(("Content-Type", "application/json")) }
         let host = host ?? service.host(ProcessInfo.processInfo.environment)
         let answer = try await HTTPClient().send(
             .init(
-                "GET", "http://\(host):\(service.httpPort(base: portBase))\(path)", headers: headers,
-                timeoutSeconds: 5))
+                method, "http://\(host):\(service.httpPort(base: portBase))\(path)", headers: headers,
+                body: body.map { Array($0.text.utf8) }, timeoutSeconds: method == "GET" ? 5 : 60))
         return (answer.status, (try? JSON.decode(RawJSON.self, from: answer.body)) ?? .null)
     }
 

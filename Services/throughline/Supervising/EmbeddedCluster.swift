@@ -62,6 +62,7 @@ final class EmbeddedCluster {
     func ended(_ dead: pid_t) {
         guard dead == pid else { return }
         LogOutput.write("throughline: PostgreSQL ended; starting it again\n")
+        DiskReserve(data: data).look()
         do { try launch?() } catch { LogOutput.write("throughline: \(error)\n") }
     }
 

@@ -19,6 +19,7 @@ struct Up: ParsableCommand {
             throw ExitCode(78)
         }
         try FileManager.default.createDirectory(atPath: data, withIntermediateDirectories: true)
+        DiskReserve(data: data).look()
         let keys = KeyFolder(data: data)
         try keys.create()
         let bus = SocketFolder.forBus(data: data) { hex(sha256(Array($0.utf8))) }

@@ -21,6 +21,20 @@ public enum LocalTime {
     /// `2026-01-31T12`.
     public static func hour(_ time: Timestamp) -> String { format(time, "%Y-%m-%dT%H") }
 
+    /// A form's `2026-01-31T12:05`, said in that zone.
+    public static func moment(_ text: String) -> Timestamp? {
+        let numbers = text.split { !$0.isNumber }.compactMap { Int32($0) }
+        guard (5...6).contains(numbers.count), (1...12).contains(numbers[1]), (1...31).contains(numbers[2]) else {
+            return nil
+        }
+        var parts = tm()
+        (parts.tm_year, parts.tm_mon, parts.tm_mday) = (numbers[0] - 1900, numbers[1] - 1, numbers[2])
+        (parts.tm_hour, parts.tm_min, parts.tm_sec) = (numbers[3], numbers[4], numbers.count > 5 ? numbers[5] : 0)
+        parts.tm_isdst = -1
+        let seconds = mktime(&parts)
+        return seconds == -1 ? nil : Timestamp(milliseconds: Int64(seconds) * 1000)
+    }
+
     private static func format(_ time: Timestamp, _ pattern: String) -> String {
         var seconds = time_t(time.milliseconds / 1000)
         var parts = tm()

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import Sodium
 
 /// A private folder for local sockets: the bus's, or one in the temporary directory where the path would be too long.
 public enum SocketFolder {
@@ -22,5 +23,13 @@ public enum SocketFolder {
     public static func forBus(data: String, digest: (String) -> String) -> String {
         let path = data + "/bus"
         return path.utf8.count <= pathLimit ? path : "/tmp/throughline-\(getuid())-\(digest(data).prefix(12))"
+    }
+}
+
+extension ServiceIdentity {
+    /// Where the bus of a data folder has its sockets; nil when there is none on this host.
+    public static func busFolder(_ data: String) -> String? {
+        let path = SocketFolder.forBus(data: data) { hex(sha256(Array($0.utf8))) }
+        return FileManager.default.fileExists(atPath: path) ? path : nil
     }
 }
