@@ -106,7 +106,8 @@ let package = Package(
                 "Contracts", "Messaging", "Postgres", "Primitives", "Sodium", "ZeroMQ", log, lifecycle,
                 metrics, web, .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Yams", package: "Yams"), .product(name: "NIOCore", package: "swift-nio"),
-            ] + http, [
+            ] + http,
+            [
                 .embedInCode("Migrations/V002_identity.sql"), .embedInCode("OpenAPI/components.yaml"),
                 .embedInCode("OpenAPI/paths.yaml"),
             ]),

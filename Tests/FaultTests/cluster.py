@@ -58,8 +58,8 @@ class Cluster:
 
     def psql(self, statement, database="postgres", limit=30):
         return subprocess.run(
-            ["psql", "-X", "-A", "-t", "-q", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-c", statement, self.url(database)],
-            capture_output=True, text=True, timeout=limit)
+            ["psql", "-X", "-A", "-t", "-q", "-F", "\t", "-v", "ON_ERROR_STOP=1", self.url(database)],
+            input=statement, capture_output=True, text=True, timeout=limit)
 
     def session(self, statement, database="postgres"):
         """A session that has run `statement` and then stays as it is."""

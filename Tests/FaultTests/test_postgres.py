@@ -49,14 +49,14 @@ def test_every_session_terminated(load, row):
 def test_a_transaction_held_in_another_database(load, shared, row):
     """An xid and a snapshot held elsewhere in the cluster delay nothing: its delay against that without."""
     taker = load.subscribe(expect=EVENTS // 2).ready()
-    talker = load.publish(EVENTS // 2, rate=1000)
+    talker = load.publish(EVENTS // 2, rate=400)
     free = wait_for(lambda: taker.told("done"), 30)[0]["p50"]
     talker.kill()
     taker.kill()
     held = shared.session("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT pg_current_xact_id()")
     try:
         taker = load.subscribe(expect=EVENTS // 2).ready()
-        load.publish(EVENTS // 2, rate=1000)
+        load.publish(EVENTS // 2, rate=400)
         load.drain()
         blocked = wait_for(lambda: taker.told("done"), 10)[0]["p50"]
         assert held.poll() is None

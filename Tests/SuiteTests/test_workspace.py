@@ -178,3 +178,36 @@ def test_a_form_of_another_session_is_refused(suite):
     assert cookie.has_nonstandard_attr("HttpOnly") and "Lax" in str(cookie._rest.get("SameSite"))
     answer = page.post(suite.url("crm-core") + "/at-work", data={"csrf": "0" * 32}, timeout=20)
     assert answer.status_code == 403
+
+
+def test_an_integrator_sees_what_waits_and_repeats_what_failed(suite, browser):
+    suite.sql("bi_aggregator", "ALTER TABLE fact ADD CONSTRAINT planted CHECK (metric <> 'leads.created') NOT VALID")
+    token = suite.token()
+    order = suite.order(token, "seen")
+    wait_for(lambda: suite.sql("bi_aggregator", "SELECT 1 FROM parked WHERE settled_at IS NULL AND NOT behind"))
+    person = Person(browser, suite, 1280)
+    person.log_in("admin", "admin-password")
+    person.open(f"/flow?order={order['number']}")
+    person.sees("Движение данных")
+    person.sees(f"Заказ № {order['number']}")
+    person.sees("orders:unf")
+    person.sees("planted")
+    if SHOTS:
+        browser.save_screenshot(f"{SHOTS}/flow.png")
+    suite.sql("bi_aggregator", "ALTER TABLE fact DROP CONSTRAINT planted")
+    person.open("/replays?service=bi-aggregator")
+    person.fill("error", "planted")
+    person.press("plan")
+    person.sees("Что изменится")
+    person.sees("Факты показателей")
+    if SHOTS:
+        browser.save_screenshot(f"{SHOTS}/replay.png")
+    person.press("apply")
+    person.sees("выполнено", again=True)
+    assert suite.sql("bi_aggregator", "SELECT count(*) FROM parked WHERE settled_at IS NULL") == [["0"]]
+    person.browser.set_window_size(390, 844)
+    person.open("/flow?lang=en")
+    person.sees("Data flow")
+    assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth + 1")
+    if SHOTS:
+        browser.save_screenshot(f"{SHOTS}/flow-phone.png")

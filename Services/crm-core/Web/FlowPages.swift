@@ -105,6 +105,7 @@ struct FlowPages: Sendable {
                 "isBehind": (one["lag"]?.intValue ?? 0) > 0, "lagSeconds": seconds(one["lagSeconds"]),
                 "drain": seconds(one["drainSeconds"]), "refilled": one["refilled"]?.words ?? "0",
                 "waitsFor": one["waitsFor"]?.words ?? "", "service": service.name,
+                "lastAlarm": one["lastAlarm"]?.words ?? "",
                 "decisions": FlowWords.decisions(phase, language),
             ]
         }

@@ -47,6 +47,7 @@ struct Status: ParsableCommand {
             if let waits = one["waitsFor"]?.stringValue {
                 line += "; waits for \(waits) since \(seconds(one, "waitsSeconds"))"
             }
+            if one["stopped"] == .bool(true), let alarm = one["lastAlarm"]?.stringValue { line += "; last: \(alarm)" }
             lines.append(line)
         }
         guard let report = state["report"] else { return lines }

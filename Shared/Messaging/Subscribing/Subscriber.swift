@@ -135,6 +135,8 @@ final class Subscriber: Sendable {
             }
             machine = copy
             await perform(actions, &machine)
+            let phase = machine.phase.words
+            report.withLock { $0.phase = phase }
             answer(.success(()))
         } catch {
             answer(.failure(error))
@@ -155,6 +157,7 @@ final class Subscriber: Sendable {
                     say("PULLPAGE", PullPage(from: name, stream: stream.stream, lane: stream.lane, seq: seq))
                 case .reconnect: post(.reconnect(peer: stream.publisher))
                 case .alarm(let words):
+                    report.withLock { $0.lastAlarm = words }
                     log.error("stream alarm", metadata: ["stream": "\(stream)", "what": "\(words)"])
                 case .findCopy(let seq):
                     let link = try await applier.copyLink(seq, pool)

@@ -20,6 +20,8 @@ public struct SubscriptionStatus: Codable, Sendable {
     /// What it waits for and for how many seconds, in words; absent while it flows.
     public var waitsFor: String?
     public var waitsSeconds: Double?
+    /// The last thing that was not as it should be, since the process began.
+    public var lastAlarm: String?
     /// Events that came by asking and not live.
     public var refilled: Int64 = 0
     public var dropped = 0
@@ -27,7 +29,7 @@ public struct SubscriptionStatus: Codable, Sendable {
 
     private enum CodingKeys: CodingKey {
         case publisher, name, phase, seq, head, lag, lagSeconds, rate, drainSeconds, waitsFor, waitsSeconds
-        case refilled, dropped, stopped
+        case lastAlarm, refilled, dropped, stopped
     }
 
     mutating func name(_ stream: StreamName) {

@@ -73,7 +73,7 @@ struct OrderQueue: Sendable {
             let rows = try await transaction.query(
                 """
                 SELECT request::text AS request, (requested_at AT TIME ZONE $2)::date::text AS day
-                FROM order_out WHERE id = ANY($1::uuid[]) ORDER BY requested_at, number
+                FROM order_out WHERE id = ANY($1::text[]::uuid[]) ORDER BY requested_at, number
                 """, [.texts(ids), .text(timeZone)])
             return try rows.map {
                 Outgoing(
@@ -117,7 +117,7 @@ struct OrderQueue: Sendable {
                 "UPDATE order_out SET offered = offered + 1 WHERE id = $1::text::uuid", [.text(ids[0])])
         }
         try await transaction.query(
-            "UPDATE onec_session SET batch = $2::uuid[] WHERE id = $1", [.id(session), .texts(ids)])
+            "UPDATE onec_session SET batch = $2::text[]::uuid[] WHERE id = $1", [.id(session), .texts(ids)])
         return ids
     }
 
@@ -161,7 +161,7 @@ struct OrderQueue: Sendable {
             let taken = try await transaction.query(
                 """
                 UPDATE order_out SET state = 'sent', sent_at = now()
-                WHERE id = ANY($1::uuid[]) AND state = 'ready'
+                WHERE id = ANY($1::text[]::uuid[]) AND state = 'ready'
                 RETURNING id, number, journey_id, last_event
                 """, [.texts(try row.list("batch"))])
             var result: [(String, ID?)] = []
