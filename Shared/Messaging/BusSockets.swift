@@ -5,35 +5,42 @@ import ZeroMQ
 final class BusSockets {
     let publisher: Socket
     let letterbox: Socket
-    private(set) var subscribers: [(peer: BusPeer, socket: Socket)] = []
-    private(set) var doors: [String: Socket] = [:]
+    private(set) var subscribers: [Link] = []
+    private(set) var doors: [String: Link] = [:]
     /// One per connecting socket.
     private(set) var links: [Link] = []
-    private let configuration: BusConfiguration
 
     /// A connection to a peer's door, and what its monitor tells of it.
     final class Link {
         let peer: String
-        let endpoints: [String]
-        let socket: Socket
-        let monitor: SocketMonitor
+        private(set) var socket: Socket
+        private(set) var monitor: SocketMonitor
         var watch = ConnectionWatch()
+        private let endpoints: [String]
+        private let context: ZeroMQContext
+        private let make: () throws -> Socket
 
-        init(_ context: ZeroMQContext, _ owner: String, _ peer: String, _ socket: Socket, _ endpoints: [String])
+        init(_ context: ZeroMQContext, _ peer: String, _ endpoints: [String], _ make: @escaping () throws -> Socket)
             throws
         {
             self.peer = peer
             self.endpoints = endpoints
-            self.socket = socket
-            monitor = try SocketMonitor(context, socket, name: "\(owner).\(socket.kind).\(peer).\(ID.make())")
+            self.context = context
+            self.make = make
+            socket = try make()
+            monitor = try SocketMonitor(context, socket, name: "link.\(ID.make())")
             for endpoint in endpoints { try socket.connect(endpoint) }
         }
 
+        /// Connects with a new socket. One that is merely disconnected and connected again ends the process when half a message
+        /// stood in it: libzmq 4.3.4, `Assertion failed: !_more (fq.cpp)`, its issues 2163 and 3485.
         func reconnect() throws {
-            for endpoint in endpoints {
-                socket.disconnect(endpoint)
-                try socket.connect(endpoint)
-            }
+            let fresh = try make()
+            let reporter = try SocketMonitor(context, fresh, name: "link.\(ID.make())")
+            for endpoint in endpoints { try fresh.connect(endpoint) }
+            // The old monitor ends before the old socket: decision 0004.
+            monitor = reporter
+            socket = fresh
         }
     }
 
@@ -41,7 +48,6 @@ final class BusSockets {
     static let frameLimit: Int64 = 512 * 1024
 
     init(_ configuration: BusConfiguration, _ context: ZeroMQContext) throws {
-        self.configuration = configuration
         let door = Security.server(configuration.keys, domain: BusConfiguration.domain)
         publisher = try Socket(context, .xpub, door)
         try publisher.setSendLimit(10_000)
@@ -56,21 +62,26 @@ final class BusSockets {
         for peer in configuration.peers {
             let key = Security.client(configuration.keys, serverKey: peer.publicKey)
             if configuration.subscribed.contains(peer.name) {
-                let subscriber = try Socket(context, .sub, key)
-                try subscriber.setReceiveLimit(0)
-                try subscriber.setMessageLimit(Self.frameLimit)
-                for lane in Lane.allCases { try subscriber.subscribe(Wire.topic(stream: peer.name, lane: lane)) }
-                links.append(
-                    try Link(context, configuration.name, peer.name, subscriber, peer.publishEndpoints))
-                subscribers.append((peer, subscriber))
+                subscribers.append(
+                    try Link(context, peer.name, peer.publishEndpoints) {
+                        let subscriber = try Socket(context, .sub, key)
+                        try subscriber.setReceiveLimit(0)
+                        try subscriber.setMessageLimit(Self.frameLimit)
+                        for lane in Lane.allCases {
+                            try subscriber.subscribe(Wire.topic(stream: peer.name, lane: lane))
+                        }
+                        return subscriber
+                    })
             }
-            let sender = try Socket(context, .push, key)
-            try sender.setImmediate()
-            try sender.setSendTimeout(milliseconds: 0)
-            try sender.setSendLimit(100)
-            links.append(try Link(context, configuration.name, peer.name, sender, peer.letterboxEndpoints))
-            doors[peer.name] = sender
+            doors[peer.name] = try Link(context, peer.name, peer.letterboxEndpoints) {
+                let sender = try Socket(context, .push, key)
+                try sender.setImmediate()
+                try sender.setSendTimeout(milliseconds: 0)
+                try sender.setSendLimit(100)
+                return sender
+            }
         }
+        links = subscribers + doors.values
     }
 
     /// What the thread waits for: the doors, then each subscription, then each link's monitor.

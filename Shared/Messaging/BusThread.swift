@@ -131,7 +131,7 @@ final class BusThread: Sendable {
             if ready[0] { try grant(sockets.publisher) }
             if ready[1] { try receive(sockets.letterbox, Wire.readLetter) }
             for (index, subscriber) in sockets.subscribers.enumerated() where ready[2 + index] {
-                try receive(subscriber.socket, from: subscriber.peer.name) { frames, _ in
+                try receive(subscriber.socket, from: subscriber.peer) { frames, _ in
                     Wire.readLive(frames)
                 }
             }
@@ -164,7 +164,7 @@ final class BusThread: Sendable {
         case .publish(let frames): _ = try sockets.publisher.send(frames)
         case .letter(let peer, let frames):
             guard let door = sockets.doors[peer] else { return }
-            if try !door.send(frames) { counters.withLock { $0.lettersRefused += 1 } }
+            if try !door.socket.send(frames) { counters.withLock { $0.lettersRefused += 1 } }
         case .reconnect(let peer):
             counters.withLock {
                 $0.reconnects += 1

@@ -15,14 +15,14 @@ AS_POSTGRES = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups
 
 
 class Cluster:
-    def __init__(self, folder, data=None, inside=(), environment=None):
-        """`inside`: a command that enters a name space first."""
+    def __init__(self, folder, data=None, inside=(), environment=()):
+        """`inside`: a command that enters a name space first; `environment`: NAME=VALUE, for the server alone."""
         self.folder = Path(folder)
         self.folder.mkdir(exist_ok=True)
         if os.getuid() == 0:
             shutil.chown(self.folder, "postgres", "postgres")
         self.data = Path(data or self.folder / "data")
-        self.inside, self.environment = list(inside), environment
+        self.inside, self.environment = list(inside), list(environment)
         self.process = None
 
     def command(self, *words):
@@ -38,9 +38,9 @@ class Cluster:
     def start(self):
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
-                [*self.inside, *AS_POSTGRES, "--pdeathsig", "QUIT", BINARIES / "postgres", "-D", self.data,
+                [*self.inside, *AS_POSTGRES, "--pdeathsig", "QUIT", "env", *self.environment, BINARIES / "postgres", "-D", self.data,
                  "-c", "listen_addresses=", "-c", f"unix_socket_directories={self.folder}"],
-                stdout=log, stderr=log, cwd="/", env={**os.environ, **(self.environment or {})})
+                stdout=log, stderr=log, cwd="/")
         wait_for(self.answers, 60, "PostgreSQL to answer")
         return self
 

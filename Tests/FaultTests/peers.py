@@ -32,6 +32,8 @@ def connect(load, kind, name="load-p", key=None, server=None, plain=False, prepa
         key = key or zmq.curve_keypair()[1]
         peer.curve_secretkey, peer.curve_publickey = key, zmq.curve_public(key)
         peer.curve_serverkey = server or zmq.curve_public(secret(load, name))
+    if kind == zmq.PUSH:
+        peer.immediate = True
     if prepare:
         prepare(peer)
     peer.connect(door(load, name, which))

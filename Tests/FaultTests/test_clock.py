@@ -1,5 +1,7 @@
 """Clocks jump. `libfaketime` stands before a process's clock; the monotonic one is left alone, as a jump leaves it."""
 import glob
+import os
+import time
 
 import pytest
 from load import EVENTS
@@ -14,6 +16,7 @@ def clock(work):
         pytest.skip("libfaketime is not installed (Debian: faketime)")
 
     class Clock:
+        pids = []
         file = work / "clock"
         environment = {"LD_PRELOAD": library[0], "FAKETIME_TIMESTAMP_FILE": str(file), "FAKETIME_NO_CACHE": "1",
                        "DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_RESET": "1"}
@@ -22,7 +25,11 @@ def clock(work):
             self.file.write_text(f"{seconds:+d}\n")
     clock = Clock()
     clock.jump(0)
-    return clock
+    yield clock
+    # What the library leaves in shared memory when its process is killed.
+    for pid in clock.pids:
+        for left in glob.glob(f"/dev/shm/*faketime_*_{pid}"):
+            os.unlink(left)
 
 
 def wrong(load):
@@ -33,6 +40,7 @@ def wrong(load):
 def test_services_clocks_jump(load, clock, row):
     load.publish(rate=600, environment=clock.environment)
     load.subscribe(environment=clock.environment)
+    clock.pids += [member.pid for member in load.members]
     load.taking(EVENTS // 20)
     seen = []
     for hours in [1, -1, 24 * 400, -24 * 400, 0]:
@@ -45,12 +53,16 @@ def test_services_clocks_jump(load, clock, row):
 
 def test_the_databases_clock_jumps(clusters, loads, clock, row):
     """Its days name partitions, and those of three days are there."""
-    cluster = clusters("clock", environment=clock.environment).make().start()
+    cluster = clusters("clock", environment=[f"{k}={v}" for k, v in clock.environment.items()]).make().start()
+    clock.pids.append(cluster.process.pid)
     load = loads(cluster)
     load.publish(rate=600)
     load.subscribe()
     load.taking(EVENTS // 20)
+    seen = []
     for hours in [1, -1, 24, -24, 0]:
         clock.jump(hours * 3600)
         lasting(0.8)
+        seen.append(int(cluster.psql("SELECT extract(epoch FROM clock_timestamp())").stdout.split(".")[0]) - time.time())
+    assert abs(seen[0] - 3600) < 60 and abs(seen[3] + 24 * 3600) < 60, f"the clock could not be moved: {seen}"
     row.holds(load, load.drain(), "±1 hour, ±1 day, and back")

@@ -16,7 +16,7 @@ from waiting import lasting, wait_for
 @pytest.fixture
 def busy(load):
     """A load that is under way while the strangers come."""
-    load.talker, load.taker = load.publish(rate=600), load.subscribe()
+    load.talker, load.taker = load.publish(EVENTS // 2, rate=600), load.subscribe()
     load.taking(1)
     return load
 
@@ -25,7 +25,7 @@ def busy(load):
 def busy_tcp(load):
     port = free_ports()
     load.tcp = f"127.0.0.1:{port},127.0.0.1:{port + 2}"
-    load.talker, load.taker = load.publish(rate=600), load.subscribe()
+    load.talker, load.taker = load.publish(EVENTS // 2, rate=600), load.subscribe()
     load.taking(1)
     return load
 
@@ -51,12 +51,12 @@ def test_without_curve_or_with_a_wrong_key(busy, row):
     lives(busy, row, "none, an unknown key, another server's key: nothing heard, nothing taken")
 
 
-@pytest.mark.parametrize("prefix", ["", "cmd.x", "e/", "e/other/", "e/load-p/main/" + "x" * 300])
-def test_a_forbidden_subscription(busy, row, prefix):
+def test_forbidden_subscriptions(busy, row):
     peer = connect(busy, zmq.SUB, key=secret(busy, "load-s1"))
-    peer.subscribe(prefix)
+    for prefix in ["", "cmd.x", "e/", "e/other/", "e/load-p", "e/load-p/main/" + "x" * 300]:
+        peer.subscribe(prefix)
     assert not hears(peer, 2500)
-    lives(busy, row, "a known key; nothing heard")
+    lives(busy, row, "six prefixes, with a known key: nothing heard")
 
 
 def test_letters_in_a_foreign_name(busy, row):
@@ -84,7 +84,9 @@ def test_letters_of_nonsense(busy, row):
     lives(busy, row, "96 of them, with a known key")
 
 
-@pytest.mark.parametrize("seq", [2**63 - 1, -2**63])
+@pytest.mark.parametrize("seq", [
+    pytest.param(2**63 - 1, marks=pytest.mark.xfail(strict=True, reason="PublisherDecisions.isExpired overflows, and the process "
+                                                    "traps: any member can end a publisher")), -2**63])
 def test_letters_with_numbers_at_the_end_of_their_range(busy, row, seq):
     peer = connect(busy, zmq.PUSH, key=secret(busy, "load-s1"))
     for kind in [b"HELLO", b"PULLPAGE", b"POS"]:
@@ -107,6 +109,7 @@ def test_questions_in_a_loop(busy, row):
     assert memory < 128
 
 
+@pytest.mark.xfail(strict=True, reason="whatever begins with e/<own name>/ is granted, without a limit to how many")
 def test_many_subscriptions(busy, row):
     before = busy.talker.resident()
     peer = connect(busy, zmq.SUB, key=secret(busy, "load-s1"), prepare=lambda s: s.setsockopt(zmq.SNDHWM, 0))

@@ -30,7 +30,7 @@ def apart(wire, load):
 
 
 def flowing(load):
-    talker, taker = load.publish(rate=700), load.subscribe()
+    talker, taker = load.publish(EVENTS // 2, rate=700), load.subscribe()
     load.taking(EVENTS // 10)
     return talker, taker
 

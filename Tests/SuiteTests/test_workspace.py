@@ -186,7 +186,7 @@ def test_an_integrator_sees_what_waits_and_repeats_what_failed(suite, browser):
     order = suite.order(token, "seen")
     wait_for(lambda: suite.sql("bi_aggregator", "SELECT 1 FROM parked WHERE settled_at IS NULL AND NOT behind"))
     person = Person(browser, suite, 1280)
-    person.log_in("admin", "admin-password")
+    person.log_in("admin")
     person.open(f"/flow?order={order['number']}")
     person.sees("Движение данных")
     person.sees(f"Заказ № {order['number']}")

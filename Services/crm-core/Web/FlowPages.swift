@@ -74,7 +74,7 @@ struct FlowPages: Sendable {
                     "service": one["service"]?.words ?? "", "queue": one["queue"]?.words ?? "",
                     "what": one["what"]?.words ?? "", "ahead": one["ahead"]?.words ?? "0",
                     "since": one["since"]?.stringValue.flatMap { Timestamp($0) }.map { LocalTime.text($0) } ?? "",
-                    "waitsFor": one["waitsFor"]?.words ?? "",
+                    "waitsFor": FlowWords.reason(one["waitsFor"]?.words ?? "", language),
                 ])
             }
         }
@@ -104,7 +104,7 @@ struct FlowPages: Sendable {
                 "seq": one["seq"]?.words ?? "", "head": one["head"]?.words ?? "", "lag": one["lag"]?.words ?? "0",
                 "isBehind": (one["lag"]?.intValue ?? 0) > 0, "lagSeconds": seconds(one["lagSeconds"]),
                 "drain": seconds(one["drainSeconds"]), "refilled": one["refilled"]?.words ?? "0",
-                "waitsFor": one["waitsFor"]?.words ?? "", "service": service.name,
+                "waitsFor": FlowWords.reason(one["waitsFor"]?.words ?? "", language), "service": service.name,
                 "lastAlarm": one["lastAlarm"]?.words ?? "",
                 "decisions": FlowWords.decisions(phase, language),
             ]
@@ -118,7 +118,8 @@ struct FlowPages: Sendable {
         }
         fields["parked"] = (report["parked"]?.items ?? []).map {
             [
-                "reason": $0["reason"]?.words ?? "", "count": $0["count"]?.words ?? "", "service": service.name,
+                "reason": FlowWords.reason($0["reason"]?.words ?? "", language), "count": $0["count"]?.words ?? "",
+                "service": service.name,
                 "since": $0["since"]?.stringValue.flatMap { Timestamp($0) }.map { LocalTime.text($0) } ?? "",
             ]
         }
@@ -141,6 +142,19 @@ enum FlowWords {
         guard let known = words.first(where: { phase.hasPrefix($0.0) }) else { return phase }
         let detail = phase.dropFirst(known.0.count).drop { $0 == ":" || $0 == " " }
         return language.pick(known.1, known.2) + (detail.isEmpty ? "" : " (\(detail))")
+    }
+
+    /// Our own reasons in the reader's language; what PostgreSQL or an outside system said stays as it was said.
+    static func reason(_ text: String, _ language: Language) -> String {
+        let known = [
+            "waits behind an earlier parked event of the same key":
+                "стоит за более ранним отложенным сообщением с тем же ключом",
+            "a person's decision": "решение человека", "a word of the publisher": "ответ отправителя",
+            "the decision to be carried out": "выполнение решения", "its turn": "своей очереди",
+        ]
+        if language == .ru, let russian = known[text] { return russian }
+        let refused = "PostgreSQL refused: "
+        return language == .ru && text.hasPrefix(refused) ? "отказ базы данных: \(text.dropFirst(refused.count))" : text
     }
 
     /// What may be decided in a phase.

@@ -130,7 +130,7 @@ struct ReplayPages: Sendable {
             "id": replay["id"]?.words ?? "", "service": service, "state": StateWords.replay(state, language),
             "isPlanned": state == "planned", "isApplying": state == "applying", "isEmpty": count == 0,
             "count": language.pick(
-                HumanText.plural(count, "сообщение", "сообщения", "сообщений"),
+                "\(count) " + HumanText.plural(count, "сообщение", "сообщения", "сообщений"),
                 "\(count) message\(count == 1 ? "" : "s")"),
             "by": replay["plannedBy"]?.words ?? "", "appliedBy": replay["appliedBy"]?.words ?? "",
             "filter": filterWords(replay["filter"], language),
@@ -154,7 +154,7 @@ struct ReplayPages: Sendable {
                     "sequence": "\($0["sequence"]?.words ?? "")#\($0["seq"]?.words ?? "")",
                     "at": $0["at"]?.stringValue.flatMap { Timestamp($0) }.map { LocalTime.text($0) } ?? "",
                     "outcome": StateWords.outcome($0["outcome"]?.words ?? "", language),
-                    "reason": $0["reason"]?.words ?? "",
+                    "reason": FlowWords.reason($0["reason"]?.words ?? "", language),
                 ]
             },
             "next": replay["next"]?.stringValue ?? "",

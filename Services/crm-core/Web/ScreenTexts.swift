@@ -88,6 +88,7 @@ enum ScreenTexts {
         "table.cell": ("Значения показателей", "Figures"),
         "table.chat_message": ("Сообщения переписки", "Chat messages"),
         "table.outbox": ("Сообщения клиентам", "Messages to clients"), "table.notification": ("Письма", "Letters"),
+        "table.journey_slice": ("Источники путей", "Sources of journeys"),
         "table.order_out": ("Заказы для 1С", "Orders for 1C"),
     ]
 

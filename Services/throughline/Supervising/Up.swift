@@ -42,6 +42,8 @@ struct Up: ParsableCommand {
                 child["DATABASE_URL"] = urls[service]
                 child["DATABASE_URL_FILE"] = nil
                 child["THROUGHLINE_DATA"] = data
+                // A backtracer inherits the dead service's port and may outlive it: the next start would find it taken.
+                child["SWIFT_BACKTRACE"] = environment["SWIFT_BACKTRACE"] ?? "enable=no"
                 var arguments = ["--data", data, "--bus", bus, "--port-base", "\(suite.portBase)"]
                 if let config { arguments += ["--config", config] }
                 supervisor.add(

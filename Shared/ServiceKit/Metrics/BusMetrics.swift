@@ -39,8 +39,11 @@ struct BusMetrics {
             ("throughline_stream_rate", "gauge", "Events a second while some were taken.", { $0.rate }),
             ("throughline_stream_stopped", "gauge", "1 while a stream waits for a person.", { $0.stopped ? 1 : 0 }),
             ("throughline_stream_waits_seconds", "gauge", "How long it waits for somebody.", { $0.waitsSeconds ?? 0 }),
-            ("throughline_stream_refilled", "counter", "Events that came by asking.", { Double($0.refilled) }),
-            ("throughline_stream_dropped", "counter", "Live frames that found the ring full.", { Double($0.dropped) }),
+            ("throughline_stream_refilled_total", "counter", "Events that came by asking.", { Double($0.refilled) }),
+            (
+                "throughline_stream_dropped_total", "counter", "Live frames that found the ring full.",
+                { Double($0.dropped) }
+            ),
         ]
         for (name, kind, help, value) in families {
             family(name, kind, help)
@@ -56,11 +59,12 @@ struct BusMetrics {
         sample("throughline_log_alarms", [:], Double(bus.logAlarms.count))
         let counters = bus.counters
         for (name, value) in [
-            ("throughline_bus_dropped_out", counters.droppedOut),
-            ("throughline_bus_letters_refused", counters.lettersRefused),
-            ("throughline_bus_subscriptions_refused", counters.subscriptionsRefused),
-            ("throughline_bus_unreadable", counters.unreadable), ("throughline_bus_reconnects", counters.reconnects),
-            ("throughline_bus_strangers_refused", bus.strangersRefused),
+            ("throughline_bus_dropped_out_total", counters.droppedOut),
+            ("throughline_bus_letters_refused_total", counters.lettersRefused),
+            ("throughline_bus_subscriptions_refused_total", counters.subscriptionsRefused),
+            ("throughline_bus_unreadable_total", counters.unreadable),
+            ("throughline_bus_reconnects_total", counters.reconnects),
+            ("throughline_bus_strangers_refused_total", bus.strangersRefused),
         ] {
             family(name, "counter", "Counted since the process began.")
             sample(name, [:], Double(value))

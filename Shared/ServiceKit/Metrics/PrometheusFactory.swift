@@ -33,6 +33,7 @@ final class PrometheusFactory: MetricsFactory {
         let all = series.withLock { $0 }
         var out = ""
         for (name, one) in all.sorted(by: { $0.key < $1.key }) {
+            out += "# HELP throughline_\(name) Measured since the process began.\n"
             out += "# TYPE throughline_\(name) \(one.kind)\n"
             for (labels, value) in one.values.sorted(by: { $0.key < $1.key }) {
                 if one.kind == "summary" {
