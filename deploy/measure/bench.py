@@ -1,4 +1,4 @@
-"""The first figures: durable webhook accepts against pgbench, and the way from a message to a metric against one commit.
+"""The product's figures: durable webhook accepts against pgbench, and the way from a message to a metric against one commit.
 
 Everything runs on this machine in one run; a ratio says more than a number. Loads are bounded in count and time.
 """
@@ -17,6 +17,7 @@ import zmq
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1] / "Tests/SuiteTests"))
+import bus  # noqa: E402
 from suite import SECRET, SERVICES, Suite, wait_for  # noqa: E402
 
 figures = []
@@ -27,6 +28,14 @@ def figure(name, value, unit, goal=None, holds=None):
     if not arguments.json:
         mark = "" if holds is None else "  holds" if holds else "  MISSED"
         print(f"{name:<52} {value:>12,.2f} {unit:<8} {'goal ' + goal if goal else '':<16}{mark}", flush=True)
+
+
+def note(words):
+    if not arguments.json:
+        print(words, flush=True)
+
+
+figure.note = note
 
 
 def percentile(values, share):
@@ -155,6 +164,7 @@ def flood(suite, seconds, first):
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--json", action="store_true", help="a line per figure: {name, value, unit, goal, holds}")
+parser.add_argument("--quick", action="store_true", help="smaller backlogs: 1,000 and 100,000 events instead of a million")
 parser.add_argument("--seconds", type=int, default=10, help="length of the load")
 arguments = parser.parse_args()
 
@@ -170,6 +180,7 @@ with tempfile.TemporaryDirectory(prefix="throughline-bench-") as folder:
         server = Server(suite)
         delays(suite, server, 200)
         accepts(suite, server, arguments.seconds)
+        bus.measure(server, figure, arguments.quick)
     finally:
         suite.stop()
 if arguments.json:

@@ -11,13 +11,14 @@ struct Subscribe: AsyncParsableCommand {
     @OptionGroup var place: Place
     @Option(help: "Which subscriber, from 1.") var index = 1
     @Option(help: "Say so when this many have been taken.") var expect = 0
+    @Option(help: "Of them the first that are not timed: a process that has just started is careful.") var warmUp = 0
     @Option(help: "Milliseconds that each event takes.") var slow = 0
     @Option(help: "A number at which the process dies, as a poison does.") var poison = -1
 
     private static let ledger = RowInsert(into: "ledger", ["number": .int, "key": .text])
 
     func run() async throws {
-        let meter = Meter(expect: expect)
+        let meter = Meter(expect: expect, warmUp: warmUp)
         var handlers = EventHandlers()
         let (slow, poison) = (self.slow, self.poison)
         handlers.on(Loaded.self) { said, event, transaction in
@@ -44,9 +45,12 @@ final class Meter: Sendable {
         var first: UInt64 = 0
     }
     private let state = Mutex(State())
-    private let expect: Int
+    private let expect, warmUp: Int
 
-    init(expect: Int) { self.expect = expect }
+    init(expect: Int, warmUp: Int) {
+        self.expect = expect
+        self.warmUp = warmUp
+    }
 
     var taken: Int { state.withLock { $0.taken } }
 
@@ -55,9 +59,9 @@ final class Meter: Sendable {
         state.withLock { state in
             if state.taken == 0 { state.first = now }
             state.taken += 1
-            if state.delays.count < 200_000 { state.delays.append(Double(now - begunAt) / 1e6) }
+            if state.taken > warmUp, state.delays.count < 200_000 { state.delays.append(Double(now - begunAt) / 1e6) }
             guard state.taken == expect else { return }
-            let sorted = state.delays.sorted()
+            let sorted = state.delays.isEmpty ? [0] : state.delays.sorted()
             func share(_ share: Double) -> RawJSON {
                 .double(sorted[min(sorted.count - 1, Int(Double(sorted.count) * share))])
             }
