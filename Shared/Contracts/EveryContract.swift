@@ -24,6 +24,7 @@ public enum EveryContract {
         PaymentRecorded.self,
         ReplyRequested.self,
         SessionRevoked.self,
+        StateSnapshot.self,
         UserChanged.self,
         NotificationSent.self,
         ExchangeFailing.self,

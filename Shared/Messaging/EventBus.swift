@@ -38,7 +38,7 @@ public final class EventBus: Sendable {
     public init(
         _ configuration: BusConfiguration, context: ZeroMQContext, authenticator: Authenticator,
         log: Logger, subscriptions: [StreamName: EventHandlers],
-        snapshot: (@Sendable (PostgresPool, @escaping Speaking) async throws -> Int)? = nil
+        snapshot: Snapshot? = nil
     ) {
         var configuration = configuration
         configuration.subscribed = Set(subscriptions.keys.map(\.publisher))
@@ -86,9 +86,12 @@ public final class EventBus: Sendable {
         copies = CopyDesk(name: source, pool: pool) { stamper.poke($0) }
         desk = LetterDesk(
             name: source, pool: pool, lease: lease, recent: recent, copies: copies,
-            snapshot: snapshot.map { snapshot -> LetterDesk.Snapshot in { try await snapshot(pool, speak) } }, log: log)
+            snapshot: snapshot.map { snapshot -> LetterDesk.Snapshot in { try await snapshot($0, speak) } }, log: log)
         router.attach(subscribers)
     }
+
+    /// Says the present state as events, as of a number of the stream; how many.
+    public typealias Snapshot = @Sendable (_ asOf: Int64, @escaping Speaking) async throws -> Int
 
     /// Runs a body in a transaction that may say events, and commits.
     public typealias Speaking =

@@ -121,7 +121,7 @@ def pytest_runtest_makereport(item, call):
     elif report.skipped:
         TABLE.failed.append((fault(item), f"known: {report.wasxfail}"))
     elif report.failed:
-        TABLE.failed.append((fault(item), str(call.excinfo.value).split("\n")[0][:200]))
+        TABLE.failed.append((fault(item), (str(call.excinfo.value) if call.excinfo else "passed, although it is known to fail").split("\n")[0][:200]))
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -14,7 +14,7 @@ from pathlib import Path
 from waiting import wait_for
 
 BIN = Path(os.environ.get("THROUGHLINE_BIN", ".build/debug")).absolute()
-EVENTS = int(os.environ.get("THROUGHLINE_FAULT_EVENTS", "3000"))
+EVENTS = int(os.environ.get("THROUGHLINE_FAULT_EVENTS", "2000"))
 
 
 class Member:

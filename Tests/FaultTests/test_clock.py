@@ -38,7 +38,7 @@ def wrong(load):
 
 
 def test_services_clocks_jump(load, clock, row):
-    load.publish(rate=600, environment=clock.environment)
+    load.publish(rate=350, environment=clock.environment)
     load.subscribe(environment=clock.environment)
     clock.pids += [member.pid for member in load.members]
     load.taking(EVENTS // 20)
@@ -56,7 +56,7 @@ def test_the_databases_clock_jumps(clusters, loads, clock, row):
     cluster = clusters("clock", environment=[f"{k}={v}" for k, v in clock.environment.items()]).make().start()
     clock.pids.append(cluster.process.pid)
     load = loads(cluster)
-    load.publish(rate=600)
+    load.publish(rate=350)
     load.subscribe()
     load.taking(EVENTS // 20)
     seen = []

@@ -212,13 +212,14 @@ def test_a_full_disk(work, clusters, loads, row):
     try:
         cluster = clusters("full", data=disk.place / "data", inside=disk.room.inside).make().start()
         load = loads(cluster)
-        talker = load.publish(rate=1000)
+        talker = load.publish(rate=500, size=4000)
         load.subscribe()
         load.taking(EVENTS // 10)
         disk.fill()
         # The log of transactions needs a new file sooner or later; then the server gives up and recovers, or ends.
         lasting(4)
         said = load.said_count()
+        assert "No space left" in (cluster.folder / "log").read_text() + talker.words
         disk.clear()
         ended = cluster.process.poll() is not None
         if ended:

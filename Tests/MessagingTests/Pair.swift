@@ -68,7 +68,7 @@ struct Pair {
 
     func bus(
         _ configuration: BusConfiguration, _ subscriptions: [StreamName: EventHandlers] = [:],
-        snapshot: (@Sendable (PostgresPool, @escaping EventBus.Speaking) async throws -> Int)? = nil
+        snapshot: EventBus.Snapshot? = nil
     ) throws -> EventBus {
         var log = Logger(label: configuration.name)
         log.logLevel = .critical

@@ -166,3 +166,28 @@ def test_a_rotated_key_is_taken_up_and_nothing_is_lost(suite):
     facts = f"SELECT count(*) FROM fact WHERE metric = 'leads.created' AND key = '{lead['id']}'"
     wait_for(lambda: suite.sql("bi_aggregator", facts) == [["1"]], 30, "the figure after the rotation")
     wait_for(lambda: all(s["ready"] for s in command(suite, "status").values()), 20)
+
+
+def test_a_reader_below_the_oldest_kept_event_takes_the_state_instead(suite):
+    token = suite.token()
+    lead = suite.lead(token, "before the hole")
+    deal = suite.post("crm-core", f"/api/v1/leads/{lead['id']}/convert", token, {"amount": {"amount": "70.00", "currency": "RUB"}})
+    suite.post("crm-core", f"/api/v1/deals/{deal['id']}/stage", token, {"stage": "won"})
+    stream = "crm-core/crm-core/main"
+    taken = lambda: [t for t in suite.get("bi-aggregator", "/api/v1/bus", token)["takes"] if t["name"] == stream][0]
+    facts = lambda: suite.sql("bi_aggregator", "SELECT metric, key FROM fact WHERE counted AND metric ~ '^(leads|deals|orders|money|funnel)' ORDER BY 1, 2")
+    wait_for(lambda: taken()["lag"] == 0 and any(deal["id"] in row[1] and row[0] == "deals.won" for row in facts()))
+    before = facts()
+    # The aggregator has lost everything, and the days it would need are no longer kept.
+    suite.sql("bi_aggregator", "TRUNCATE fact, cell, journey_slice; TRUNCATE inbox; DELETE FROM subscription_cursor WHERE publisher = 'crm-core' AND lane = 'main'")
+    last = int(suite.sql("crm_core", "SELECT seq FROM stream_head WHERE stream = 'crm-core' AND lane = 'main'")[0][0])
+    suite.sql("crm_core", f"UPDATE day_range SET before = (SELECT link FROM event_no WHERE stream = 'crm-core' AND lane = 'main' AND seq = {last - 1}), "
+              f"first = {last} WHERE stream = 'crm-core' AND lane = 'main'; DELETE FROM event_no WHERE stream = 'crm-core' AND lane = 'main' AND seq < {last}")
+    for service in ["crm-core", "bi-aggregator"]:
+        os.kill(suite.pids()[service], signal.SIGKILL)
+    wait_for(lambda: requests_ok(suite, "bi-aggregator") and requests_ok(suite, "crm-core") and taken()["phase"].startswith("HOLE"), 40)
+    assert facts() == []
+    command(suite, "stream", "bootstrap", "bi-aggregator", stream, "--reason", "its database was lost")
+    wait_for(lambda: taken()["phase"] == "LIVE" and facts() == before, 40, "the figures are as they were")
+    decisions = suite.get("bi-aggregator", "/api/v1/bus/decisions", token)["items"]
+    assert any(d["what"] == "bootstrap" and "were not taken" in d["outcome"] for d in decisions)

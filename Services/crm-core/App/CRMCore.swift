@@ -35,7 +35,9 @@ public struct CRMCore: SuiteService {
             projection.add(to: &handlers)
             subscriptions[StreamName(publisher: service.name)] = handlers
         }
-        bus = try context.bus(subscriptions: subscriptions, commandsTo: [.botGateway])
+        bus = try context.bus(
+            subscriptions: subscriptions, commandsTo: [.botGateway],
+            snapshot: { asOf, speak in try await StateRestating(asOf: asOf, speak: speak).run() })
         sessions = Sessions(
             bus: bus, key: try context.keys.signingKey(), access: context.access,
             isSecure: context.settings.publicURL?.hasPrefix("https://") == true)

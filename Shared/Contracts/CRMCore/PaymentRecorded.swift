@@ -20,6 +20,11 @@ public struct PaymentRecorded: EventContract {
     public let slice: Slice
     public let by: String?
 
+    /// A document's share in one order: the same payment may stand for several.
+    public static func key(base: String, kind: String, onecId: String, order: String) -> String {
+        "\(base)/\(kind)/\(onecId)/\(order)"
+    }
+
     public init(
         documentKey: String, kind: String, orderId: ID, orderNumber: String, dealId: ID? = nil,
         responsibleId: ID? = nil, amount: Money, date: String, counted: Bool,

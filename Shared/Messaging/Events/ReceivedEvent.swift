@@ -33,6 +33,14 @@ public struct ReceivedEvent: Sendable {
         self.bytes = bytes
     }
 
+    /// The message that a snapshot restates: of this event's place, and of its own time.
+    func restating(_ snapshot: StateSnapshot) throws -> ReceivedEvent {
+        let envelope = Envelope(
+            id: id, source: source, type: snapshot.says, subject: subject, key: key, time: snapshot.at,
+            correlation: snapshot.journeyId, causation: nil)
+        return try ReceivedEvent(envelope.bytes(data: try JSON.encode(snapshot.data)), position: position)
+    }
+
     /// The event's data as its contract.
     public func data<Contract: EventContract>(as contract: Contract.Type) throws -> Contract {
         do { return try JSON.decode(contract, from: bytes[data]) } catch {

@@ -6,7 +6,7 @@ import Synchronization
 /// Answers what subscribers write to this service's letterbox: where they are, what they miss, what they kept for us.
 final class LetterDesk: Sendable {
     /// Says the service's present state as events; how many.
-    typealias Snapshot = @Sendable () async throws -> Int
+    typealias Snapshot = @Sendable (_ asOf: Int64) async throws -> Int
 
     private let name: String
     private let pool: PostgresPool
@@ -94,7 +94,7 @@ final class LetterDesk: Sendable {
             from: name, stream: wish.stream, lane: wish.lane, what: .snapshotting, seq: head.seq, link: head.link,
             epoch: head.epoch)
         do {
-            let count = try await snapshot()
+            let count = try await snapshot(head.seq)
             try await pool.run([
                 BusDecision.record(
                     by: peer, "snapshot", head.sequence, reason: "\(peer) is below the oldest kept event",

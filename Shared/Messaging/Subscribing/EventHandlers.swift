@@ -21,6 +21,15 @@ public struct EventHandlers: Sendable {
     /// Runs `handler` for every event, known or not.
     public mutating func onEvery(_ handler: @escaping Handler) { forEvery.append(handler) }
 
+    /// Also takes these messages where a publisher restates them: as if each were said now of the time when it happened.
+    public mutating func takeSnapshots() {
+        let told = byType
+        on(StateSnapshot.self) { snapshot, event, transaction in
+            let restated = try event.restating(snapshot)
+            for handler in told[snapshot.says] ?? [] { try await handler(restated, transaction) }
+        }
+    }
+
     func handle(_ event: ReceivedEvent, _ transaction: EventTransaction) async throws {
         for handler in byType[event.type] ?? [] { try await handler(event, transaction) }
         for handler in forEvery { try await handler(event, transaction) }

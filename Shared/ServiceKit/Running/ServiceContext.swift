@@ -48,7 +48,7 @@ public struct ServiceContext: Sendable {
     /// - Parameter snapshot: says the present state as events; see ``EventBus``.
     public func bus(
         subscriptions: [StreamName: EventHandlers], commandsTo targets: [ServiceIdentity] = [],
-        snapshot: (@Sendable (PostgresPool, @escaping EventBus.Speaking) async throws -> Int)? = nil
+        snapshot: EventBus.Snapshot? = nil
     ) throws -> EventBus {
         let base = options.portBase
         func bound(_ door: String, _ port: Int) -> String {

@@ -54,6 +54,7 @@ struct FactHandlers: Sendable {
         }
         handlers.on(OrderChanged.self) { try await order($0, $1, in: $2) }
         handlers.on(PaymentRecorded.self) { try await payment($0, $1, in: $2) }
+        handlers.takeSnapshots()
         return handlers
     }
 

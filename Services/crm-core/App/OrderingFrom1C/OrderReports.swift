@@ -114,7 +114,9 @@ struct OrderReports: Sendable {
         let deal = try await deal(of: report.orderId, in: transaction)
         try transaction.emit(
             PaymentRecorded(
-                documentKey: "\(report.base)/\(document.kind)/\(document.onecId)/\(report.number)", kind: document.kind,
+                documentKey: PaymentRecorded.key(
+                    base: report.base, kind: document.kind, onecId: document.onecId, order: report.number),
+                kind: document.kind,
                 orderId: report.orderId, orderNumber: report.number, dealId: deal?.id,
                 responsibleId: deal?.responsibleID, amount: amount,
                 date: document.date ?? event.at.day, counted: document.posted && !document.cancelled,
