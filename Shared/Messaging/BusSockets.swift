@@ -44,13 +44,16 @@ final class BusSockets {
         }
     }
 
+    /// Live messages that wait for one subscriber at most, of up to 64 KiB each: libzmq counts messages and not bytes, so this is
+    /// what a frozen subscriber costs. What is dropped is asked for again.
+    static let sendLimit: Int32 = 400
     /// Largest frame taken: an event with its encryption overhead, or a header.
     static let frameLimit: Int64 = 512 * 1024
 
     init(_ configuration: BusConfiguration, _ context: ZeroMQContext) throws {
         let door = Security.server(configuration.keys, domain: BusConfiguration.domain)
         publisher = try Socket(context, .xpub, door)
-        try publisher.setSendLimit(10_000)
+        try publisher.setSendLimit(Self.sendLimit)
         try publisher.setMessageLimit(Self.frameLimit)
         try publisher.setManualSubscriptions()
         letterbox = try Socket(context, .pull, door)

@@ -197,8 +197,10 @@ final class BusThread: Sendable {
                 try publisher.withdraw(prefix)
                 continue
             }
-            let allowed = Array("e/\(configuration.name)/".utf8)
-            if message.peer != nil, prefix.starts(with: allowed), prefix.count < 200 {
+            // Exactly a lane's topic: each granted prefix costs memory.
+            let topic = String(decoding: prefix, as: UTF8.self)
+            let isOurs = Lane.allCases.contains { Wire.topic(stream: configuration.name, lane: $0) == topic }
+            if message.peer != nil, isOurs {
                 try publisher.grant(prefix)
             } else {
                 counters.withLock { $0.subscriptionsRefused += 1 }

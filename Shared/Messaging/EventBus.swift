@@ -80,7 +80,8 @@ public final class EventBus: Sendable {
             Subscriber(
                 name: source, stream: stream,
                 applier: Applier(stream: stream, handlers: handlers, checkpoint: checkpoint, transaction: speak),
-                pool: pool, log: log, checkpoint: checkpoint, isDiskLow: isDiskLow, post: { thread.post($0) })
+                pool: pool, log: log, checkpoint: checkpoint, isDiskLow: isDiskLow, turns: { lease.turns },
+                post: { thread.post($0) })
         }
         replays = ReplayDesk(name: source, pool: pool, handlers: handlers, transaction: speak)
         copies = CopyDesk(name: source, pool: pool) { stamper.poke($0) }

@@ -42,7 +42,7 @@ enum HeadOpening {
         var head = StreamHead(
             stream: stream, lane: lane, epoch: try row.int("epoch"), term: try row.int("term"),
             seq: try row.int("seq"), link: Link(try row.bytes("link")) ?? .zero,
-            oldest: try answers[1][0].optionalInt("oldest") ?? 1)
+            oldest: try answers[1][0].optionalInt("oldest") ?? (try row.int("seq") + 1))
         guard try row.bool("is_foreign") else {
             try await transaction.query(
                 """

@@ -23,6 +23,7 @@ struct Leadership: Sendable {
             SELECT a.pid, extract(epoch FROM clock_timestamp() - a.state_change) AS silent
             FROM (SELECT hashtextextended($1 || '/lease', 0) AS key) AS k
             JOIN pg_locks AS l ON l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+                AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
                 AND l.classid::bigint = (k.key >> 32) & 4294967295 AND l.objid::bigint = k.key & 4294967295
             JOIN pg_stat_activity AS a ON a.pid = l.pid
             """, [.text(schema)])

@@ -11,10 +11,12 @@ struct PageReader: Sendable {
     func welcome(_ hello: Hello) async throws -> Welcome? {
         guard let head = lease.head(hello.stream, hello.lane), lease.missing == nil else { return nil }
         let link =
-            PublisherDecisions.needsLink(hello, head) ? try await link(hello.stream, hello.lane, hello.seq) : nil
+            hello.seq == head.seq
+            ? head.link
+            : PublisherDecisions.needsLink(hello, head) ? try await link(hello.stream, hello.lane, hello.seq) : nil
         let before =
             PublisherDecisions.isExpired(hello, head)
-            ? try await self.link(hello.stream, hello.lane, head.oldest - 1) : nil
+            ? head.oldest > head.seq ? head.link : try await self.link(hello.stream, hello.lane, head.oldest - 1) : nil
         return PublisherDecisions.welcome(hello, head, linkInLog: link, beforeOldest: before, from: name)
     }
 

@@ -3,7 +3,7 @@
 enum PublisherDecisions {
     /// Whether the link at the subscriber's position must be looked up to answer it.
     static func needsLink(_ hello: Hello, _ head: StreamHead) -> Bool {
-        hello.seq > 0 && hello.seq <= head.seq && hello.seq >= head.oldest
+        hello.seq > 0 && hello.seq <= head.seq && hello.seq >= head.oldest - 1
     }
 
     /// Whether the link before the oldest kept event must be looked up to answer it.
@@ -20,7 +20,7 @@ enum PublisherDecisions {
                 .ahead
             } else if isExpired(hello, head) {
                 .expired
-            } else if needsLink(hello, head), linkInLog != hello.link {
+            } else if needsLink(hello, head), linkInLog != hello.link, linkInLog != nil || hello.seq >= head.oldest {
                 .diverged
             } else {
                 .match

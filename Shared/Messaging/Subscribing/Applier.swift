@@ -151,7 +151,9 @@ struct Applier: Sendable {
             """
             INSERT INTO parked (id, publisher, stream, lane, seq, type, key, correlation, reason,
                 attempts, behind, body)
-            VALUES ($4, $1, $2, $3, $5, $6, $7, $8, $9, $10, $11, $12)
+            -- An id that two events carry names the first; the second is set aside all the same.
+            SELECT CASE WHEN EXISTS (SELECT 1 FROM parked WHERE id = $4) THEN gen_random_uuid() ELSE $4 END,
+                $1, $2, $3, $5::bigint, $6, $7, $8::uuid, $9, $10::int, $11::boolean, $12::bytea
             ON CONFLICT ON CONSTRAINT parked_once DO NOTHING
             """,
             name + [

@@ -85,10 +85,7 @@ extension Subscriber {
             log.warning("stream waits", metadata: ["stream": "\(stream)", "reason": "\(error)"])
             try? await Task.sleep(for: .milliseconds(200))
         }
-        if let (cursor, isPaused) = await readCursor() {
-            await perform(machine.restart(from: cursor, now: now), &machine)
-            if isPaused { machine.pause() }
-        }
+        await startAgain(&machine)
         return true
     }
 }

@@ -23,6 +23,7 @@ final class Subscriber: Sendable {
     let checkpoint: Checkpoint
     private let post: @Sendable (BusThread.Command) -> Void
     private let isDiskLow: @Sendable () -> Bool
+    private let turns: @Sendable () -> Int
     private let name: String
     private let inputs = InputQueue<Input>(limit: 1024)
     private let report = Mutex(SubscriptionStatus())
@@ -41,7 +42,8 @@ final class Subscriber: Sendable {
 
     init(
         name: String, stream: StreamName, applier: Applier, pool: PostgresPool, log: Logger, checkpoint: Checkpoint,
-        isDiskLow: @escaping @Sendable () -> Bool, post: @escaping @Sendable (BusThread.Command) -> Void
+        isDiskLow: @escaping @Sendable () -> Bool, turns: @escaping @Sendable () -> Int,
+        post: @escaping @Sendable (BusThread.Command) -> Void
     ) {
         self.name = name
         self.stream = stream
@@ -50,6 +52,7 @@ final class Subscriber: Sendable {
         self.log = log
         self.checkpoint = checkpoint
         self.isDiskLow = isDiskLow
+        self.turns = turns
         self.post = post
         report.withLock { $0.name(stream) }
     }
@@ -86,7 +89,13 @@ final class Subscriber: Sendable {
         var positionSaid = now
         var positionOf: Int64 = -1
         var meter = RateMeter()
+        var turn = turns()
         while !Task.isCancelled {
+            if turns() != turn {
+                // The server may have fallen back behind what was committed without a flush: the cursor tells.
+                turn = turns()
+                await startAgain(&machine)
+            }
             for input in await inputs.next(seconds: machine.readyCount > 0 ? 0 : 0.2) {
                 switch input {
                 case .heard(let inbound): await perform(handle(inbound, &machine), &machine)
@@ -204,6 +213,13 @@ final class Subscriber: Sendable {
         } else {
             await apply(batch, &machine)
         }
+    }
+
+    /// From the durable place, as the database tells it.
+    func startAgain(_ machine: inout SubscriptionMachine) async {
+        guard let (cursor, isPaused) = await readCursor() else { return }
+        await perform(machine.restart(from: cursor, now: now), &machine)
+        if isPaused { machine.pause() }
     }
 
     var skipsForked: Bool { skipForked.withLock { $0 } }

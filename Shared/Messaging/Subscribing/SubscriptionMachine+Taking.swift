@@ -35,7 +35,7 @@ extension SubscriptionMachine {
         heard(now)
         guard phase == .live || phase == .syncing else { return [] }
         if let actions = anotherTerm(beacon.term, now: now) { return actions }
-        if beacon.epoch != accepted.epoch || suspicious(beacon) {
+        if beacon.epoch != accepted.epoch || isSuspicious(beacon, now: now) {
             return restart(from: durable, now: now)
         }
         head = max(head, beacon.head)
@@ -47,9 +47,16 @@ extension SubscriptionMachine {
         return ask(now: now)
     }
 
-    /// Another link at our place: only HELLO can tell, for a page may have overtaken this beacon.
-    private func suspicious(_ beacon: Beacon) -> Bool {
-        beacon.head == accepted.seq && beacon.headchain != accepted.link
+    /// Another link at our place, or less than we have, and not for a moment only: an older copy may have been put in the
+    /// publisher's place. Only HELLO can tell, for a page may have overtaken a beacon.
+    private mutating func isSuspicious(_ beacon: Beacon, now: Double) -> Bool {
+        guard beacon.head < accepted.seq else {
+            lowerSince = nil
+            return beacon.head == accepted.seq && beacon.headchain != accepted.link
+        }
+        let since = lowerSince ?? now
+        lowerSince = since
+        return now - since >= Self.lowerPatience
     }
 
     mutating func page(_ batch: EventBatch, now: Double) -> [Action] {

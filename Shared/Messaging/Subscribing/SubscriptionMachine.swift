@@ -68,6 +68,8 @@ struct SubscriptionMachine {
     var helloAskedAt: Double?
     var behindSince: Double?
     var lastHeard: Double
+    /// Since when beacons tell of less than we have.
+    var lowerSince: Double?
     /// Since when the publisher has told us nothing: shown as "waits for".
     private(set) var silentSince: Double?
     /// Since when nothing is taken.
@@ -85,6 +87,8 @@ struct SubscriptionMachine {
     static let helloPause = 1.0, pageTimeout = 2.0, tailPatience = 0.2, silenceLimit = 3.0
     /// Seconds in which a living leader would have spoken beside a zombie of an older term.
     static let zombiePatience = 10.0
+    /// Seconds in which a page may have overtaken a beacon.
+    static let lowerPatience = 1.5
     /// Seconds between questions whether a stopped stream fits again.
     static let stoppedPause = 5.0
 
@@ -128,6 +132,7 @@ struct SubscriptionMachine {
         pageAskedAt = nil
         behindSince = nil
         doubtedAt = nil
+        lowerSince = nil
     }
 
     mutating func pause() {

@@ -132,7 +132,8 @@ struct Envelope {
         guard value.count >= 2, buffer[value.lowerBound] == UInt8(ascii: "\"") else { return nil }
         let inner = buffer[value.dropFirst().dropLast()]
         guard inner.contains(UInt8(ascii: "\\")) else { return String(validating: inner, as: UTF8.self) }
-        return try? JSON.decode(String.self, from: buffer[value])
+        // U+0000 is legal JSON and no text of PostgreSQL's: such an event is set aside as it came.
+        return (try? JSON.decode(String.self, from: buffer[value])).flatMap { $0.utf8.contains(0) ? nil : $0 }
     }
 }
 

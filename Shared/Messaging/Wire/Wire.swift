@@ -2,6 +2,13 @@ import Contracts
 import Primitives
 
 enum Wire {
+    /// Numbers that are believed: room is left to count on from any of them. -1 asks below everything.
+    private static let bounds: ClosedRange<Int64> = -1...(1 << 60)
+
+    private static func isSound(_ beacon: Beacon) -> Bool {
+        bounds.contains(beacon.head) && bounds.contains(beacon.oldest) && bounds.contains(beacon.term)
+    }
+
     static func topic(stream: String, lane: Lane) -> String { "e/\(stream)/\(lane.rawValue)/" }
 
     static func live(_ batch: EventBatch) throws -> [[UInt8]] {
@@ -27,7 +34,7 @@ enum Wire {
     /// Reads what came on a SUB socket; nil when it is nothing of ours.
     static func readLive(_ frames: [[UInt8]]) -> Inbound? {
         guard frames.count >= 2 else { return nil }
-        if frames.count == 2, let beacon = try? JSON.decode(Beacon.self, from: frames[1]) {
+        if frames.count == 2, let beacon = try? JSON.decode(Beacon.self, from: frames[1]), isSound(beacon) {
             return .beacon(beacon)
         }
         return batch(frames).map { .events($0) }
@@ -44,15 +51,21 @@ enum Wire {
             }
             return value
         }
+        func inBounds(_ numbers: Int64...) -> Bool { numbers.allSatisfy { Self.bounds.contains($0) } }
         switch String(decoding: frames[0], as: UTF8.self) {
-        case "HELLO": return read(Hello.self) { $0.from }.map { .hello($0) }
-        case "WELCOME": return read(Welcome.self) { $0.from }.map { .welcome($0) }
-        case "PULLPAGE": return read(PullPage.self) { $0.from }.map { .pullPage($0) }
-        case "POS": return read(Position.self) { $0.from }.map { .position($0) }
-        case "BCN": return read(Beacon.self) { $0.from }.map { .beacon($0) }
+        case "HELLO": return read(Hello.self) { inBounds($0.seq, $0.epoch) ? $0.from : nil }.map { .hello($0) }
+        case "WELCOME":
+            return read(Welcome.self) { inBounds($0.seq, $0.head, $0.oldest, $0.term) ? $0.from : nil }.map {
+                .welcome($0)
+            }
+        case "PULLPAGE": return read(PullPage.self) { inBounds($0.seq) ? $0.from : nil }.map { .pullPage($0) }
+        case "POS": return read(Position.self) { inBounds($0.seq) ? $0.from : nil }.map { .position($0) }
+        case "BCN": return read(Beacon.self) { isSound($0) ? $0.from : nil }.map { .beacon($0) }
         case "CTL":
             guard frames.count - 2 <= EventBatch.pageCount else { return nil }
-            return read(Control.self) { $0.from }.map { .control($0, bodies: Array(frames.dropFirst(2))) }
+            return read(Control.self) { inBounds($0.seq) ? $0.from : nil }.map {
+                .control($0, bodies: Array(frames.dropFirst(2)))
+            }
         case "PAGE", "EVT":
             guard let batch = batch(frames), batch.header.from == peer else { return nil }
             return frames[0].first == UInt8(ascii: "P") ? .page(batch) : .events(batch)
@@ -62,7 +75,8 @@ enum Wire {
 
     private static func batch(_ frames: [[UInt8]]) -> EventBatch? {
         guard let header = try? JSON.decode(EventBatch.Header.self, from: frames[1]),
-            header.n == frames.count - 2, header.n <= EventBatch.pageCount, header.seq > 0,
+            header.n == frames.count - 2, header.n <= EventBatch.pageCount, header.seq > 0, bounds.contains(header.seq),
+            bounds.contains(header.head), bounds.contains(header.term),
             header.v == 1
         else { return nil }
         return EventBatch(header: header, bodies: Array(frames.dropFirst(2)))

@@ -83,11 +83,11 @@ struct SimulatedPublisher {
     }
 
     /// An older copy of its database is put back: the last numbered events are gone.
-    mutating func restore(losing count: Int) {
+    mutating func restore(losing count: Int, inTerm term: Int64) {
         log.removeLast(min(count, log.count))
         head.seq = Int64(log.count)
         head.link = log.last?.link ?? .zero
         pending = []
-        head.term += 1
+        head.term = term
     }
 }

@@ -148,7 +148,9 @@ struct SimulatedWorld {
         let end = now + 60
         while now < end, !isDrained { step(withFaults: false) }
         let taken = subscriber.effects
-        publisher.restore(losing: random.pick(1...taken.count))
+        // Its terms went on from an older one: the new one may be above, below or just the one that is known.
+        let term = publisher.head.term + Int64(random.pick(-1...1))
+        publisher.restore(losing: random.pick(1...taken.count), inTerm: max(1, term))
         tell("the publisher lost its last events")
         let kept = Set(publisher.log.map { String(decoding: $0.body, as: UTF8.self) })
         for _ in 0..<random.pick(0...20) {

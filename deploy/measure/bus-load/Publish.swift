@@ -63,9 +63,12 @@ struct Publish: AsyncParsableCommand {
                 }
                 return
             } catch {
-                try? await Task.sleep(for: .milliseconds(100))
-                let known = try? await bus.pool.query(
-                    "SELECT 1 AS one FROM ledger WHERE number = $1", [.int(numbers.lowerBound)])
+                var known: Rows?
+                while known == nil, !Task.isCancelled {
+                    try? await Task.sleep(for: .milliseconds(100))
+                    known = try? await bus.pool.query(
+                        "SELECT 1 AS one FROM ledger WHERE number = $1", [.int(numbers.lowerBound)])
+                }
                 if known?.isEmpty == false { return }
             }
         }
