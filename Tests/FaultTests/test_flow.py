@@ -36,7 +36,6 @@ def test_a_subscriber_a_hundred_times_slower(loads, shared, row):
         shared.psql("DROP DATABASE slow WITH (FORCE)")
 
 
-@pytest.mark.xfail(strict=True, reason="the queue for each subscriber is bounded in messages (10 000), not in bytes (64 KiB each)")
 def test_a_publisher_whose_subscriber_reads_nothing(load, row):
     """Frozen, it leaves its queue at the publisher to fill: large events, so that bytes count and not messages."""
     taker = load.subscribe().ready()
@@ -81,7 +80,6 @@ def test_a_hole_that_retention_left(load, row):
     row.stopped(f"HOLE after #{load.cursor()}: nothing beyond it was taken")
 
 
-@pytest.mark.xfail(strict=True, reason="oldest is 1 when no day is left, so a subscriber at the head is told DIVERGED")
 def test_a_log_of_which_nothing_is_kept(load, row):
     """A quiet publisher: all its days have gone, all was taken. It starts again, and nobody has lost anything."""
     talker, taker = load.publish(EVENTS // 3), load.subscribe()

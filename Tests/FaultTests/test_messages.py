@@ -113,7 +113,6 @@ def test_garbage(load, liar, row):
     back(load, liar, row, "18 kinds of frames, 35 letters")
 
 
-@pytest.mark.xfail(strict=True, reason="EventBatch.last overflows, and the process traps")
 def test_a_number_at_the_end_of_its_range(load, liar, row):
     liar.say(2**63 - 1, [b"{}"], before=bytes(16), after=bytes(16))
     lasting(1)
@@ -164,7 +163,6 @@ def test_events_that_nobody_can_read(load, row):
     row.holds(load, took, f"{len(bodies)} of them: {parked[0][0]} parked, the others passed")
 
 
-@pytest.mark.xfail(strict=True, reason="it cannot be parked (parked_pkey; a text with NUL), and the stream waits for ever")
 @pytest.mark.parametrize("what", ["the id of another", "a NUL in its type"])
 def test_an_event_that_cannot_be_done_and_has(load, row, what):
     """It is parked; what comes after it flows."""

@@ -36,8 +36,6 @@ def test_a_backend_killed_by_9(clusters, loads, row):
     row.holds(load, load.drain(), "one of each side's")
 
 
-@pytest.mark.xfail(strict=True, reason="effects that the crash took back are not done again until a next event comes: the "
-                   "subscriber does not look where its cursor is")
 def test_a_crash_right_after_the_last_event(clusters, loads, row):
     """Effects are committed without a flush: the last ones fall back with the cursor, and have to be done again."""
     cluster, taker = clusters("pg").make().start(), clusters("taker").make()
@@ -120,8 +118,6 @@ def test_a_failover_that_lost_the_tail(clusters, loads, row):
         standby.stop()
 
 
-@pytest.mark.xfail(strict=True, reason="a beacon with a lower number of the same term is taken for good: when the restored "
-                   "copy's term is again the one that was known, nobody notices")
 def test_an_older_copy_restored(clusters, loads, row):
     """Point-in-time restore of the publisher, with the subscriber ahead."""
     old, takers = clusters("old").make().start(), clusters("taker").make().start()

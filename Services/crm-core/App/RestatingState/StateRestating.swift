@@ -61,10 +61,16 @@ struct StateRestating: Sendable {
                     leadId: lead.id, number: lead.number, journeyId: lead.journeyID, name: lead.name, slice: lead.slice),
                 at: try row.time("created_at"), key: lead.id, journey: lead.journeyID, in: transaction)
             count += 1
-            guard let responsible = lead.responsibleID, ["taken", "converted"].contains(lead.status) else { continue }
+            // A lead may be converted without having been taken: only its line tells.
+            let taken = try await transaction.query(
+                "SELECT at FROM journey_step WHERE journey_id = $1 AND kind = 'crm.lead.taken' ORDER BY at LIMIT 1",
+                [.id(lead.journeyID)]
+            ).first?.time("at")
+            guard let responsible = lead.responsibleID, let taken else { continue }
             try say(
                 LeadTaken(leadId: lead.id, number: lead.number, responsibleId: responsible, slice: lead.slice),
-                at: try row.time("updated_at"), key: lead.id, journey: lead.journeyID, in: transaction)
+                at: taken,
+                key: lead.id, journey: lead.journeyID, in: transaction)
             count += 1
         }
         return (try rows.last?.id("id"), count)
