@@ -46,7 +46,7 @@ final class BusSockets {
 
     /// Live messages that wait for one subscriber at most, of up to 64 KiB each: libzmq counts messages and not bytes, so this is
     /// what a frozen subscriber costs. What is dropped is asked for again.
-    static let sendLimit: Int32 = 400
+    static let sendLimit: Int32 = 250
     /// Largest frame taken: an event with its encryption overhead, or a header.
     static let frameLimit: Int64 = 512 * 1024
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 from load import EVENTS
-from waiting import lasting
+from waiting import lasting, wait_for
 
 
 @pytest.fixture
@@ -42,12 +42,12 @@ def test_services_clocks_jump(load, clock, row):
     load.subscribe(environment=clock.environment)
     clock.pids += [member.pid for member in load.members]
     load.taking(EVENTS // 20)
-    seen = []
     for hours in [1, -1, 24 * 400, -24 * 400, 0]:
         clock.jump(hours * 3600)
-        lasting(0.8)
-        seen.append(wrong(load))
-    assert seen[0] == "1" and seen[1] == "-1", f"the clock could not be moved: {seen}"
+        if abs(hours) == 1:
+            wait_for(lambda: wrong(load) == str(hours), 10, "an event of the moved clock")
+        else:
+            lasting(0.8)
     row.holds(load, load.drain(), "±1 hour, ±400 days, and back")
 
 

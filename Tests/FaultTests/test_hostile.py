@@ -41,9 +41,9 @@ def test_without_curve_or_with_a_wrong_key(busy, row):
              server=zmq.curve_keypair()[0]), connect(busy, zmq.PUSH, plain=True), connect(busy, zmq.PUSH)]
     for peer in peers[:3]:
         peer.subscribe("")
-        peer.subscribe("e/load-p/")
+        peer.subscribe("e/load-p/main/")
     known = connect(busy, zmq.SUB, key=own)
-    known.subscribe("e/load-p/")
+    known.subscribe("e/load-p/main/")
     assert hears(known, 5000), "a key that is known hears"
     lasting(2)
     assert not any(hears(peer, 0) for peer in peers[:3])
@@ -194,7 +194,7 @@ def test_pings_of_a_peer_that_dies_under_load(busy, row):
 def test_a_key_rotated_under_load(busy, row):
     old = secret(busy, "load-s1")
     spy = connect(busy, zmq.SUB, key=old)
-    spy.subscribe("e/load-p/")
+    spy.subscribe("e/load-p/main/")
     assert hears(spy, 5000)
     subprocess.run([BIN / "bus-load", "keys", "--folder", busy.folder, "--rotate", "load-s1"], check=True)
     begun = time.monotonic()
@@ -207,7 +207,7 @@ def test_a_key_rotated_under_load(busy, row):
             break
     assert time.monotonic() - last > 2, "the old key still hears after 10 s"
     again = connect(busy, zmq.SUB, key=old)
-    again.subscribe("e/load-p/")
+    again.subscribe("e/load-p/main/")
     assert not hears(again, 2500), "nor does it get in anew"
     lives(busy, row, f"the old key was cut off after {last - begun:.1f} s")
 
