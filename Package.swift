@@ -98,7 +98,10 @@ let package = Package(
         shared("ZeroMQ", ["CZeroMQ"]),
         shared(
             "Messaging", ["Contracts", "Postgres", "Primitives", "Sodium", "ZeroMQ", log],
-            [.embedInCode("Migrations/V001_bus.sql"), .embedInCode("Migrations/V101_bus_custody.sql")]),
+            [
+                .embedInCode("Migrations/V001_bus.sql"), .embedInCode("Migrations/V101_bus_custody.sql"),
+                .embedInCode("Migrations/V102_parked_by_event.sql"),
+            ]),
         shared("Curl", ["CCurl"]),
         shared(
             "ServiceKit",

@@ -50,8 +50,13 @@ final class BusThread: Sendable {
     }
 
     func post(_ command: Command) {
+        let canBeLost =
+            switch command {
+            case .publish, .letter, .beacon: true
+            case .reconnect, .rekey, .stop: false
+            }
         let taken = commands.withLock { commands -> Bool in
-            guard commands.count < Self.commandLimit else { return false }
+            guard !canBeLost || commands.count < Self.commandLimit else { return false }
             commands.append(command)
             return true
         }
@@ -71,12 +76,16 @@ final class BusThread: Sendable {
         startThread("bus") { [self] in
             do {
                 var open: BusSockets? = sockets.take()
-                while let current = open, let ring = try loop(current) {
+                var ring = configuration.ring
+                while let current = open, let next = try loop(current, ring) {
+                    ring = next
                     open = nil
                     open = try reopen(ring, context, authenticator)
                 }
             } catch {
-                log.critical("the bus thread ended", metadata: ["reason": "\(error)"])
+                // Without its bus it must not keep the lead: it is started again, or another instance leads.
+                log.critical("the bus thread ended; the process ends", metadata: ["reason": "\(error)"])
+                _exit(70)
             }
         }
     }
@@ -111,8 +120,8 @@ final class BusThread: Sendable {
         }
     }
 
-    /// Runs until it is stopped, or until other keys are to be used.
-    private func loop(_ sockets: BusSockets) throws -> KeyRing? {
+    /// Runs until it is stopped, or until its sockets are to be made anew, with other keys or the same.
+    private func loop(_ sockets: BusSockets, _ ring: KeyRing) throws -> KeyRing? {
         var beaconIsDue = false
         var nextBeacon = ContinuousClock.now
         while true {
@@ -123,9 +132,13 @@ final class BusThread: Sendable {
                 return commands
             }
             let wasDue = beaconIsDue
-            for command in pending {
+            for (index, command) in pending.enumerated() {
                 if case .stop = command { return nil }
-                if case .rekey(let ring) = command { return ring }
+                if case .rekey(let ring) = command {
+                    let rest = pending[(index + 1)...]
+                    commands.withLock { $0.insert(contentsOf: rest, at: 0) }
+                    return ring
+                }
                 if case .beacon = command { beaconIsDue = true } else { try perform(command, sockets) }
             }
             if ready[0] { try grant(sockets.publisher) }
@@ -141,6 +154,8 @@ final class BusThread: Sendable {
             if ContinuousClock.now >= nextBeacon {
                 nextBeacon = .now + .seconds(Self.beaconPause)
                 beaconIsDue = false
+                // A predecessor's end may have taken our ipc doors' files with it: nobody new would find us.
+                if configuration.doorFiles.contains(where: { access($0, F_OK) != 0 }) { return ring }
                 try sayBeacons(sockets)
                 beat()
             }

@@ -29,6 +29,7 @@ public final class EventBus: Sendable {
         [
             Migration(1, "V001_bus.sql", PackageResources.V001_bus_sql),
             Migration(101, "V101_bus_custody.sql", PackageResources.V101_bus_custody_sql),
+            Migration(102, "V102_parked_by_event.sql", PackageResources.V102_parked_by_event_sql),
         ]
     }
 
@@ -57,6 +58,7 @@ public final class EventBus: Sendable {
             name: configuration.name, policy: configuration.retention, signing: configuration.signing, log: log)
         let stamper = Stamper(
             configuration, log: log, keeper: keeper,
+            leads: { recent.clear() },
             publish: { head, before, entries in publisher.publish(head, before, entries) })
         self.stamper = stamper
         let lease = stamper.lease

@@ -31,11 +31,16 @@ final class LogKeeper: Sendable {
         let next = try await makePartitions(connection)
         var words: [String: String] = [:]
         for index in heads.indices {
-            if let alarm = try await seal(heads[index], connection) { words[heads[index].sequence] = alarm }
-            if let alarm = try await drop(&heads[index], connection) { words[heads[index].sequence] = alarm }
+            do {
+                if let alarm = try await seal(heads[index], connection) { words[heads[index].sequence] = alarm }
+                if let alarm = try await drop(&heads[index], connection) { words[heads[index].sequence] = alarm }
+            } catch let error as PostgresError where error.sqlState != nil {
+                // What the server refuses must not stop the numbering.
+                words[heads[index].sequence] = "its days could not be kept in order: \(error)"
+            }
         }
-        do { try await dropEmptied(connection) } catch let error as PostgresError where error.sqlState == "55P03" {
-            log.warning("old days wait for a lock", metadata: ["reason": "\(error)"])
+        do { try await dropEmptied(connection) } catch let error as PostgresError where error.sqlState != nil {
+            log.warning("old days wait", metadata: ["reason": "\(error)"])
         }
         let found = words
         for (sequence, alarm) in found where alarms[sequence] != alarm {
@@ -62,7 +67,7 @@ final class LogKeeper: Sendable {
 
     // MARK: sealing
 
-    /// Signs each finished day once its chain has been followed. Words when it does not fit: it is not signed then.
+    /// Signs the oldest finished day that is not signed yet, one a round, once its chain has been followed. Words when it does not fit: it is not signed then.
     private func seal(_ head: StreamHead, _ connection: PostgresConnection) async throws -> String? {
         guard let signing else { return nil }
         let days = try await connection.query(
@@ -70,7 +75,7 @@ final class LogKeeper: Sendable {
             SELECT d.day::text AS day, d.first, d.last, d.before FROM day_range AS d
             LEFT JOIN segment AS s USING (stream, lane, day)
             WHERE d.stream = $1 AND d.lane = $2 AND s.day IS NULL
-                AND d.day < (now() AT TIME ZONE 'UTC' - interval '1 hour')::date ORDER BY d.day
+                AND d.day < (now() AT TIME ZONE 'UTC' - interval '1 hour')::date ORDER BY d.day LIMIT 1
             """, [.text(head.stream), .text(head.lane.rawValue)])
         for row in days {
             let day = try row.string("day")
@@ -160,7 +165,8 @@ final class LogKeeper: Sendable {
                 let isDue: String =
                     switch parent {
                     case "inbox": "SELECT $1::date < (now() AT TIME ZONE 'UTC')::date - \(days) AS due"
-                    case "event_no": "SELECT NOT EXISTS (SELECT 1 FROM day_range WHERE day = $1::date) AS due"
+                    case "event_no":
+                        "SELECT $1::date < (SELECT coalesce(min(day), 'infinity') FROM day_range) - 1 AS due"
                     default:
                         """
                         SELECT $1::date < (SELECT coalesce(min(day), 'infinity') FROM day_range) - 1

@@ -65,7 +65,8 @@ enum HeadOpening {
             """
             SELECT e.id, e.day::text AS day, e.digest FROM event AS e
             LEFT JOIN event_no AS n ON n.stream = $1 AND n.lane = $2 AND n.event_day = e.day AND n.event_id = e.id
-            WHERE e.stream = $1 AND e.lane = $2 AND n.seq IS NULL ORDER BY e.id
+            WHERE e.stream = $1 AND e.lane = $2 AND n.seq IS NULL
+                AND e.day >= coalesce((SELECT min(day) FROM day_range), '-infinity') ORDER BY e.id
             """, name)
         let before = head
         var numbered: [NumberedEvent] = []

@@ -35,6 +35,9 @@ final class RecentEvents: Sendable {
     static let countLimit = 5000
     static let bytesLimit = 2 * 1024 * 1024
 
+    /// A new lead begins with none: the log may have lost what was remembered.
+    func clear() { rings.withLock { $0 = [:] } }
+
     func append(_ entries: [Entry], stream: String, lane: Lane) {
         rings.withLock { rings in
             let name = "\(stream)/\(lane.rawValue)"

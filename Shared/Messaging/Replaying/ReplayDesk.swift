@@ -154,6 +154,10 @@ public struct ReplayDesk: Sendable {
                 let state = try await transaction.query(
                     "SELECT state FROM replay WHERE id = $1 FOR UPDATE", [.id(replay)])
                 guard try state.first?.string("state") == "applying" else { throw Cancelled() }
+                let mine = try await transaction.query(
+                    "SELECT 1 AS one FROM replay_item WHERE replay_id = $1 AND place = $2 AND outcome = 'waiting'",
+                    [.id(replay), .int(item.place)])
+                guard !mine.isEmpty else { throw Cancelled() }
                 try await handle(item, body, replay, transaction)
                 transaction.write(
                     "UPDATE replay_item SET outcome = 'done', done_at = now() WHERE replay_id = $1 AND place = $2",
@@ -165,7 +169,8 @@ public struct ReplayDesk: Sendable {
             if (error as? PostgresError)?.isTransient == true || error is CancellationError { throw error }
             try await pool.query(
                 """
-                UPDATE replay_item SET outcome = 'failed', reason = $3, done_at = now() WHERE replay_id = $1 AND place = $2
+                UPDATE replay_item SET outcome = 'failed', reason = $3, done_at = now()
+                WHERE replay_id = $1 AND place = $2 AND outcome = 'waiting'
                 """, [.id(replay), .int(item.place), .text("\(error)")])
         }
     }
@@ -200,8 +205,9 @@ public struct ReplayDesk: Sendable {
         let settled = try await transaction.query(
             """
             UPDATE parked SET settled_at = now(), settled_by = $5
-            WHERE publisher = $1 AND stream = $2 AND lane = $3 AND seq = $4 AND settled_at IS NULL RETURNING 1 AS one
-            """, place + [.int(item.seq), .id(replay)])
+            WHERE publisher = $1 AND stream = $2 AND lane = $3 AND seq = $4 AND id = $6 AND settled_at IS NULL
+            RETURNING 1 AS one
+            """, place + [.int(item.seq), .id(replay), .id(item.supersedes ?? item.eventId)])
         guard !settled.isEmpty else { throw ReplayRefused("it was settled meanwhile") }
         try await handlers.handle(event, transaction)
         transaction.write(

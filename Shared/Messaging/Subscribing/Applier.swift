@@ -158,7 +158,7 @@ struct Applier: Sendable {
             """,
             name + [
                 .id(event?.id ?? .make()), .int(raw.seq), .text(event?.type ?? "unreadable"),
-                .text(event?.key ?? ""), .id(event?.correlation), .text(reason), .int(attempts),
+                .text(event?.key ?? ""), .id(event?.correlation), .text(reason.filter { $0 != "\0" }), .int(attempts),
                 .bool(behind), .bytes(raw.body),
             ])
     }

@@ -5,8 +5,8 @@ import Primitives
 extension Subscriber {
     func apply(_ batch: [SubscriptionMachine.Event], _ machine: inout SubscriptionMachine) async {
         do {
-            try await applier.apply(
-                batch, from: machine.durable, epoch: machine.accepted.epoch, skipForked: skipsForked)
+            let (from, epoch) = (machine.durable, machine.accepted.epoch)
+            try await timed { try await applier.apply(batch, from: from, epoch: epoch, skipForked: skipsForked) }
             machine.applied(batch)
         } catch {
             if await isPassing(error, &machine) { return }
@@ -42,8 +42,8 @@ extension Subscriber {
         var attempt = 1
         while !Task.isCancelled {
             do {
-                try await applier.apply(
-                    [event], from: machine.durable, epoch: machine.accepted.epoch, skipForked: skipsForked)
+                let (from, epoch) = (machine.durable, machine.accepted.epoch)
+                try await timed { try await applier.apply([event], from: from, epoch: epoch, skipForked: skipsForked) }
                 machine.applied([event])
                 return true
             } catch {

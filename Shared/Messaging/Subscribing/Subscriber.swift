@@ -205,8 +205,6 @@ final class Subscriber: Sendable {
             // Room is left for `main`: a bulk transaction a second.
             try? await Task.sleep(for: .seconds(1))
         }
-        busy.withLock { $0 = .now }
-        defer { busy.withLock { $0 = nil } }
         if caution > 0 {
             caution -= 1
             await applyAlone(batch[0], &machine)
@@ -220,6 +218,13 @@ final class Subscriber: Sendable {
         guard let (cursor, isPaused) = await readCursor() else { return }
         await perform(machine.restart(from: cursor, now: now), &machine)
         if isPaused { machine.pause() }
+    }
+
+    /// What a handler does is timed; waiting for the database to come back is not.
+    func timed(_ body: () async throws -> Void) async throws {
+        busy.withLock { $0 = .now }
+        defer { busy.withLock { $0 = nil } }
+        try await body()
     }
 
     var skipsForked: Bool { skipForked.withLock { $0 } }

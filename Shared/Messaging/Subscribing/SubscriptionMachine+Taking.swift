@@ -38,6 +38,8 @@ extension SubscriptionMachine {
         if beacon.epoch != accepted.epoch || isSuspicious(beacon, now: now) {
             return restart(from: durable, now: now)
         }
+        // What comes next for us is no longer kept: asked, it says so, and the stream stops visibly.
+        if beacon.oldest > accepted.seq + 1, ready.isEmpty { return restart(from: durable, now: now) }
         head = max(head, beacon.head)
         if head > accepted.seq {
             if behindSince == nil { behindSince = now }
