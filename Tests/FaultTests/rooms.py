@@ -1,4 +1,4 @@
-"""Name spaces without a name, each held by a sleeping process: when it dies, all that was in them is gone."""
+"""Name spaces without a name, each held by a process that waits for our end: when it dies, all that was in them is gone."""
 import subprocess
 from pathlib import Path
 
@@ -6,18 +6,18 @@ from pathlib import Path
 class Room:
     def __init__(self, kind):
         """`kind`: net or mount."""
-        self.sleeper = subprocess.Popen(["unshare", f"--{kind}", "setpriv", "--pdeathsig", "KILL", "sh", "-c", "echo in; exec sleep 3600"],
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.inside = ["nsenter", "-t", str(self.sleeper.pid), f"--{kind}"]
-        if self.sleeper.stdout.readline() != b"in\n":
-            raise OSError(self.sleeper.stderr.read().decode().strip() or "unshare was refused")
+        self.holder = subprocess.Popen(["unshare", f"--{kind}", "setpriv", "--pdeathsig", "KILL", "sh", "-c", "echo in; exec cat"],
+                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.inside = ["nsenter", "-t", str(self.holder.pid), f"--{kind}"]
+        if self.holder.stdout.readline() != b"in\n":
+            raise OSError(self.holder.stderr.read().decode().strip() or "unshare was refused")
 
     def run(self, *words):
         subprocess.run([*self.inside, *words], check=True, capture_output=True, timeout=60)
 
     def close(self):
-        self.sleeper.kill()
-        self.sleeper.wait()
+        self.holder.kill()
+        self.holder.wait()
 
 
 class SmallDisk:

@@ -48,22 +48,26 @@ class Wire:
 
     def plug(self, room, index):
         """The host's end of the cable. A name space is entered by a thread alone, which ends with that."""
-        opened = []
+        opened, failed = [], []
 
         def enter():
-            space = os.open(f"/proc/{room.sleeper.pid}/ns/net", os.O_RDONLY)
             try:
-                if ctypes.CDLL(None, use_errno=True).setns(space, CLONE_NEWNET) == 0:
+                space = os.open(f"/proc/{room.holder.pid}/ns/net", os.O_RDONLY)
+                try:
+                    if ctypes.CDLL(None, use_errno=True).setns(space, CLONE_NEWNET) != 0:
+                        raise OSError(ctypes.get_errno(), "setns")
                     device = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
                     fcntl.ioctl(device, TUNSETIFF, struct.pack("16sH22x", b"wire", IFF_TUN | IFF_NO_PI))
                     opened.append(device)
-            finally:
-                os.close(space)
+                finally:
+                    os.close(space)
+            except Exception as error:  # Only what the platform refuses is a reason to skip; a mistake of ours is not.
+                failed.append(error)
         thread = threading.Thread(target=enter)
         thread.start()
         thread.join()
-        if not opened:
-            raise OSError("no TUN device in a name space")
+        if failed:
+            raise failed[0]
         for words in ["link set lo up", f"addr add {self.ADDRESSES[index]}/30 dev wire", "link set wire up"]:
             room.run("ip", *words.split())
         return opened[0]
