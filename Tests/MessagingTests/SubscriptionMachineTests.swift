@@ -109,6 +109,29 @@ private struct Log {
         #expect(machine.phase == .live)
     }
 
+    /// Cut off while its next events went beyond retention: asking for a page would be answered by nobody.
+    @Test func whoIsCutOffBeyondRetentionFindsTheHoleWithoutHavingStartedAnew() {
+        var machine = live(Log(0))
+        let beacon = Beacon(
+            stream: "a", lane: .main, epoch: 1, term: 1, head: 9, headchain: Log(9).links[9], oldest: 5, state: "ready")
+        #expect(machine.beacon(beacon, now: 1) == [.sendHello(.init())])
+        _ = machine.welcome(Log(9).welcome(.expired, oldest: 5), now: 1)
+        #expect(machine.phase == .stopped(.hole(oldest: 5)))
+    }
+
+    /// An older copy in a term that is known already: one low beacon may be an old one, a lasting one is asked about.
+    @Test func aPublisherThatLastinglyTellsOfLessThanWeHaveIsAskedWhereItIs() {
+        let log = Log(3)
+        var machine = live(Log(0))
+        _ = machine.events(log.batch(1...3), now: 0)
+        machine.applied(machine.batch(limit: 9))
+        #expect(machine.beacon(Log(1).beacon(), now: 1).isEmpty && machine.phase == .live)
+        #expect(machine.beacon(Log(1).beacon(), now: 2).isEmpty)
+        #expect(machine.beacon(Log(1).beacon(), now: 3) == [.sendHello(machine.durable)])
+        _ = machine.welcome(Log(1).welcome(.ahead, of: 3), now: 3)
+        #expect(machine.batch(limit: 9).isEmpty && machine.phase != .live)
+    }
+
     @Test func aPausedStreamTakesNothingUntilItIsResumed() throws {
         let log = Log(3)
         var machine = live(Log(0))
