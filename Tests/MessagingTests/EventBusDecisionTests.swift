@@ -91,6 +91,27 @@ extension OnARealBus {
             for task in running { task.cancel() }
         }
 
+        /// After a settled fork the same number stands for another event.
+        @Test func aNumberThatComesAgainWithAnotherEventIsSetAsideAgain() async throws {
+            let pair = try await Pair()
+            let talker = try pair.bus(pair.talker)
+            let listener = try pair.bus(pair.listener, pair.hearing())
+            try await pair.pool.query(
+                """
+                INSERT INTO \(pair.listener.schema).parked (id, publisher, stream, lane, seq, type, key, reason, attempts,
+                    behind, body, settled_at)
+                VALUES (gen_random_uuid(), $1, $1, 'main', 1, 'old', 'k', 'earlier', 1, false, '', now())
+                """, [.text(pair.talker.name)])
+            let running = [Task { try await talker.run() }, Task { try await listener.run() }]
+            try await pair.until { talker.missing == nil && listener.missing == nil }
+            try await say([13, 5], talker)
+            try await pair.until { try await pair.heard().map(\.number) == [5] }
+            let parked = try await pair.pool.query(
+                "SELECT reason FROM \(pair.listener.schema).parked WHERE seq = 1 AND settled_at IS NULL")
+            #expect(try parked.map { try $0.string("reason") } == ["thirteen is not taken"])
+            for task in running { task.cancel() }
+        }
+
         @Test func aHoleIsShownAndTheStateIsTakenInstead() async throws {
             let pair = try await Pair()
             let talker = try pair.bus(
