@@ -57,8 +57,6 @@ final class BusSockets {
         try publisher.setMessageLimit(Self.frameLimit)
         try publisher.setManualSubscriptions()
         letterbox = try Socket(context, .pull, door)
-        // Never full: a stopped input can abort the process when the peer uses heartbeats (reference 16).
-        try letterbox.setReceiveLimit(0)
         try letterbox.setMessageLimit(Self.frameLimit)
         try publisher.bind(configuration.publishEndpoint)
         try letterbox.bind(configuration.letterboxEndpoint)
@@ -68,7 +66,6 @@ final class BusSockets {
                 subscribers.append(
                     try Link(context, peer.name, peer.publishEndpoints) {
                         let subscriber = try Socket(context, .sub, key)
-                        try subscriber.setReceiveLimit(0)
                         try subscriber.setMessageLimit(Self.frameLimit)
                         for lane in Lane.allCases {
                             try subscriber.subscribe(Wire.topic(stream: peer.name, lane: lane))

@@ -9,7 +9,7 @@ public enum ConnectionEvent: Sendable, Equatable {
 /// Reports a socket's connection events; lives in the same thread as the socket.
 ///
 /// libzmq's I/O thread writes each event into a PAIR and waits when nobody takes it: with no reader, or a full
-/// queue, every connection of the process stands still. So the queue has no limit, and monitoring is ended
+/// queue, every connection of the process stands still. Our queues have no limit, and monitoring is ended
 /// before its reading end is closed.
 public final class SocketMonitor {
     private let pair: Socket
@@ -22,7 +22,6 @@ public final class SocketMonitor {
         }
         watched = socket
         pair = try Socket(context, .pair)
-        try pair.setReceiveLimit(0)
         try pair.connect(endpoint)
     }
 

@@ -10,7 +10,7 @@ public struct Message: Sendable {
 /// One libzmq socket. Not `Sendable`: it belongs to the thread that made it.
 ///
 /// Options with traps are set here for all: LINGER 0 (the log is durable; -1 hangs the exit), keepalive and
-/// MAXRT (half-open links), growing reconnect pauses, a short handshake. `ZMQ_HEARTBEAT_*` is never set: in
+/// MAXRT (half-open links), growing reconnect pauses, a short handshake, no limit of what waits after receipt. `ZMQ_HEARTBEAT_*` is never set: in
 /// 4.3.4 it aborts processes (reference messaging 15, 16).
 public final class Socket {
     public enum Kind: Sendable { case xpub, sub, push, pull, rep, pair, pub, xsub }
@@ -36,6 +36,9 @@ public final class Socket {
         pointer = opened
         self.kind = kind
         try set(ZMQ_LINGER, 0)
+        // Without a limit the input never stops. A stopped input whose peer dies ends the process when that peer's
+        // heartbeats stand behind it: `Assertion failed: !_io_error`, 4.3.4 (reference messaging 16).
+        try set(ZMQ_RCVHWM, 0)
         guard kind != .pair, kind != .rep else { return }
         try set(ZMQ_TCP_KEEPALIVE, 1)
         try set(ZMQ_TCP_KEEPALIVE_IDLE, 10)
@@ -69,8 +72,6 @@ public final class Socket {
 
     /// Messages queued for sending per peer; 0 is no limit. Set before bind or connect.
     public func setSendLimit(_ messages: Int32) throws { try set(ZMQ_SNDHWM, messages) }
-    /// Messages queued after receipt; 0 is no limit, and keeps the input from ever stopping.
-    public func setReceiveLimit(_ messages: Int32) throws { try set(ZMQ_RCVHWM, messages) }
     /// Largest frame taken, in bytes. A connecting socket that gets a larger one is dead for good and
     /// must be connected again (reference 20).
     public func setMessageLimit(_ bytes: Int64) throws {

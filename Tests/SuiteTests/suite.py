@@ -268,6 +268,10 @@ smtp: {{ url: "{self.mailbox.url}", from: "crm@example.ru" }}
         wait_for(lambda: self.sql("accounting_bridge", f"SELECT 1 FROM order_out WHERE number = '{order['number']}'"))
         return {**order, "dealId": deal["id"], "journeyId": lead["journeyId"]}
 
+    def offered(self, numbers):
+        """Whether the bridge offers all these orders to 1C now."""
+        return numbers <= {row[0] for row in self.sql("accounting_bridge", "SELECT number FROM order_out WHERE state = 'ready'")}
+
 
 class OneC:
     """1C as УНФ with subordinate documents speaks to a site."""

@@ -145,6 +145,7 @@ def test_an_order_that_1c_would_double_is_refused_in_words(suite):
     asked = suite.post("crm-core", path, token, {"currency": "RUB", "lines": [line]}, key="firm-1", status=201)
     suite.post("crm-core", path, token, {"currency": "RUB", "lines": [line, line]}, key="firm-1", status=422)
     assert suite.post("crm-core", path, token, {"currency": "RUB", "lines": [line]}, key="firm-1", status=201) == asked
+    wait_for(lambda: suite.offered({asked["number"]}), what="the order to reach the bridge")
     stale = requests.patch(suite.url("crm-core") + f"/api/v1/companies/{company['id']}", json={"name": "x"},
                            headers={"Authorization": f"Bearer {token}", "If-Match": str(company["version"])}, timeout=20)
     assert stale.status_code == 412
@@ -194,7 +195,7 @@ def test_one_bad_order_holds_up_nobody(suite):
     onec.take_orders()
     orders = [suite.order(token, f"q-{n}") for n in range(5)]
     bad = orders[1]["number"]
-    wait_for(lambda: suite.sql("accounting_bridge", "SELECT count(*) FROM order_out WHERE state = 'ready'")[0][0] == "5")
+    assert suite.offered({o["number"] for o in orders})
     taken = onec.take_orders(refuses={bad})
     assert sorted(taken) == sorted(o["number"] for o in orders if o["number"] != bad)
     see = lambda: suite.get("crm-core", f"/api/v1/orders/{orders[1]['orderId']}", token)
@@ -206,16 +207,14 @@ def test_a_base_that_takes_nothing_fails_no_order(suite):
     token, onec = suite.token(), OneC(suite)
     onec.take_orders()
     numbers = [suite.order(token, f"b-{n}")["number"] for n in range(3)]
-    wait_for(lambda: suite.sql("accounting_bridge", "SELECT count(*) FROM order_out WHERE state = 'ready'")[0][0] == "3")
     assert onec.take_orders(refuses=set(numbers)) == []
-    assert suite.sql("accounting_bridge", "SELECT count(*) FROM order_out WHERE state = 'ready'")[0][0] == "3"
+    assert suite.offered(set(numbers))
     assert sorted(onec.take_orders()) == sorted(numbers), "all of them when it works again"
 
 
 def test_a_payment_for_two_orders_pays_each_its_share(suite):
     token, onec = suite.token(), OneC(suite)
     first, second = suite.order(token, "two-1"), suite.order(token, "two-2")
-    wait_for(lambda: suite.sql("accounting_bridge", "SELECT count(*) FROM order_out WHERE state = 'ready'")[0][0] == "2")
     onec.take_orders()
     for order, share in [(first, "4.00"), (second, "6.00")]:
         onec.open()
@@ -227,7 +226,6 @@ def test_a_payment_for_two_orders_pays_each_its_share(suite):
 def test_a_payment_that_cannot_be_read_is_set_aside_not_dropped(suite):
     token, onec = suite.token(), OneC(suite)
     order = suite.order(token, "odd")
-    wait_for(lambda: suite.sql("accounting_bridge", "SELECT count(*) FROM order_out WHERE state = 'ready'")[0][0] == "1")
     onec.take_orders()
     onec.open()
     onec.send(order["number"], "10.00", payments=[("odd-1", "4.00", "true"), ("odd-2", "шесть", "true")])
