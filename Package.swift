@@ -89,10 +89,11 @@ let package = Package(
         cLibrary("CZeroMQ", package: "libzmq3-dev"),
         cLibrary("CLibPQ", package: "libpq-dev", pkgConfig: "libpq"),
         cLibrary("CSodium", package: "libsodium-dev"),
+        cLibrary("CCrypto", package: "libssl-dev"),
         cLibrary("CXML2", package: "libxml2-dev", pkgConfig: "libxml-2.0"),
         cLibrary("CCurl", package: "libcurl4-openssl-dev"),
         shared("Primitives", []),
-        shared("Sodium", ["CSodium"]),
+        shared("Sodium", ["CCrypto", "CSodium"]),
         shared("Contracts", ["Primitives"]),
         shared("Postgres", ["CLibPQ", "Primitives"]),
         shared("ZeroMQ", ["CZeroMQ"]),
@@ -101,6 +102,7 @@ let package = Package(
             [
                 .embedInCode("Migrations/V001_bus.sql"), .embedInCode("Migrations/V101_bus_custody.sql"),
                 .embedInCode("Migrations/V102_parked_by_event.sql"),
+                .embedInCode("Migrations/V103_leaner_log.sql"),
             ]),
         shared("Curl", ["CCurl"]),
         shared(

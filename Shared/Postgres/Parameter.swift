@@ -24,39 +24,53 @@ public struct Parameter: Sendable {
 
     /// `text[]`; also fits `$1::uuid[]` and the like.
     public static func texts(_ values: [String?]) -> Parameter {
-        array(oid: 25, values.map { $0.map { Array($0.utf8) } })
+        array(oid: 25, values, length: { $0.utf8.count }) { value, out in out.append(contentsOf: value.utf8) }
     }
     /// `uuid[]`.
-    public static func ids(_ values: [ID?]) -> Parameter { array(oid: 2950, values.map { $0?.bytes }) }
+    public static func ids(_ values: [ID?]) -> Parameter {
+        array(oid: 2950, values, length: { _ in 16 }) { value, out in value.append(to: &out) }
+    }
     /// `timestamptz[]`: microseconds since 2000.
     public static func times(_ values: [Timestamp?]) -> Parameter {
-        array(oid: 1184, values.map { $0.map { Array(bigEndian: ($0.milliseconds - 946_684_800_000) * 1000) } })
+        array(oid: 1184, values, length: { _ in 8 }) { value, out in
+            out.append(bigEndian: (value.milliseconds - 946_684_800_000) * 1000)
+        }
     }
     /// `bigint[]`.
     public static func ints(_ values: [Int64?]) -> Parameter {
-        array(oid: 20, values.map { $0.map { Array(bigEndian: $0) } })
+        array(oid: 20, values, length: { _ in 8 }) { value, out in out.append(bigEndian: value) }
     }
     /// `bytea[]`.
-    public static func byteArrays(_ values: [[UInt8]?]) -> Parameter { array(oid: 17, values) }
+    public static func byteArrays(_ values: [[UInt8]?]) -> Parameter {
+        array(oid: 17, values, length: \.count) { value, out in out += value }
+    }
 
     /// PostgreSQL's binary array: dimensions, has-null flag, element type, length, lower bound, items.
-    private static func array(oid: Int32, _ items: [[UInt8]?]) -> Parameter {
+    private static func array<Value>(
+        oid: Int32, _ items: [Value?], length: (Value) -> Int, _ write: (Value, inout [UInt8]) -> Void
+    ) -> Parameter {
         var out: [UInt8] = []
-        out.reserveCapacity(20 + items.reduce(0) { $0 + 4 + ($1?.count ?? 0) })
+        out.reserveCapacity(items.reduce(20) { $0 + 4 + ($1.map(length) ?? 0) })
         let hasNull: Int32 = items.contains { $0 == nil } ? 1 : 0
-        for word in [items.isEmpty ? 0 : 1, hasNull, oid] as [Int32] { out += Array(bigEndian: word) }
-        if !items.isEmpty { out += Array(bigEndian: Int32(items.count)) + Array(bigEndian: Int32(1)) }
+        for word in [items.isEmpty ? 0 : 1, hasNull, oid] as [Int32] { out.append(bigEndian: word) }
+        if !items.isEmpty {
+            out.append(bigEndian: Int32(items.count))
+            out.append(bigEndian: Int32(1))
+        }
         for item in items {
-            let length = item.map { Int32($0.count) } ?? -1
-            withUnsafeBytes(of: length.bigEndian) { out.append(contentsOf: $0) }
-            if let item { out += item }
+            guard let item else {
+                out.append(bigEndian: Int32(-1))
+                continue
+            }
+            out.append(bigEndian: Int32(length(item)))
+            write(item, &out)
         }
         return Parameter(bytes: out, isBinary: true)
     }
 }
 
 extension Array where Element == UInt8 {
-    init(bigEndian value: some FixedWidthInteger) {
-        self = Swift.withUnsafeBytes(of: value.bigEndian) { Array($0) }
+    fileprivate mutating func append(bigEndian value: some FixedWidthInteger) {
+        Swift.withUnsafeBytes(of: value.bigEndian) { append(contentsOf: $0) }
     }
 }

@@ -149,6 +149,7 @@ public actor PostgresConnection: StatementRunner {
             lengths[index] = Int32(bytes.count)
             formats[index] = parameter.isBinary ? 1 : 0
         }
+        let answer: Int32 = statement.isAnsweredInBinary ? 1 : 0
         let sent = buffer.withUnsafeBufferPointer { memory -> Int32 in
             let values = offsets.map { offset -> UnsafePointer<CChar>? in
                 guard offset >= 0, let base = memory.baseAddress else { return nil }
@@ -156,9 +157,9 @@ public actor PostgresConnection: StatementRunner {
             }
             guard let name else {
                 return PQsendQueryParams(
-                    handle, statement.sql, Int32(count), nil, values, lengths, formats, 0)
+                    handle, statement.sql, Int32(count), nil, values, lengths, formats, answer)
             }
-            return PQsendQueryPrepared(handle, name, Int32(count), values, lengths, formats, 0)
+            return PQsendQueryPrepared(handle, name, Int32(count), values, lengths, formats, answer)
         }
         guard sent == 1 else { throw broken() }
     }
@@ -258,7 +259,7 @@ extension PostgresConnection {
         }
         precondition(columns.count == width, "two columns of one query carry the same name")
         return Rows(
-            columns: columns, cells: cells, count: count,
+            columns: columns, cells: cells, isBinary: width > 0 && PQfformat(result, 0) == 1, count: count,
             affected: Int(String(cString: PQcmdTuples(result))) ?? 0,
             commandTag: String(cString: PQcmdStatus(result)))
     }

@@ -3,8 +3,9 @@ import Primitives
 /// The answer to one statement.
 public struct Rows: Sendable, RandomAccessCollection {
     let columns: [String: Int]
-    /// Row-major cells in PostgreSQL's text form; nil is NULL.
+    /// Row-major cells in PostgreSQL's text form, or all in its binary form; nil is NULL.
     let cells: [[UInt8]?]
+    let isBinary: Bool
     public let count: Int
     /// Rows inserted, updated or deleted.
     public let affected: Int
@@ -15,7 +16,7 @@ public struct Rows: Sendable, RandomAccessCollection {
     public var endIndex: Int { count }
     public subscript(position: Int) -> Row { Row(rows: self, position: position) }
 
-    static let none = Rows(columns: [:], cells: [], count: 0, affected: 0, commandTag: "")
+    static let none = Rows(columns: [:], cells: [], isBinary: false, count: 0, affected: 0, commandTag: "")
 }
 
 /// One row; columns are read by name and type, and a mismatch is an error that names the column.
@@ -30,9 +31,13 @@ public struct Row: Sendable {
         return rows.cells[position * rows.columns.count + index]
     }
 
-    private func read<T>(_ column: String, _ wanted: String, _ parse: (String) -> T?) throws -> T? {
+    /// - Parameter binary: reads the binary form; nil where we do not read it.
+    private func read<T>(
+        _ column: String, _ wanted: String, binary: (([UInt8]) -> T?)? = nil, _ parse: (String) -> T?
+    ) throws -> T? {
         guard let cell = try cell(column) else { return nil }
-        guard let value = parse(String(decoding: cell, as: UTF8.self)) else {
+        let value = rows.isBinary ? binary?(cell) : parse(String(decoding: cell, as: UTF8.self))
+        guard let value else {
             throw PostgresError.decoding(column: column, wanted: wanted)
         }
         return value
@@ -44,13 +49,13 @@ public struct Row: Sendable {
     }
 
     public func optionalString(_ column: String) throws -> String? {
-        try read(column, "text") { $0 }
+        try read(column, "text", binary: { String(decoding: $0, as: UTF8.self) }) { $0 }
     }
     public func string(_ column: String) throws -> String {
         try required(try optionalString(column), column, "text")
     }
     public func optionalInt(_ column: String) throws -> Int64? {
-        try read(column, "integer") { Int64($0) }
+        try read(column, "integer", binary: Self.integer) { Int64($0) }
     }
     public func int(_ column: String) throws -> Int64 {
         try required(try optionalInt(column), column, "integer")
@@ -59,12 +64,14 @@ public struct Row: Sendable {
         try read(column, "number") { Double($0) }
     }
     public func optionalBool(_ column: String) throws -> Bool? {
-        try read(column, "boolean") { $0 == "t" ? true : $0 == "f" ? false : nil }
+        try read(column, "boolean", binary: { $0.first.map { $0 != 0 } }) { $0 == "t" ? true : $0 == "f" ? false : nil }
     }
     public func bool(_ column: String) throws -> Bool {
         try required(try optionalBool(column), column, "boolean")
     }
-    public func optionalID(_ column: String) throws -> ID? { try read(column, "uuid") { ID($0) } }
+    public func optionalID(_ column: String) throws -> ID? {
+        try read(column, "uuid", binary: { ID(bytes: $0) }) { ID($0) }
+    }
     public func id(_ column: String) throws -> ID {
         try required(try optionalID(column), column, "uuid")
     }
@@ -76,11 +83,20 @@ public struct Row: Sendable {
     }
     public func optionalBytes(_ column: String) throws -> [UInt8]? {
         guard let cell = try cell(column) else { return nil }
+        if rows.isBinary { return cell }
         guard let bytes = Self.unhex(cell) else {
             throw PostgresError.decoding(column: column, wanted: "bytea")
         }
         return bytes
     }
+
+    /// smallint, integer or bigint, big-endian.
+    private static func integer(_ bytes: [UInt8]) -> Int64? {
+        guard [2, 4, 8].contains(bytes.count) else { return nil }
+        let sign: Int64 = bytes[0] & 0x80 == 0 ? 0 : -1
+        return bytes.reduce(sign) { $0 << 8 | Int64($1) }
+    }
+
     public func bytes(_ column: String) throws -> [UInt8] {
         try required(try optionalBytes(column), column, "bytea")
     }

@@ -49,19 +49,41 @@ extension ID: CustomStringConvertible, LosslessStringConvertible {
     /// The 36 characters as ASCII.
     public var text: [UInt8] {
         [UInt8](unsafeUninitializedCapacity: 36) { out, count in
-            var place = 0
-            for index in 0..<32 {
-                if [8, 12, 16, 20].contains(index) {
-                    out[place] = UInt8(ascii: "-")
-                    place += 1
-                }
-                let word = index < 16 ? high : low
-                let digit = UInt8(truncatingIfNeeded: word >> UInt64(60 - index % 16 * 4) & 15)
-                out[place] = digit < 10 ? 48 + digit : 87 + digit
-                place += 1
-            }
+            write(into: UnsafeMutableBufferPointer(rebasing: out[..<36]))
             count = 36
         }
+    }
+
+    /// Appends the 36 characters.
+    public func appendText(to out: inout [UInt8]) {
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 36) { buffer in
+            write(into: buffer)
+            out.append(contentsOf: buffer)
+        }
+    }
+
+    private func write(into out: UnsafeMutableBufferPointer<UInt8>) {
+        var place = 0
+        func put(_ word: UInt64, _ from: Int, _ to: Int) {
+            for index in from..<to {
+                let digit = UInt8(truncatingIfNeeded: word &>> UInt64(60 &- index &* 4) & 15)
+                out.initializeElement(at: place, to: digit < 10 ? 48 &+ digit : 87 &+ digit)
+                place += 1
+            }
+        }
+        func dash() {
+            out.initializeElement(at: place, to: UInt8(ascii: "-"))
+            place += 1
+        }
+        put(high, 0, 8)
+        dash()
+        put(high, 8, 12)
+        dash()
+        put(high, 12, 16)
+        dash()
+        put(low, 0, 4)
+        dash()
+        put(low, 4, 16)
     }
 
     /// Reads the 36-character form in either case.
@@ -102,6 +124,19 @@ extension ID: CustomStringConvertible, LosslessStringConvertible {
             }
             count = 16
         }
+    }
+
+    /// Nil when they are not 16.
+    public init?(bytes: [UInt8]) {
+        guard bytes.count == 16 else { return nil }
+        self.init(
+            high: bytes[..<8].reduce(0) { $0 << 8 | UInt64($1) }, low: bytes[8...].reduce(0) { $0 << 8 | UInt64($1) })
+    }
+
+    /// Appends ``bytes``.
+    public func append(to out: inout [UInt8]) {
+        withUnsafeBytes(of: high.bigEndian) { out.append(contentsOf: $0) }
+        withUnsafeBytes(of: low.bigEndian) { out.append(contentsOf: $0) }
     }
 }
 

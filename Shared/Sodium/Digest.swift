@@ -1,3 +1,4 @@
+internal import CCrypto
 internal import CSodium
 
 /// libsodium must be started once before anything else; done on first use.
@@ -6,12 +7,28 @@ enum Library {
 }
 
 /// SHA-256 of the bytes: 32 bytes.
+///
+/// By libcrypto, which uses the processor's own instructions and is five times as fast at it as libsodium: every event is
+/// hashed four times on its way.
 public func sha256(_ bytes: some Collection<UInt8>) -> [UInt8] {
-    _ = Library.started
     let input = Array(bytes)
-    var out = [UInt8](repeating: 0, count: Int(crypto_hash_sha256_BYTES))
-    _ = crypto_hash_sha256(&out, input, UInt64(input.count))
-    return out
+    return [UInt8](unsafeUninitializedCapacity: 32) { out, count in
+        let context = EVP_MD_CTX_new()
+        defer { EVP_MD_CTX_free(context) }
+        let isDone =
+            EVP_DigestInit_ex2(context, SHA256.algorithm, nil) == 1 && EVP_DigestUpdate(context, input, input.count) == 1
+            && EVP_DigestFinal_ex(context, out.baseAddress, nil) == 1
+        precondition(isDone, "libcrypto did not hash")
+        count = 32
+    }
+}
+
+private enum SHA256 {
+    /// Looked up once; libcrypto's algorithms are immutable and may be used by any thread.
+    nonisolated(unsafe) static let algorithm: OpaquePointer = {
+        guard let algorithm = EVP_MD_fetch(nil, "SHA256", nil) else { preconditionFailure("libcrypto has no SHA-256") }
+        return algorithm
+    }()
 }
 
 /// HMAC-SHA-256, 32 bytes; the key may have any length (RFC 2104).

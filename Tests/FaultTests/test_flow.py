@@ -67,7 +67,7 @@ def test_a_hole_that_retention_left(load, row):
     wait_for(lambda: talker.told("said") and load.head()[2] == EVENTS // 3 * 2)
     talker.kill()
     # Yesterday, all this; and yesterday is gone.
-    load.ask(load.publishers, "UPDATE load_p.event_no SET day = day - 1; UPDATE load_p.day_range SET day = day - 1")
+    load.ask(load.publishers, "UPDATE load_p.event_run SET day = day - 1; UPDATE load_p.day_range SET day = day - 1")
     talker = load.publish(EVENTS // 3)
     wait_for(lambda: talker.told("said") and load.head()[2] == EVENTS // 3 * 3)
     talker.kill()

@@ -29,7 +29,12 @@ extension OnARealBus {
                 DELETE FROM \(schema).event AS e USING \(schema).event_no AS n
                 WHERE n.event_day = e.day AND n.event_id = e.id AND n.seq > \(seq)
                 """)
-            try await pair.pool.query("DELETE FROM \(schema).event_no WHERE seq > \(seq)")
+            try await pair.pool.query("DELETE FROM \(schema).event_run WHERE first > \(seq)")
+            try await pair.pool.query(
+                """
+                UPDATE \(schema).event_run SET last = \(seq), event_days = event_days[:\(seq) - first + 1],
+                    event_ids = event_ids[:\(seq) - first + 1], links = links[:\(seq) - first + 1] WHERE last > \(seq)
+                """)
             try await pair.pool.query("UPDATE \(schema).day_range SET last = \(seq)")
             try await pair.pool.query(
                 "UPDATE \(schema).stream_head AS h SET seq = \(seq), link = n.link FROM \(schema).event_no AS n WHERE n.seq = \(seq) AND n.stream = h.stream AND n.lane = h.lane"
@@ -132,7 +137,7 @@ extension OnARealBus {
             try await pair.pool.query(
                 "UPDATE \(pair.talker.schema).day_range SET first = 11, before = (SELECT link FROM \(pair.talker.schema).event_no WHERE seq = 10)"
             )
-            try await pair.pool.query("DELETE FROM \(pair.talker.schema).event_no WHERE seq <= 10")
+            try await pair.pool.query("DELETE FROM \(pair.talker.schema).event_run WHERE last <= 10")
             let again = try pair.bus(
                 pair.talker,
                 snapshot: { _, speak in

@@ -36,7 +36,7 @@ struct LogKeeperTests {
         private mutating func fill(_ daysAgo: Int) async throws {
             let day = "((now() AT TIME ZONE 'UTC')::date - \(daysAgo))"
             let date = try await connection.query("SELECT \(day)::text AS day, to_char(\(day), 'YYYYMMDD') AS name")[0]
-            for parent in ["event", "event_no", "inbox"] {
+            for parent in ["event", "event_run", "inbox"] {
                 try await connection.query(
                     "CREATE TABLE IF NOT EXISTS \(parent)_\(try date.string("name")) PARTITION OF \(parent) FOR VALUES FROM ('\(try date.string("day"))') TO ('\(try date.string("day"))'::date + 1)"
                 )
@@ -52,7 +52,7 @@ struct LogKeeperTests {
                     VALUES (\(day), 'p', 'main', 'k', 't', $1, now(), $2, $3) RETURNING id
                     """, [.id(.make()), .bytes(sha256(body)), .bytes(body)])[0]
                 try await connection.query(
-                    "INSERT INTO event_no (day, stream, lane, seq, event_day, event_id, link) VALUES (\(day), 'p', 'main', $1, \(day), $2, $3)",
+                    "INSERT INTO event_run (day, stream, lane, first, last, event_days, event_ids, links) VALUES (\(day), 'p', 'main', $1, $1, ARRAY[\(day)], ARRAY[$2::bigint], ARRAY[$3::bytea])",
                     [.int(head.seq), .int(try row.int("id")), .bytes(head.link.bytes)])
             }
             try await connection.query(

@@ -182,7 +182,7 @@ def test_a_reader_below_the_oldest_kept_event_takes_the_state_instead(suite):
     suite.sql("bi_aggregator", "TRUNCATE fact, cell, journey_slice; TRUNCATE inbox; DELETE FROM subscription_cursor WHERE publisher = 'crm-core' AND lane = 'main'")
     last = int(suite.sql("crm_core", "SELECT seq FROM stream_head WHERE stream = 'crm-core' AND lane = 'main'")[0][0])
     suite.sql("crm_core", f"UPDATE day_range SET before = (SELECT link FROM event_no WHERE stream = 'crm-core' AND lane = 'main' AND seq = {last - 1}), "
-              f"first = {last} WHERE stream = 'crm-core' AND lane = 'main'; DELETE FROM event_no WHERE stream = 'crm-core' AND lane = 'main' AND seq < {last}")
+              f"first = {last} WHERE stream = 'crm-core' AND lane = 'main'; DELETE FROM event_run WHERE stream = 'crm-core' AND lane = 'main' AND last < {last}")
     for service in ["crm-core", "bi-aggregator"]:
         os.kill(suite.pids()[service], signal.SIGKILL)
     wait_for(lambda: requests_ok(suite, "bi-aggregator") and requests_ok(suite, "crm-core") and taken()["phase"].startswith("HOLE"), 40)

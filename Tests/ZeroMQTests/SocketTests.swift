@@ -37,7 +37,6 @@ private func deliver(_ socket: Socket, _ text: String, seconds: Double = 5) thro
 
     private func pull(_ keys: CurveKeys, _ domain: String, _ endpoint: String) throws -> Socket {
         let socket = try Socket(context, .pull, .server(keys, domain: domain))
-        try socket.setReceiveLimit(0)
         try socket.setMessageLimit(1000)
         try socket.bind(endpoint)
         return socket

@@ -114,7 +114,7 @@ final class LogKeeper: Sendable {
                 (SELECT string_agg(p.subscriber || ' at #' || p.seq, ', ') FROM subscriber_position AS p
                     WHERE p.stream = $1 AND p.lane = $2 AND p.seq < d.last) AS behind,
                 (SELECT coalesce(sum(pg_total_relation_size(c.inhrelid)), 0) / 1048576 FROM pg_inherits AS c
-                    WHERE c.inhparent IN ('event'::regclass, 'event_no'::regclass)) AS megabytes
+                    WHERE c.inhparent IN ('event'::regclass, 'event_run'::regclass)) AS megabytes
             FROM day_range AS d
             WHERE d.stream = $1 AND d.lane = $2 AND d.day < (now() AT TIME ZONE 'UTC')::date ORDER BY d.day
             """, [.text(stream), .text(lane), .int(policy.days)])
@@ -153,7 +153,7 @@ final class LogKeeper: Sendable {
             """
             SELECT c.relname AS name, p.relname AS parent, to_date(right(c.relname, 8), 'YYYYMMDD')::text AS day
             FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid JOIN pg_class AS p ON p.oid = i.inhparent
-            WHERE i.inhparent IN ('event'::regclass, 'event_no'::regclass, 'inbox'::regclass)
+            WHERE i.inhparent IN ('event'::regclass, 'event_run'::regclass, 'inbox'::regclass)
                 AND to_date(right(c.relname, 8), 'YYYYMMDD') < (now() AT TIME ZONE 'UTC')::date - 1
             ORDER BY p.relname DESC, c.relname
             """)
@@ -165,12 +165,12 @@ final class LogKeeper: Sendable {
                 let isDue: String =
                     switch parent {
                     case "inbox": "SELECT $1::date < (now() AT TIME ZONE 'UTC')::date - \(days) AS due"
-                    case "event_no":
+                    case "event_run":
                         "SELECT $1::date < (SELECT coalesce(min(day), 'infinity') FROM day_range) - 1 AS due"
                     default:
                         """
                         SELECT $1::date < (SELECT coalesce(min(day), 'infinity') FROM day_range) - 1
-                            AND NOT EXISTS (SELECT 1 FROM event_no WHERE event_day = $1::date) AS due
+                            AND NOT EXISTS (SELECT 1 FROM event_run WHERE $1::date = ANY (event_days)) AS due
                         """
                     }
                 if try await transaction.query(isDue, [.text(day)])[0].bool("due") {

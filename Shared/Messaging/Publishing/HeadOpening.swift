@@ -106,16 +106,21 @@ struct NumberedEvent: Sendable {
     /// - Parameter before: the link before the first of them.
     static func insert(_ events: [NumberedEvent], _ head: StreamHead, before: Link) -> [Statement] {
         let name: [Parameter] = [.text(head.stream), .text(head.lane.rawValue)]
-        return [
+        // No run is longer than a tick's: readers rely on it when they look for the run that holds a number.
+        let runs = stride(from: 0, to: events.count, by: StampingTick.limit).map {
+            events[$0..<min($0 + StampingTick.limit, events.count)]
+        }
+        return runs.map { run in
             Statement(
                 """
-                INSERT INTO event_no (stream, lane, seq, event_day, event_id, link)
-                SELECT $1, $2, * FROM unnest($3::bigint[], $4::text[]::date[], $5::bigint[], $6::bytea[])
+                INSERT INTO event_run (stream, lane, first, last, event_days, event_ids, links)
+                SELECT $1, $2, $3::bigint, $4::bigint, $5::text[]::date[], $6::bigint[], $7::bytea[]
                 """,
                 name + [
-                    .ints(events.map(\.seq)), .texts(events.map(\.day)), .ints(events.map(\.id)),
-                    .byteArrays(events.map(\.link.bytes)),
-                ]),
+                    .int(run[run.startIndex].seq), .int(run[run.endIndex - 1].seq), .texts(run.map(\.day)),
+                    .ints(run.map(\.id)), .byteArrays(run.map(\.link.bytes)),
+                ])
+        } + [
             Statement(
                 """
                 INSERT INTO day_range AS d (stream, lane, day, first, last, before)

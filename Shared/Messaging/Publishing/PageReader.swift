@@ -27,6 +27,7 @@ struct PageReader: Sendable {
             """
             SELECT n.link FROM day_range d JOIN event_no n
                 ON n.day = d.day AND n.stream = d.stream AND n.lane = d.lane AND n.seq = $3
+                AND n.first BETWEEN $3 - \(StampingTick.limit) AND $3 AND n.last >= $3
             WHERE d.stream = $1 AND d.lane = $2 AND $3 BETWEEN d.first AND d.last
             UNION ALL
             SELECT before FROM day_range WHERE stream = $1 AND lane = $2 AND first = $3 + 1 AND before IS NOT NULL
@@ -44,16 +45,19 @@ struct PageReader: Sendable {
         {
             return PublisherDecisions.page(head, after: before, entries, from: name)
         }
-        let rows = try await pool.query(
+        var look = Statement(
             """
             SELECT n.seq, n.link, n.body FROM day_range AS d CROSS JOIN LATERAL (
                 SELECT n.seq, n.link, e.body FROM event_no AS n
                 JOIN event AS e ON e.day = n.event_day AND e.id = n.event_id
                 WHERE n.day = d.day AND n.stream = $1 AND n.lane = $2
+                    AND n.first > $3 - \(StampingTick.limit) AND n.first < $3 + \(EventBatch.pageCount) AND n.last >= $3
                     AND n.seq >= $3 AND n.seq < $3 + \(EventBatch.pageCount)) AS n
             WHERE d.stream = $1 AND d.lane = $2 AND d.last >= $3 AND d.first < $3 + \(EventBatch.pageCount)
             ORDER BY n.seq
             """, [.text(request.stream), .text(request.lane.rawValue), .int(request.seq)])
+        look.isAnsweredInBinary = true
+        let rows = try await pool.run([look])[0]
         var entries: [RecentEvents.Entry] = []
         var bytes = 0
         for row in rows {

@@ -19,39 +19,60 @@ final class RecentEvents: Sendable {
         mutating func append(_ fresh: [Entry]) {
             entries += fresh
             bytes += fresh.reduce(0) { $0 + $1.body.count }
-            while start < entries.count, entries.count - start > countLimit || bytes > bytesLimit {
+        }
+
+        /// Gives up the oldest until `count` bytes are free; how many became so.
+        mutating func free(_ count: Int) -> Int {
+            let before = bytes
+            while before - bytes < count, start < entries.count {
                 bytes -= entries[start].body.count
+                entries[start] = Entry(seq: entries[start].seq, link: entries[start].link, body: [])
                 start += 1
             }
-            if start > countLimit / 4 {
+            if start * 2 > entries.count {
                 entries.removeFirst(start)
                 start = 0
             }
+            return before - bytes
         }
     }
-    private let rings = Mutex<[String: Ring]>([:])
+    private struct State {
+        var rings: [String: Ring] = [:]
+        var bytes = 0
+    }
+    private let state = Mutex(State())
 
-    /// Events and bytes kept per sequence at most.
-    static let countLimit = 5000
-    static let bytesLimit = 2 * 1024 * 1024
+    /// Bytes of bodies kept in all sequences together at most: as much as a subscriber that is a second or two behind a full
+    /// load still finds here.
+    static let bytesLimit = 8 * 1024 * 1024
 
     /// A new lead begins with none: the log may have lost what was remembered.
-    func clear() { rings.withLock { $0 = [:] } }
+    func clear() { state.withLock { $0 = State() } }
 
     func append(_ entries: [Entry], stream: String, lane: Lane) {
-        rings.withLock { rings in
+        state.withLock { state in
             let name = "\(stream)/\(lane.rawValue)"
             // After an unknown COMMIT, or another instance's turn, some were stamped past this memory.
-            if let last = rings[name]?.entries.last, last.seq + 1 != entries.first?.seq { rings[name] = nil }
+            if let ring = state.rings[name], let last = ring.entries.last, last.seq + 1 != entries.first?.seq {
+                state.bytes -= ring.bytes
+                state.rings[name] = nil
+            }
             // In place: a copy of the ring at each tick would cost more than the tick.
-            rings[name, default: Ring()].append(entries)
+            state.rings[name, default: Ring()].append(entries)
+            state.bytes += entries.reduce(0) { $0 + $1.body.count }
+            while state.bytes > Self.bytesLimit,
+                let largest = state.rings.max(by: { $0.value.bytes < $1.value.bytes })?.key
+            {
+                let excess = state.bytes - Self.bytesLimit
+                state.bytes -= state.rings[largest]?.free(excess) ?? excess
+            }
         }
     }
 
     /// The events from `seq` on with the link before them; nil when they are not all in memory.
     func page(stream: String, lane: Lane, from seq: Int64) -> (before: Link, [Entry])? {
-        rings.withLock { rings in
-            guard let kept = rings["\(stream)/\(lane.rawValue)"]?.kept, let first = kept.first, seq > first.seq,
+        state.withLock { state in
+            guard let kept = state.rings["\(stream)/\(lane.rawValue)"]?.kept, let first = kept.first, seq > first.seq,
                 let offset = Int(exactly: seq - first.seq), offset <= kept.count
             else { return nil }
             let index = kept.startIndex + offset

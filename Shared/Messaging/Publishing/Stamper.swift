@@ -26,6 +26,8 @@ final class Stamper: Sendable {
 
     /// Seconds between looks when nobody pokes.
     static let pollPause = 0.25
+    /// Events of other sequences that a quiet one leaves behind its snapshot at most.
+    static let passedLimit = 10_000
 
     init(
         _ configuration: BusConfiguration, log: Logger, keeper: LogKeeper, leads: @escaping @Sendable () -> Void,
@@ -101,6 +103,11 @@ final class Stamper: Sendable {
         leads()
         lease.take(heads)
         settled()
+        // Its statements look for a few new rows among millions that the statistics know nothing of yet.
+        try await connection.run([
+            Statement("SET enable_seqscan = off"), Statement("SET enable_bitmapscan = off"),
+            Statement("SET plan_cache_mode = force_generic_plan"), Statement("SET jit = off"),
+        ])
         try await connection.onItsThread { try await stamp(connection, heads, nextKeeping) }
     }
 
@@ -111,7 +118,11 @@ final class Stamper: Sendable {
         var (heads, nextKeeping) = (opened, keeping)
         var bases = [StampingTick.Basis?](repeating: nil, count: heads.count)
         var nextLook = ContinuousClock.now
+        var days = try await StampingTick.EventDay.all(connection)
         var unfinished: Set<String> = []
+        // Events numbered in the other sequences since each one last moved: a quiet one would look through all of them again
+        // and again.
+        var passed = [Int](repeating: 0, count: heads.count)
         while !Task.isCancelled {
             var wanted = self.spoken.withLock { spoken in
                 defer { spoken = [] }
@@ -124,11 +135,19 @@ final class Stamper: Sendable {
             wanted.formUnion(unfinished)
             unfinished = []
             // One tick each, in turn: a mass on `bulk` must not keep `main` waiting.
-            for index in heads.indices where wanted.contains(heads[index].sequence) {
-                if try await tick(connection, &heads[index], &bases[index]) { unfinished.insert(heads[index].sequence) }
+            for index in heads.indices where wanted.contains(heads[index].sequence) || passed[index] > Self.passedLimit {
+                let before = heads[index].seq
+                let isStale = passed[index] > Self.passedLimit
+                if try await tick(connection, &heads[index], days, &bases[index], isStale) {
+                    unfinished.insert(heads[index].sequence)
+                }
+                let count = Int(heads[index].seq - before)
+                if count > 0 || isStale { passed[index] = 0 }
+                for other in heads.indices where other != index { passed[other] += count }
             }
             if nextKeeping < .now {
                 nextKeeping = try await keeper.keep(connection, &heads)
+                days = try await StampingTick.EventDay.all(connection)
                 lease.take(heads)
             }
             if unfinished.isEmpty { await signal.wait(seconds: Self.pollPause) }
@@ -136,14 +155,15 @@ final class Stamper: Sendable {
     }
 
     /// Sequences in which something visible waits for its number: one question for all of them, without a lock and without a
-    /// transaction number. Scalar subqueries, which the planner cannot turn into a join over the whole table.
+    /// transaction number. Scalar subqueries, which the planner cannot turn into a join over the whole table, in the index's
+    /// order, or it would gather everything that may be new for the sake of one row.
     private func unnumbered(_ connection: PostgresConnection) async throws -> Set<String> {
         let rows = try await connection.query(
             """
             SELECT h.stream || '/' || h.lane AS sequence FROM stream_head AS h
             WHERE h.target IS NOT NULL
                 OR (SELECT 1 FROM event AS e WHERE e.stream = h.stream AND e.lane = h.lane AND e.id > h.rebased_id
-                        AND e.xid >= pg_snapshot_xmax(h.snapshot) LIMIT 1) IS NOT NULL
+                        AND e.xid >= pg_snapshot_xmax(h.snapshot) ORDER BY e.xid LIMIT 1) IS NOT NULL
                 OR (SELECT 1 FROM event AS e WHERE e.stream = h.stream AND e.lane = h.lane AND e.id > h.rebased_id
                         AND e.xid = ANY (ARRAY(SELECT pg_snapshot_xip(h.snapshot))) LIMIT 1) IS NOT NULL
             """)
@@ -152,14 +172,15 @@ final class Stamper: Sendable {
 
     /// Numbers a part of what is new. True when there may be more.
     private func tick(
-        _ connection: PostgresConnection, _ head: inout StreamHead, _ basis: inout StampingTick.Basis?
+        _ connection: PostgresConnection, _ head: inout StreamHead, _ days: [StampingTick.EventDay],
+        _ basis: inout StampingTick.Basis?, _ isStale: Bool
     ) async throws -> Bool {
         let (before, known) = (head, basis)
         let (stamped, next) = try await connection.transaction { transaction in
-            try await StampingTick.run(transaction, before, known, written)
+            try await StampingTick.run(transaction, before, days, known, written, isStale: isStale)
         }
         basis = next
-        guard let stamped else { return false }
+        guard let stamped, !stamped.entries.isEmpty else { return false }
         checkpoint(.stamped)
         head = stamped.head
         lease.move(head)

@@ -43,41 +43,60 @@ enum StampingTick {
             snapshot == other.snapshot && target == nil && other.target == nil && above == other.above
         }
 
-        /// Rows visible now (or in `target`) and not in `snapshot`. Constants and two index scans: as a join with the head it
-        /// would become a hash over the whole table.
-        fileprivate func look(_ name: [Parameter]) -> Statement {
+        /// Rows visible now (or in `target`) and not in `snapshot`: index scans with constants, day by day. As a join with the
+        /// head it would become a hash over the whole table; on the partitioned table itself it would have to be planned each
+        /// time, which takes longer than all the rest of a tick.
+        fileprivate func look(_ name: [Parameter], _ days: [EventDay]) -> Statement {
             // xmin:xmax:xip,xip,…
             let parts = snapshot.split(separator: ":", omittingEmptySubsequences: false)
+            let arms = days.filter { $0.day >= since }.flatMap { day in
+                ["xid >= $3::xid8", "xid = ANY($4::xid8[])"].map {
+                    "SELECT id, day, digest, event_id, xid FROM \"\(day.table)\" WHERE stream = $1 AND lane = $2 AND \($0)"
+                }
+            }
             var look = Statement(
                 """
                 SELECT c.snapshot::text AS snapshot, n.id, n.day::text AS day, n.digest, n.event_id
-                FROM (SELECT coalesce($6::pg_snapshot, pg_current_snapshot()) AS snapshot) AS c
+                FROM (SELECT coalesce($5::pg_snapshot, pg_current_snapshot()) AS snapshot) AS c
                 LEFT JOIN (
-                    SELECT id, day, digest, event_id FROM (
-                        SELECT id, day, digest, event_id, xid FROM event
-                        WHERE stream = $1 AND lane = $2 AND day >= $3::date AND xid >= $4::xid8
-                        UNION ALL
-                        SELECT id, day, digest, event_id, xid FROM event
-                        WHERE stream = $1 AND lane = $2 AND day >= $3::date AND xid = ANY($5::xid8[])
-                    ) AS e
-                    WHERE id > $7 AND ($6::pg_snapshot IS NULL OR pg_visible_in_snapshot(xid, $6::pg_snapshot))
+                    SELECT id, day, digest, event_id FROM (\(arms.joined(separator: " UNION ALL "))) AS e
+                    WHERE id > $6 AND ($5::pg_snapshot IS NULL OR pg_visible_in_snapshot(xid, $5::pg_snapshot))
                     ORDER BY id LIMIT \(limit)
                 ) AS n ON true
                 """,
                 name + [
-                    .text(since), .text(parts.count > 1 ? String(parts[1]) : "1"),
-                    .text("{\(parts.count > 2 ? parts[2] : "")}"), .text(target), .int(above),
+                    .text(parts.count > 1 ? String(parts[1]) : "1"), .text("{\(parts.count > 2 ? parts[2] : "")}"),
+                    .text(target), .int(above),
                 ])
-            look.isPlannedEachTime = true
+            look.isAnsweredInBinary = true
             return look
+        }
+    }
+
+    /// A day's own table of events.
+    struct EventDay: Sendable {
+        let day, table: String
+
+        /// All that there are now, oldest first.
+        static func all(_ connection: some StatementRunner) async throws -> [EventDay] {
+            try await connection.query(
+                """
+                SELECT to_date(right(c.relname, 8), 'YYYYMMDD')::text AS day, c.relname AS name
+                FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+                WHERE i.inhparent = 'event'::regclass ORDER BY c.relname
+                """
+            ).map { EventDay(day: try $0.string("day"), table: try $0.string("name")) }
         }
     }
 
     /// Nil when there was nothing to number; then nothing is written.
     ///
-    /// - Parameter known: what the last tick of this term left behind: then the look travels with the lock in one round trip.
+    /// - Parameters:
+    ///   - known: what the last tick of this term left behind: then the look travels with the lock in one round trip.
+    ///   - isStale: writes down how far it has looked also when there was nothing.
     static func run(
-        _ transaction: Transaction, _ head: StreamHead, _ known: Basis?, _ written: WrittenBodies
+        _ transaction: Transaction, _ head: StreamHead, _ days: [EventDay], _ known: Basis?, _ written: WrittenBodies,
+        isStale: Bool
     ) async throws -> (stamped: Stamped?, basis: Basis?) {
         let name: [Parameter] = [.text(head.stream), .text(head.lane.rawValue)]
         let lock = Statement(
@@ -88,14 +107,14 @@ enum StampingTick {
             FROM stream_head WHERE stream = $1 AND lane = $2 AND term = $3 FOR UPDATE
             """, name + [.int(head.term)])
         // The look is a statement of its own, for a snapshot taken after the lock.
-        let answers = try await transaction.run([lock] + (known.map { [$0.look(name)] } ?? []))
+        let answers = try await transaction.run([lock] + (known.map { [$0.look(name, days)] } ?? []))
         guard let row = answers[0].first, try row.int("seq") == head.seq else { throw Fenced() }
         let basis = try Basis(row)
         let fresh: Rows
         if let known, known.isSame(basis) {
             fresh = answers[1]
         } else {
-            fresh = try await transaction.run([basis.look(name)])[0]
+            fresh = try await transaction.run([basis.look(name, days)])[0]
         }
         var after = head
         var numbered: [NumberedEvent] = []
@@ -107,7 +126,7 @@ enum StampingTick {
             numbered.append(.init(seq: after.seq, link: after.link, day: try row.string("day"), id: id))
             ids.append(try row.id("event_id"))
         }
-        if numbered.isEmpty, basis.target == nil { return (nil, basis) }
+        if numbered.isEmpty, basis.target == nil, !isStale { return (nil, basis) }
         let isComplete = numbered.count < limit
         let bodies = try await bodies(of: numbered, ids, written, transaction)
         var statements = numbered.isEmpty ? [] : NumberedEvent.insert(numbered, after, before: head.link)

@@ -72,7 +72,7 @@ extension ReplayDesk {
             SELECT relname, n_tup_ins, n_tup_upd, n_tup_del FROM pg_stat_xact_user_tables
             WHERE schemaname = current_schema() AND n_tup_ins + n_tup_upd + n_tup_del > 0
                 AND relname NOT IN ('parked', 'blocked_key', 'replay', 'replay_item', 'subscription_cursor', 'handling')
-                AND relname !~ '^(event|event_no|inbox)_[0-9]+$'
+                AND relname !~ '^(event|event_run|inbox)_[0-9]+$'
             """)
         var counts: [String: [Int]] = [:]
         for row in rows {

@@ -33,16 +33,55 @@ struct Applier: Sendable {
             link: Link(try row.bytes("link")) ?? .zero)
     }
 
+    /// - Throws: ``CursorMoved``.
     func apply(
         _ events: [SubscriptionMachine.Event], from: SubscriptionMachine.Cursor, epoch: Int64, skipForked: Bool
     ) async throws {
-        let arrived = try events.map {
-            try ReceivedEvent($0.body, position: StreamPosition(stream: stream, seq: $0.seq))
+        let batch = Batch(
+            events: events,
+            arrived: try events.map {
+                try ReceivedEvent($0.body, position: StreamPosition(stream: stream, seq: $0.seq))
+            }, from: from, epoch: epoch)
+        do {
+            if skipForked { try await applyCarefully(batch, skipForked: true) } else { try await applyFreely(batch) }
+        } catch let error as PostgresError where error.sqlState == Self.cursorMoved {
+            throw CursorMoved()
+        } catch let error as PostgresError where error.sqlState == Self.keyIsBlocked {
+            try await applyCarefully(batch, skipForked: false)
         }
+        checkpoint(.applied)
+    }
+
+    private struct Batch: Sendable {
+        let events: [SubscriptionMachine.Event]
+        let arrived: [ReceivedEvent]
+        let from: SubscriptionMachine.Cursor
+        let epoch: Int64
+    }
+
+    /// What `begin_batch` refuses with.
+    private static let cursorMoved = "TL001", keyIsBlocked = "TL002"
+
+    /// Nothing is known to stand in the way: the server checks it in front of the first statement, and nobody waits for that.
+    private func applyFreely(_ batch: Batch) async throws {
+        try await transaction(.relaxed) { transaction in
+            transaction.write(
+                "SELECT begin_batch($1, $2, $3, $4, $5, $6)",
+                name + [
+                    .int(batch.from.seq), .bytes(batch.from.link.bytes), .texts(Array(Set(batch.arrived.map(\.key)))),
+                ])
+            for event in batch.arrived { try await handlers.handle(event, transaction) }
+            finish(batch, transaction)
+        }
+    }
+
+    /// Asks first which events must not be done now: those behind a parked one, and those whose effects stand.
+    private func applyCarefully(_ batch: Batch, skipForked: Bool) async throws {
+        let (arrived, events) = (batch.arrived, batch.events)
         try await transaction(.relaxed) { transaction in
             let answers = try await transaction.run(
                 [lockCursor, blockedKeys(arrived)] + (skipForked ? [appliedBefore(arrived)] : []))
-            try expect(answers[0], from)
+            try expect(answers[0], batch.from)
             let blocked = Set(try answers[1].map { try $0.string("key") })
             let done = skipForked ? Set(try answers[2].map { try $0.id("event_id") }) : []
             for (event, raw) in zip(arrived, events) where !done.contains(event.id) {
@@ -55,12 +94,15 @@ struct Applier: Sendable {
                     try await handlers.handle(event, transaction)
                 }
             }
-            checkpoint(.handled)
-            for statement in [copies(arrived, events), moveCursor(events, epoch)] {
-                transaction.write(statement.sql, statement.parameters)
-            }
+            finish(batch, transaction)
         }
-        checkpoint(.applied)
+    }
+
+    private func finish(_ batch: Batch, _ transaction: EventTransaction) {
+        checkpoint(.handled)
+        for statement in [copies(batch.arrived, batch.events), moveCursor(batch.events, batch.epoch)] {
+            transaction.write(statement.sql, statement.parameters)
+        }
     }
 
     private func blockedKeys(_ arrived: [ReceivedEvent]) -> Statement {
@@ -239,6 +281,23 @@ extension Applier {
         try await !pool.query(
             "SELECT 1 AS one FROM forked_copy WHERE publisher = $1 AND stream = $2 AND lane = $3 LIMIT 1", name
         ).isEmpty
+    }
+
+    /// Writes down that a process works on this stream; whether one did before that never came to its end.
+    func begin(_ pool: PostgresPool) async throws -> Bool {
+        try await pool.query(
+            """
+            UPDATE subscription_cursor AS c SET is_working = true
+            FROM (SELECT * FROM subscription_cursor WHERE publisher = $1 AND stream = $2 AND lane = $3 FOR UPDATE) AS before
+            WHERE c.publisher = before.publisher AND c.stream = before.stream AND c.lane = before.lane
+            RETURNING before.is_working AS died
+            """, name)[0].bool("died")
+    }
+
+    /// Writes down that the process came to its end in order.
+    func rest(_ pool: PostgresPool) async throws {
+        try await pool.query(
+            "UPDATE subscription_cursor SET is_working = false WHERE publisher = $1 AND stream = $2 AND lane = $3", name)
     }
 
     /// Marks that `seq` is about to be handled alone; how often that was begun.

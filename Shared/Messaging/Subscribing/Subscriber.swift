@@ -84,8 +84,9 @@ final class Subscriber: Sendable {
         guard let (cursor, isPaused) = await readCursor() else { return }
         var machine = SubscriptionMachine(durable: cursor, now: now)
         if isPaused { machine.pause() }
-        // What killed this process, if anything did, is among the events of one transaction: they are done one by one.
-        var caution = Self.batchLimit
+        // What killed the process before this one, if anything did, is among the events of one transaction: they are done one
+        // by one.
+        var caution = await beginsAfterDeath() ? Self.batchLimit : 0
         var positionSaid = now
         var positionOf: Int64 = -1
         var meter = RateMeter()
@@ -115,6 +116,16 @@ final class Subscriber: Sendable {
             }
             note(machine, meter)
         }
+        // Not in this task, which is cancelled: its own statements would be refused.
+        await Task { try? await applier.rest(pool) }.value
+    }
+
+    private func beginsAfterDeath() async -> Bool {
+        var backoff = Backoff()
+        while !Task.isCancelled {
+            do { return try await applier.begin(pool) } catch { try? await Task.sleep(for: .seconds(backoff.next())) }
+        }
+        return true
     }
 
     private func handle(_ input: Inbound, _ machine: inout SubscriptionMachine) -> [SubscriptionMachine.Action] {

@@ -98,7 +98,7 @@ extension SubscriptionMachine {
             if ahead.count < Self.aheadLimit { ahead[batch.first] = batch }
             return []
         }
-        guard ready.count < Self.readyLimit else { return [] }
+        guard readyBytes < Self.readyLimit else { return [] }
         var link = batch.header.chainBefore
         var fresh: [Event] = []
         for (offset, body) in batch.bodies.enumerated() {
@@ -115,6 +115,7 @@ extension SubscriptionMachine {
             return stop(.quarantined(at: batch.first))
         }
         ready += fresh
+        readyBytes += fresh.reduce(0) { $0 + $1.body.count }
         accepted.seq = batch.last
         accepted.link = link
         doubtedAt = nil
@@ -133,7 +134,7 @@ extension SubscriptionMachine {
     /// Asks for what is missing, one page at a time, and a lost tail only after a short patience:
     /// mostly the live frame is just behind the beacon.
     mutating func ask(now: Double) -> [Action] {
-        guard head > accepted.seq, pageAskedAt == nil, ready.count < Self.readyLimit / 2 else {
+        guard head > accepted.seq, pageAskedAt == nil, readyBytes < Self.readyLimit / 2 else {
             if head <= accepted.seq { behindSince = nil }
             return []
         }

@@ -60,6 +60,7 @@ struct SubscriptionMachine {
     var head: Int64 = 0
     var refilled: Int64 = 0
     var ready: [Event] = []
+    var readyBytes = 0
     var ahead: [Int64: EventBatch] = [:]
     var term: Int64 = 0
     /// Since when only a publisher of an older term has been heard.
@@ -79,8 +80,9 @@ struct SubscriptionMachine {
     /// The last live batch that did not fit its chain: the log is asked before the stream is quarantined.
     var doubtedAt: Int64?
 
-    /// Events checked and waiting for their transaction at most; beyond it nothing more is taken.
-    static let readyLimit = 4000
+    /// Bytes of checked events that wait for their transaction at most; beyond it nothing more is taken. What is dropped here
+    /// travels twice, so there is room for a second or two of a full load.
+    static let readyLimit = 10 * 1024 * 1024
     /// Live batches kept while a gap is being refilled.
     static let aheadLimit = 64
     static let unansweredLimit = 3
@@ -111,6 +113,7 @@ struct SubscriptionMachine {
     /// The transaction that took `events` is durable.
     mutating func applied(_ events: [Event]) {
         guard let last = events.last else { return }
+        readyBytes -= ready[..<events.count].reduce(0) { $0 + $1.body.count }
         ready.removeFirst(events.count)
         durable = Cursor(epoch: accepted.epoch, seq: last.seq, link: last.link)
     }
@@ -128,6 +131,7 @@ struct SubscriptionMachine {
     private mutating func forget() {
         accepted = durable
         ready = []
+        readyBytes = 0
         ahead = [:]
         pageAskedAt = nil
         behindSince = nil

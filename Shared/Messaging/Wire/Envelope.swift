@@ -25,12 +25,12 @@ struct Envelope {
         put("{")
         if let causation {
             put("\"causationid\":\"")
-            out += causation.text
+            causation.appendText(to: &out)
             put("\",")
         }
         if let correlation {
             put("\"correlationid\":\"")
-            out += correlation.text
+            correlation.appendText(to: &out)
             put("\",")
         }
         put("\"data\":")
@@ -38,7 +38,7 @@ struct Envelope {
         put(",\"datacontenttype\":\"application/json\",\"dataschema\":\"urn:throughline:")
         Self.escape(type, &out)
         put("\",\"id\":\"")
-        out += id.text
+        id.appendText(to: &out)
         put("\",\"partitionkey\":\"")
         Self.escape(key, &out)
         put("\",\"source\":\"/")
@@ -49,9 +49,11 @@ struct Envelope {
         out.append(contentsOf: time.description.utf8)
         // One trace per journey (W3C Trace Context): the journey's id is the trace, the event's the span.
         put("\",\"traceparent\":\"00-")
-        out += (correlation ?? id).text.filter { $0 != UInt8(ascii: "-") }
+        let trace = (correlation ?? id).text
+        for part in [0..<8, 9..<13, 14..<18, 19..<23, 24..<36] { out += trace[part] }
         put("-")
-        out += id.text.filter { $0 != UInt8(ascii: "-") }.suffix(16)
+        let span = id.text
+        for part in [19..<23, 24..<36] { out += span[part] }
         put("-01\",\"type\":\"")
         Self.escape(type, &out)
         put("\"}")
@@ -59,6 +61,13 @@ struct Envelope {
     }
 
     private static func escape(_ text: String, _ out: inout [UInt8]) {
+        var text = text
+        let isPlain = text.withUTF8 { bytes in
+            guard !bytes.contains(where: { $0 < 32 || $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") }) else { return false }
+            out.append(contentsOf: bytes)
+            return true
+        }
+        if isPlain { return }
         for byte in text.utf8 {
             switch byte {
             case UInt8(ascii: "\""), UInt8(ascii: "\\"): out += [UInt8(ascii: "\\"), byte]
@@ -76,11 +85,12 @@ struct Envelope {
     static func read(_ bytes: [UInt8]) -> (Envelope, data: Range<Int>)? {
         bytes.withUnsafeBufferPointer { buffer -> (Envelope, data: Range<Int>)? in
             var scanner = ObjectScanner(bytes: buffer)
-            var fields: [Field: Range<Int>] = [:]
+            var fields = Fields()
             guard scanner.open() else { return nil }
             while let (key, value) = scanner.member() {
-                guard let field = Field(buffer[key]) else { continue }
-                guard fields.updateValue(value, forKey: field) == nil else { return nil }
+                guard let field = Field(UnsafeBufferPointer(rebasing: buffer[key])) else { continue }
+                guard fields[field] == nil else { return nil }
+                fields[field] = value
             }
             guard scanner.isComplete else { return nil }
             func text(_ field: Field) -> String? { fields[field].flatMap { string(buffer, $0) } }
@@ -105,16 +115,33 @@ struct Envelope {
         }
     }
 
-    private enum Field: String {
+    private enum Field: Int {
         case id, source, type, subject, partitionkey, time, correlationid, causationid, data
 
-        init?(_ bytes: Swift.Slice<UnsafeBufferPointer<UInt8>>) {
-            self.init(rawValue: String(decoding: bytes, as: UTF8.self))
+        private static let names: [StaticString] = [
+            "id", "source", "type", "subject", "partitionkey", "time", "correlationid", "causationid", "data",
+        ]
+
+        init?(_ key: UnsafeBufferPointer<UInt8>) {
+            let place = Self.names.firstIndex { name in
+                name.withUTF8Buffer { $0.count == key.count && $0.elementsEqual(key) }
+            }
+            guard let place else { return nil }
+            self.init(rawValue: place)
+        }
+    }
+
+    /// Where the value of each attribute lies.
+    private struct Fields {
+        private var ranges = [Range<Int>?](repeating: nil, count: 9)
+        subscript(field: Field) -> Range<Int>? {
+            get { ranges[field.rawValue] }
+            set { ranges[field.rawValue] = newValue }
         }
     }
 
     private static func identified(
-        _ fields: [Field: Range<Int>], _ field: Field, _ buffer: UnsafeBufferPointer<UInt8>
+        _ fields: Fields, _ field: Field, _ buffer: UnsafeBufferPointer<UInt8>
     ) -> ID? { fields[field].flatMap { identifier(buffer, $0) } }
 
     private static func identifier(_ buffer: UnsafeBufferPointer<UInt8>, _ value: Range<Int>) -> ID? {
@@ -181,7 +208,7 @@ private struct ObjectScanner {
     }
 
     private mutating func skipSpace() {
-        while at < bytes.count, [0x20, 0x0a, 0x0d, 0x09].contains(bytes[at]) { at += 1 }
+        while at < bytes.count, Self.isSpace(bytes[at]) { at += 1 }
     }
 
     /// With its quotes.
@@ -208,12 +235,16 @@ private struct ObjectScanner {
         case UInt8(ascii: "{"), UInt8(ascii: "["): return skipNested()
         default:
             let start = at
-            while at < bytes.count, !Self.ends.contains(bytes[at]) { at += 1 }
+            while at < bytes.count, !Self.endsScalar(bytes[at]) { at += 1 }
             return at > start
         }
     }
 
-    private static let ends: Set<UInt8> = Set(",}] \n\r\t".utf8)
+    private static func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x0a || byte == 0x0d || byte == 0x09 }
+
+    private static func endsScalar(_ byte: UInt8) -> Bool {
+        byte == UInt8(ascii: ",") || byte == UInt8(ascii: "}") || byte == UInt8(ascii: "]") || isSpace(byte)
+    }
 
     private mutating func skipNested() -> Bool {
         var depth = 0

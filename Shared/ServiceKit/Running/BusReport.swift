@@ -61,7 +61,8 @@ extension SuiteService {
                 SELECT n.type, n.seq, n.at FROM day_range AS d CROSS JOIN LATERAL (
                     SELECT e.type, n.seq, e.at FROM event_no AS n
                     JOIN event AS e ON e.day = n.event_day AND e.id = n.event_id
-                    WHERE n.day = d.day AND n.stream = $1 AND n.lane = $2 AND n.seq > $3 AND n.seq <= $3 + 100000
+                    WHERE n.day = d.day AND n.stream = $1 AND n.lane = $2
+                        AND n.last > $3 AND n.first <= $3 + 100000 AND n.seq > $3 AND n.seq <= $3 + 100000
                         AND e.correlation = $4) AS n
                 WHERE d.stream = $1 AND d.lane = $2 AND d.last > $3
                 ORDER BY n.seq LIMIT 20
