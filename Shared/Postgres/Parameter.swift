@@ -24,30 +24,30 @@ public struct Parameter: Sendable {
 
     /// `text[]`; also fits `$1::uuid[]` and the like.
     public static func texts(_ values: [String?]) -> Parameter {
-        array(oid: 25, values, length: { $0.utf8.count }) { value, out in out.append(contentsOf: value.utf8) }
+        array(oid: 25, values, length: { $0.utf8.count }, write: { $1.append(contentsOf: $0.utf8) })
     }
     /// `uuid[]`.
     public static func ids(_ values: [ID?]) -> Parameter {
-        array(oid: 2950, values, length: { _ in 16 }) { value, out in value.append(to: &out) }
+        array(oid: 2950, values, length: { _ in 16 }, write: { $0.append(to: &$1) })
     }
     /// `timestamptz[]`: microseconds since 2000.
     public static func times(_ values: [Timestamp?]) -> Parameter {
-        array(oid: 1184, values, length: { _ in 8 }) { value, out in
-            out.append(bigEndian: (value.milliseconds - 946_684_800_000) * 1000)
-        }
+        array(
+            oid: 1184, values, length: { _ in 8 },
+            write: { $1.append(bigEndian: ($0.milliseconds - 946_684_800_000) * 1000) })
     }
     /// `bigint[]`.
     public static func ints(_ values: [Int64?]) -> Parameter {
-        array(oid: 20, values, length: { _ in 8 }) { value, out in out.append(bigEndian: value) }
+        array(oid: 20, values, length: { _ in 8 }, write: { $1.append(bigEndian: $0) })
     }
     /// `bytea[]`.
     public static func byteArrays(_ values: [[UInt8]?]) -> Parameter {
-        array(oid: 17, values, length: \.count) { value, out in out += value }
+        array(oid: 17, values, length: \.count, write: { $1 += $0 })
     }
 
     /// PostgreSQL's binary array: dimensions, has-null flag, element type, length, lower bound, items.
     private static func array<Value>(
-        oid: Int32, _ items: [Value?], length: (Value) -> Int, _ write: (Value, inout [UInt8]) -> Void
+        oid: Int32, _ items: [Value?], length: (Value) -> Int, write: (Value, inout [UInt8]) -> Void
     ) -> Parameter {
         var out: [UInt8] = []
         out.reserveCapacity(items.reduce(20) { $0 + 4 + ($1.map(length) ?? 0) })

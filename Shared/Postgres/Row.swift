@@ -33,7 +33,7 @@ public struct Row: Sendable {
 
     /// - Parameter binary: reads the binary form; nil where we do not read it.
     private func read<T>(
-        _ column: String, _ wanted: String, binary: (([UInt8]) -> T?)? = nil, _ parse: (String) -> T?
+        _ column: String, _ wanted: String, binary: (([UInt8]) -> T?)? = nil, text parse: (String) -> T?
     ) throws -> T? {
         guard let cell = try cell(column) else { return nil }
         let value = rows.isBinary ? binary?(cell) : parse(String(decoding: cell, as: UTF8.self))
@@ -49,34 +49,36 @@ public struct Row: Sendable {
     }
 
     public func optionalString(_ column: String) throws -> String? {
-        try read(column, "text", binary: { String(decoding: $0, as: UTF8.self) }) { $0 }
+        try read(column, "text", binary: { String(decoding: $0, as: UTF8.self) }, text: { $0 })
     }
     public func string(_ column: String) throws -> String {
         try required(try optionalString(column), column, "text")
     }
     public func optionalInt(_ column: String) throws -> Int64? {
-        try read(column, "integer", binary: Self.integer) { Int64($0) }
+        try read(column, "integer", binary: Self.integer, text: { Int64($0) })
     }
     public func int(_ column: String) throws -> Int64 {
         try required(try optionalInt(column), column, "integer")
     }
     public func optionalDouble(_ column: String) throws -> Double? {
-        try read(column, "number") { Double($0) }
+        try read(column, "number", text: { Double($0) })
     }
     public func optionalBool(_ column: String) throws -> Bool? {
-        try read(column, "boolean", binary: { $0.first.map { $0 != 0 } }) { $0 == "t" ? true : $0 == "f" ? false : nil }
+        try read(
+            column, "boolean", binary: { $0.first.map { $0 != 0 } },
+            text: { $0 == "t" ? true : $0 == "f" ? false : nil })
     }
     public func bool(_ column: String) throws -> Bool {
         try required(try optionalBool(column), column, "boolean")
     }
     public func optionalID(_ column: String) throws -> ID? {
-        try read(column, "uuid", binary: { ID(bytes: $0) }) { ID($0) }
+        try read(column, "uuid", binary: { ID(bytes: $0) }, text: { ID($0) })
     }
     public func id(_ column: String) throws -> ID {
         try required(try optionalID(column), column, "uuid")
     }
     public func optionalTime(_ column: String) throws -> Timestamp? {
-        try read(column, "time") { Timestamp($0) }
+        try read(column, "time", text: { Timestamp($0) })
     }
     public func time(_ column: String) throws -> Timestamp {
         try required(try optionalTime(column), column, "time")

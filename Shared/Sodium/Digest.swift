@@ -15,10 +15,11 @@ public func sha256(_ bytes: some Collection<UInt8>) -> [UInt8] {
     return [UInt8](unsafeUninitializedCapacity: 32) { out, count in
         let context = EVP_MD_CTX_new()
         defer { EVP_MD_CTX_free(context) }
-        let isDone =
-            EVP_DigestInit_ex2(context, SHA256.algorithm, nil) == 1 && EVP_DigestUpdate(context, input, input.count) == 1
-            && EVP_DigestFinal_ex(context, out.baseAddress, nil) == 1
-        precondition(isDone, "libcrypto did not hash")
+        let steps = [
+            EVP_DigestInit_ex2(context, SHA256.algorithm, nil), EVP_DigestUpdate(context, input, input.count),
+            EVP_DigestFinal_ex(context, out.baseAddress, nil),
+        ]
+        precondition(steps == [1, 1, 1], "libcrypto did not hash")
         count = 32
     }
 }

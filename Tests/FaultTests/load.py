@@ -47,6 +47,11 @@ class Member:
         assert self.lives, self.words
         return self
 
+    def stop(self):
+        """Asks it to end, and waits."""
+        self.process.terminate()
+        self.process.wait(20)
+
     def kill(self):
         if self.lives:
             self.process.kill()

@@ -102,6 +102,13 @@ class Liar:
             "from": "load-p", "stream": "load-p", "lane": "main", "status": "MATCH", "seq": hello["seq"], "epoch": self.epoch,
             "term": self.term, "head": self.head, "oldest": 1, **other}).encode()])
 
+    def heard(self, milliseconds=10000):
+        """Waits until the subscriber has asked for the stream: what is said before that reaches nobody."""
+        while self.pub.poll(milliseconds):
+            if self.pub.recv() == b"\x01e/load-p/main/":
+                return
+        raise AssertionError("nobody listens")
+
     def close(self):
         self.push.close()
         self.context.destroy(linger=0)

@@ -24,6 +24,7 @@ def liar(load):
     liar = Liar(load)
     load.subscribe().ready()
     liar.welcome(liar.asked(b"HELLO"))
+    liar.heard()
     yield liar
     liar.close()
 

@@ -1,9 +1,11 @@
 """Processes die and freeze; a standby takes over."""
+import os
 import random
 import time
 
 import pytest
 from load import EVENTS
+from peers import door
 from waiting import lasting, wait_for
 
 
@@ -125,3 +127,15 @@ def test_a_poison_message_is_parked_after_three_deaths(load, row):
 
 def parked(load):
     return load.ask(load.takers, "SELECT convert_from(body, 'UTF8')::json->'data'->>'number', behind, key FROM load_s1.parked")
+
+
+def test_the_files_of_the_doors_are_gone(load, row):
+    """As a predecessor leaves them that ends late: whoever comes anew must find the publisher all the same."""
+    load.publish(EVENTS // 2, rate=200)
+    taker = load.subscribe()
+    load.taking(1)
+    for which in ["pub", "pull"]:
+        os.unlink(door(load, "load-p", which).removeprefix("ipc://"))
+    taker.kill()
+    load.subscribe()
+    row.holds(load, load.drain(), "both removed under way; the subscriber started anew")

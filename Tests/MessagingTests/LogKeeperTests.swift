@@ -115,6 +115,22 @@ struct LogKeeperTests {
         #expect(heads[0].oldest == 6 && keeper.alarms["p/main"]?.contains("dropped below a subscriber") == true)
     }
 
+    /// A day whose numbers are gone is not numbered again when the log comes to another cluster.
+    @Test func whatWasDroppedIsNotNumberedAgainInAnotherCluster() async throws {
+        let log = try await Log(days: [9, 1])
+        try await log.taken(10)
+        var heads = [log.head]
+        let keeper = log.keeper(days: 3)
+        _ = try await keeper.keep(log.connection, &heads)
+        try await log.connection.query("DELETE FROM event_run WHERE last <= 5")
+        #expect(try await log.numbers("SELECT first AS n FROM day_range") == [6])
+        try await log.connection.query(
+            "UPDATE stream_head SET system_identifier = 1, snapshot = '900000000:900000000:'")
+        let (opened, news) = try await HeadOpening.open(["p"], log.connection)
+        let main = try #require(opened.first { $0.lane == .main })
+        #expect(main.seq == 10 && main.epoch == 2 && news.contains { $0.contains("0 numbered") })
+    }
+
     @Test func finishedDaysAreSealedAndAFlippedByteIsFound() async throws {
         let log = try await Log(days: [3, 2, 1])
         var heads = [log.head]

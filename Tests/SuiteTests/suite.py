@@ -136,17 +136,26 @@ class Mailbox:
 
 
 class Suite:
-    def __init__(self, folder, demo_bots=True):
+    def __init__(self, folder, onec=True):
+        """`onec`: whether a 1C keeps the books."""
         self.folder = Path(folder)
         self.base = free_base()
         self.telegram = Telegram()
         self.mailbox = Mailbox()
         self.config = self.folder / "suite.yaml"
+        organizations = """
+  - { code: ooo, name: "ООО Станкоторг", inn: "7707083893", kpp: "770701001", base: unf }
+  - { code: ip, name: "ИП Петров", base: ut }"""
+        bases = """
+onec:
+  - { base: unf, driver: commerceml, login: exchange, password: "обмен", firstNumber: 500 }
+  - { base: ut, driver: commerceml, login: ut, password: "ut" }"""
+        if not onec:
+            organizations, bases = """
+  - { code: ip, name: "ИП Петров" }""", ""
         self.config.write_text(f"""
 company: {{ name: "Станкоторг", currency: RUB, timeZone: Europe/Moscow, locale: ru }}
-organizations:
-  - {{ code: ooo, name: "ООО Станкоторг", inn: "7707083893", kpp: "770701001", base: unf }}
-  - {{ code: ip, name: "ИП Петров", base: ut }}
+organizations:{organizations}
 users:
   - {{ login: admin, name: "Администратор", password: "admin-password", role: admin, email: admin@example.ru }}
   - {{ login: maria, name: "Мария Петрова", password: "maria-password", role: manager, email: maria@example.ru }}
@@ -156,10 +165,7 @@ apiKeys:
   - {{ name: reports, key: "reader-key", roles: [reader] }}
 bots:
   - {{ name: shop, channel: telegram, token: "{TOKEN}", receive: webhook, webhookSecret: "{SECRET}", upstream: "{self.telegram.url}", flow: lead }}
-  - {{ name: polled, channel: telegram, token: "{POLLED}", receive: poll, upstream: "{self.telegram.url}", flow: lead }}
-onec:
-  - {{ base: unf, driver: commerceml, login: exchange, password: "обмен", firstNumber: 500 }}
-  - {{ base: ut, driver: commerceml, login: ut, password: "ut" }}
+  - {{ name: polled, channel: telegram, token: "{POLLED}", receive: poll, upstream: "{self.telegram.url}", flow: lead }}{bases}
 smtp: {{ url: "{self.mailbox.url}", from: "crm@example.ru" }}
 """)
         self.secrets = [TOKEN, POLLED, SECRET, "admin-password", "form-key", "reader-key", "mail-password"]

@@ -29,7 +29,7 @@ public struct CRMCore: SuiteService {
             var handlers =
                 switch service {
                 case .botGateway: LeadOpening(live: live).handlers()
-                case .accountingBridge: OrderReports(live: live).handlers()
+                case .accountingBridge: OrderReports(documents: OrderDocuments(live: live)).handlers()
                 default: EventHandlers()
                 }
             projection.add(to: &handlers)
@@ -57,14 +57,15 @@ public struct CRMCore: SuiteService {
         SessionRoutes(bus: bus, sessions: sessions).add(to: router)
         LeadRoutes(bus: bus, leads: leads).add(to: router)
         DealRoutes(bus: bus, deals: deals).add(to: router)
-        OrderRoutes(bus: bus, orders: orders).add(to: router)
+        let books = OwnBooks(documents: OrderDocuments(live: live))
+        OrderRoutes(bus: bus, orders: orders, books: books).add(to: router)
         DirectoryRoutes(bus: bus).add(to: router)
         JourneyRoutes(pool: bus.pool).add(to: router)
         EventFeed(bus: bus).add(to: router)
         Search(pool: bus.pool).add(to: router)
         Pages(
             bus: bus, sessions: sessions, settings: context.settings, leads: leads, deals: deals,
-            orders: orders, renderer: renderer, live: live
+            orders: orders, books: books, renderer: renderer, live: live
         ).add(to: router)
         ForwardedPages(
             bridge: context.httpAddress(.accountingBridge), bi: context.httpAddress(.biAggregator),

@@ -11,6 +11,7 @@ struct DealPages: Sendable {
     let settings: SuiteSettings
     let deals: DealActions
     let orders: OrderRequest
+    let books: OwnBooks
     let renderer: PageRenderer
     let talk: TalkPages
 
@@ -19,7 +20,7 @@ struct DealPages: Sendable {
             let caller = try context.person()
             let deal = try await DealView.load(try context.id("deal"), for: caller, in: bus.pool)
             let language = renderer.language(request)
-            var fields = try await fields(deal, language)
+            var fields = try await fields(deal, caller, language)
             if let journey = deal.journeyId {
                 fields.merge(try await talk.fields(journey, caller, language)) { $1 }
             }
@@ -51,6 +52,26 @@ struct DealPages: Sendable {
             }
             return "/deals/\(id)"
         }
+        router.action("/orders/:id/documents", sessions, roles: ["accountant", "head"]) { id, form, caller in
+            let currency = try await OrderView.load(id, in: bus.pool)?.askedTotal.currency
+            guard let amount = Money(form.number("amount"), currency ?? settings.company.currency) else {
+                throw Problem.invalid("сумма — число")
+            }
+            let entry = OwnBooks.Entry(
+                kind: form["kind"] ?? "", amount: amount, date: form.filled("date"), number: form.filled("number"))
+            _ = try await Idempotency(bus: bus).once(
+                form.filled("key") ?? ID.make().description, route: "/orders/\(id)/documents", caller, []
+            ) { transaction, _ in
+                try .init(.created, try await books.record(id, entry, by: caller, in: transaction))
+            }
+            return "/orders/\(id)"
+        }
+        router.action("/orders/:id/documents/cancel", sessions, roles: ["accountant", "head"]) { id, form, caller in
+            _ = try await bus.transaction {
+                try await books.cancel(id, document: form["document"] ?? "", by: caller, in: $0)
+            }
+            return "/orders/\(id)"
+        }
     }
 
     private func body(_ form: Form) throws -> OrderRequest.Body {
@@ -64,7 +85,7 @@ struct DealPages: Sendable {
             contractId: nil, address: nil, comment: nil)
     }
 
-    private func fields(_ deal: DealView, _ language: Language) async throws -> [String: Any] {
+    private func fields(_ deal: DealView, _ caller: Caller, _ language: Language) async throws -> [String: Any] {
         let answers = try await bus.pool.run([
             Statement("SELECT id FROM lead WHERE deal_id = $1", [.id(deal.id)]),
             Statement("SELECT name FROM company WHERE id = $1", [.id(deal.companyId)]),
@@ -78,7 +99,8 @@ struct DealPages: Sendable {
             "company": try answers[1].first?.string("name") ?? "",
             "companyId": deal.companyId?.description ?? "",
             "leadId": try answers[0].first?.id("id").description ?? "", "task": deal.nextTask?.text ?? "",
-            "orderKey": ID.make().description, "orders": orders.map { Self.fields($0, language) },
+            "orderKey": ID.make().description, "orders": orders.map { Self.fields($0, caller, language) },
+            "ownBooks": settings.keepsOwnBooks,
             "stages": DealActions.stages.map {
                 ["key": $0, "value": StateWords.stage($0, language), "current": $0 == deal.stage]
                     as [String: Any]
@@ -86,12 +108,16 @@ struct DealPages: Sendable {
         ]
     }
 
-    private static func fields(_ order: OrderView, _ language: Language) -> [String: Any] {
+    private static func fields(_ order: OrderView, _ caller: Caller, _ language: Language) -> [String: Any] {
+        let keepsBooks = caller.isAdmin || !caller.roles.isDisjoint(with: ["accountant", "head"])
+        let writes = order.base == OwnBooks.name && keepsBooks
         func sum(_ money: Money?, _ state: String) -> String {
             money.map { HumanText.money($0, language) } ?? StateWords.payment(state, language)
         }
         return [
-            "number": order.number, "onec": order.onecNumber ?? "",
+            "id": order.id.description, "number": order.number, "onec": order.onecNumber ?? "",
+            "byHand": writes, "entryKey": ID.make().description,
+            "kinds": OwnBooks.kinds.map { ["key": $0, "value": StateWords.document($0, language)] },
             "status": StateWords.order(order.status, language), "failure": order.failure ?? "",
             "total": HumanText.money(order.total ?? order.askedTotal, language),
             "paid": sum(order.paid, order.payment), "shipped": sum(order.shipped, order.shipment),
@@ -105,7 +131,10 @@ struct DealPages: Sendable {
                     "date": $0.date.map { HumanText.day($0) } ?? "",
                     "amount": $0.amount.map { HumanText.money($0, language) } ?? "",
                     "exchange": $0.exchangeId?.description ?? "",
-                    "off": $0.cancelled || !$0.posted ? ScreenTexts.word("notPosted", language) : "",
+                    "off": $0.cancelled && $0.base == OwnBooks.name
+                        ? ScreenTexts.word("takenBack", language)
+                        : $0.cancelled || !$0.posted ? ScreenTexts.word("notPosted", language) : "",
+                    "document": writes && !$0.cancelled ? $0.onecId : "",
                 ]
             },
         ]

@@ -13,6 +13,7 @@ struct Pages: Sendable {
     let leads: LeadActions
     let deals: DealActions
     let orders: OrderRequest
+    let books: OwnBooks
     let renderer: PageRenderer
     let live: LivePages
 
@@ -24,7 +25,7 @@ struct Pages: Sendable {
             bus: bus, sessions: sessions, settings: settings, leads: leads, renderer: renderer, talk: talk
         ).add(to: router)
         DealPages(
-            bus: bus, sessions: sessions, settings: settings, deals: deals, orders: orders,
+            bus: bus, sessions: sessions, settings: settings, deals: deals, orders: orders, books: books,
             renderer: renderer, talk: talk
         ).add(to: router)
         CompanyPage(pool: bus.pool, renderer: renderer).add(to: router)
@@ -46,14 +47,14 @@ extension Response {
 }
 
 extension Router<ServiceRequestContext> {
-    /// A form's action: the person is known, sells, and the form is his; then back to a page.
+    /// A form's action: the person is known, may do it, and the form is his; then back to a page.
     func action(
-        _ path: RouterPath, _ sessions: Sessions,
+        _ path: RouterPath, _ sessions: Sessions, roles: [String] = ["manager", "head"],
         _ act: @escaping @Sendable (ID, Form, Caller) async throws -> String
     ) {
         post(path) { request, context in
             let caller = try context.person()
-            try context.require("manager", "head")
+            guard caller.isAdmin || !caller.roles.isDisjoint(with: roles) else { throw Problem.forbidden }
             let form = try await Form(request)
             try sessions.checkCSRF(form["csrf"], caller)
             return Response.redirect(try await act(try context.id("page"), form, caller))

@@ -34,7 +34,10 @@ enum ScreenTexts {
         "askOrder": ("Передать в 1С", "Send to 1C"), "order": ("Заказ", "Order"),
         "ordered": ("заказано", "ordered"), "shipped": ("отгружено", "shipped"), "paid": ("оплачено", "paid"),
         "owed": ("остаток", "owed"), "payment": ("оплата", "payment"), "exchange": ("обмен", "exchange"),
-        "notPosted": ("не проведён", "not posted"),
+        "notPosted": ("не проведён", "not posted"), "takenBack": ("отменено", "taken back"),
+        "newOwnOrder": ("Новый заказ", "New order"), "makeOrder": ("Оформить", "Make the order"),
+        "writeDown": ("Записать", "Write down"), "takeBack": ("отменить", "take back"),
+        "whatHappened": ("Что произошло", "What happened"), "sum": ("Сумма", "Sum"), "day": ("Дата", "Day"),
         "paymentsUnknown": (
             "Часть оплат неизвестна: \(OrderState.cannotTell)",
             "Some payments are unknown: this 1C base tells full payment only, without sums"

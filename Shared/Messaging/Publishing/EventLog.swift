@@ -10,7 +10,8 @@ enum EventLog {
             .ids(drafts.map(\.causation)), .times(drafts.map(\.at)), .byteArrays(drafts.map { sha256($0.body) }),
             .byteArrays(drafts.map(\.body)),
         ]
-        guard drafts.contains(where: { $0.stream != first.stream || $0.lane != first.lane || $0.type != first.type }) else {
+        guard drafts.contains(where: { $0.stream != first.stream || $0.lane != first.lane || $0.type != first.type })
+        else {
             // A mass is of one kind: what all have in common is said once.
             return Statement(
                 """

@@ -126,7 +126,7 @@ struct NumberedEvent: Sendable {
                 INSERT INTO day_range AS d (stream, lane, day, first, last, before)
                 VALUES ($1, $2, (now() AT TIME ZONE 'UTC')::date, $3, $4, $5)
                 ON CONFLICT (stream, lane, day) DO UPDATE SET last = excluded.last
-                """, name + [.int(events[0].seq), .int(head.seq), .bytes(before.bytes)]),
+                """, name + [.int(events[0].seq), .int(head.seq), .bytes(before.bytes)])
         ]
     }
 }

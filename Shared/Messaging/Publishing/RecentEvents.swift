@@ -44,7 +44,7 @@ final class RecentEvents: Sendable {
 
     /// Bytes of bodies kept in all sequences together at most: as much as a subscriber that is a second or two behind a full
     /// load still finds here.
-    static let bytesLimit = 8 * 1024 * 1024
+    static let bytesLimit = 5 * 1024 * 1024
 
     /// A new lead begins with none: the log may have lost what was remembered.
     func clear() { state.withLock { $0 = State() } }

@@ -107,6 +107,7 @@ final class Stamper: Sendable {
         try await connection.run([
             Statement("SET enable_seqscan = off"), Statement("SET enable_bitmapscan = off"),
             Statement("SET plan_cache_mode = force_generic_plan"), Statement("SET jit = off"),
+            Statement("SET max_parallel_workers_per_gather = 0"),
         ])
         try await connection.onItsThread { try await stamp(connection, heads, nextKeeping) }
     }
@@ -135,7 +136,8 @@ final class Stamper: Sendable {
             wanted.formUnion(unfinished)
             unfinished = []
             // One tick each, in turn: a mass on `bulk` must not keep `main` waiting.
-            for index in heads.indices where wanted.contains(heads[index].sequence) || passed[index] > Self.passedLimit {
+            for index in heads.indices where wanted.contains(heads[index].sequence) || passed[index] > Self.passedLimit
+            {
                 let before = heads[index].seq
                 let isStale = passed[index] > Self.passedLimit
                 if try await tick(connection, &heads[index], days, &bases[index], isStale) {
@@ -162,9 +164,9 @@ final class Stamper: Sendable {
             """
             SELECT h.stream || '/' || h.lane AS sequence FROM stream_head AS h
             WHERE h.target IS NOT NULL
-                OR (SELECT 1 FROM event AS e WHERE e.stream = h.stream AND e.lane = h.lane AND e.id > h.rebased_id
+                OR (SELECT 1 FROM event AS e WHERE e.stream = h.stream AND e.lane = h.lane AND e.id + 0 > h.rebased_id
                         AND e.xid >= pg_snapshot_xmax(h.snapshot) ORDER BY e.xid LIMIT 1) IS NOT NULL
-                OR (SELECT 1 FROM event AS e WHERE e.stream = h.stream AND e.lane = h.lane AND e.id > h.rebased_id
+                OR (SELECT 1 FROM event AS e WHERE e.stream = h.stream AND e.lane = h.lane AND e.id + 0 > h.rebased_id
                         AND e.xid = ANY (ARRAY(SELECT pg_snapshot_xip(h.snapshot))) LIMIT 1) IS NOT NULL
             """)
         return Set(try rows.map { try $0.string("sequence") })

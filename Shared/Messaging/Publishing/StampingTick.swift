@@ -45,7 +45,8 @@ enum StampingTick {
 
         /// Rows visible now (or in `target`) and not in `snapshot`: index scans with constants, day by day. As a join with the
         /// head it would become a hash over the whole table; on the partitioned table itself it would have to be planned each
-        /// time, which takes longer than all the rest of a tick.
+        /// time, which takes longer than all the rest of a tick. `id + 0`: a day that was empty when it was planned would else be
+        /// walked through by its ids for the rest of it.
         fileprivate func look(_ name: [Parameter], _ days: [EventDay]) -> Statement {
             // xmin:xmax:xip,xip,…
             let parts = snapshot.split(separator: ":", omittingEmptySubsequences: false)
@@ -60,7 +61,7 @@ enum StampingTick {
                 FROM (SELECT coalesce($5::pg_snapshot, pg_current_snapshot()) AS snapshot) AS c
                 LEFT JOIN (
                     SELECT id, day, digest, event_id FROM (\(arms.joined(separator: " UNION ALL "))) AS e
-                    WHERE id > $6 AND ($5::pg_snapshot IS NULL OR pg_visible_in_snapshot(xid, $5::pg_snapshot))
+                    WHERE id + 0 > $6 AND ($5::pg_snapshot IS NULL OR pg_visible_in_snapshot(xid, $5::pg_snapshot))
                     ORDER BY id LIMIT \(limit)
                 ) AS n ON true
                 """,

@@ -297,7 +297,8 @@ extension Applier {
     /// Writes down that the process came to its end in order.
     func rest(_ pool: PostgresPool) async throws {
         try await pool.query(
-            "UPDATE subscription_cursor SET is_working = false WHERE publisher = $1 AND stream = $2 AND lane = $3", name)
+            "UPDATE subscription_cursor SET is_working = false WHERE publisher = $1 AND stream = $2 AND lane = $3", name
+        )
     }
 
     /// Marks that `seq` is about to be handled alone; how often that was begun.

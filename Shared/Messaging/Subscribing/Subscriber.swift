@@ -90,6 +90,7 @@ final class Subscriber: Sendable {
         var positionSaid = now
         var positionOf: Int64 = -1
         var meter = RateMeter()
+        var pace = RefillPace()
         var turn = turns()
         while !Task.isCancelled {
             if turns() != turn {
@@ -105,7 +106,8 @@ final class Subscriber: Sendable {
             }
             await perform(machine.tick(now: now), &machine)
             let before = machine.durable.seq
-            await applyNext(&machine, &caution)
+            pace.saw(head: machine.head, now: now)
+            await applyNext(&machine, &caution, isGentle: pace.isGentle(behind: machine.head - machine.durable.seq))
             meter.count(machine.durable.seq - before, now: now)
             if now - positionSaid > (machine.durable.seq == positionOf ? 5 : 1) {
                 positionSaid = now
@@ -209,9 +211,10 @@ final class Subscriber: Sendable {
         say("CTL", Control(from: name, stream: stream.stream, lane: stream.lane, what: what, seq: seq), bodies)
     }
 
-    private func applyNext(_ machine: inout SubscriptionMachine, _ caution: inout Int) async {
-        let batch = machine.batch(limit: caution > 0 ? 1 : Self.batchLimit)
+    private func applyNext(_ machine: inout SubscriptionMachine, _ caution: inout Int, isGentle: Bool) async {
+        let batch = machine.batch(limit: caution > 0 ? 1 : isGentle ? RefillPace.step : Self.batchLimit)
         guard !batch.isEmpty else { return }
+        let begun = now
         if stream.lane == .bulk, isDiskLow() {
             // Room is left for `main`: a bulk transaction a second.
             try? await Task.sleep(for: .seconds(1))
@@ -222,6 +225,7 @@ final class Subscriber: Sendable {
         } else {
             await apply(batch, &machine)
         }
+        if isGentle { try? await Task.sleep(for: .seconds((now - begun) * RefillPace.rest)) }
     }
 
     /// From the durable place, as the database tells it.

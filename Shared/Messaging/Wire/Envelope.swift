@@ -63,7 +63,9 @@ struct Envelope {
     private static func escape(_ text: String, _ out: inout [UInt8]) {
         var text = text
         let isPlain = text.withUTF8 { bytes in
-            guard !bytes.contains(where: { $0 < 32 || $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") }) else { return false }
+            guard !bytes.contains(where: { $0 < 32 || $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") }) else {
+                return false
+            }
             out.append(contentsOf: bytes)
             return true
         }

@@ -184,7 +184,8 @@ extension SuiteSettings {
             "base", "driver", "login", "password", "passwordFile", "firstNumber", "timeZone",
         ]
         let bases = top.list("onec", known) { item in
-            Base(
+            if item.string("base") == ownBooks { item.complain("«\(ownBooks)» means: without 1C", "base") }
+            return Base(
                 base: item.required("base"),
                 driver: item.choice("driver", ["commerceml"], default: "commerceml"),
                 login: item.required("login"), password: item.requiredSecret("password"),

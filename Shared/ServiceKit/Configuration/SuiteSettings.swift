@@ -79,6 +79,12 @@ public struct SuiteSettings: Sendable {
         organizations.first { $0.code == code }
     }
 
+    /// Stands for "no base": the books of a company that works without 1C. No base may be called so.
+    public static let ownBooks = "own"
+
+    /// There is no 1C: what was paid and shipped is written down by hand.
+    public var keepsOwnBooks: Bool { bases.isEmpty }
+
     /// The base that keeps an organization's books: its own, else the only one there is.
     public func base(of organization: Organization) -> Base? {
         if let name = organization.base { return bases.first { $0.base == name } }

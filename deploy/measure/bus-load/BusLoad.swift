@@ -1,5 +1,6 @@
 import ArgumentParser
 import Contracts
+import Dispatch
 import FoundationEssentials
 import Glibc
 import Logging
@@ -124,21 +125,35 @@ func nanoseconds() -> UInt64 {
     return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
 }
 
-/// Runs a bus until SIGTERM.
+/// Runs a bus until SIGTERM, and ends it in order.
 func running(_ bus: EventBus, _ body: @escaping @Sendable () async throws -> Void) async throws {
-    signal(SIGTERM) { _ in _exit(0) }
-    try await withThrowingTaskGroup(of: Void.self) { group in
-        group.addTask { try await bus.run() }
+    signal(SIGTERM, SIG_IGN)
+    let source = DispatchSource.makeSignalSource(signal: SIGTERM)
+    let (ends, end) = AsyncStream.makeStream(of: Void.self)
+    source.setEventHandler { end.yield() }
+    source.resume()
+    let isAsked = try await withThrowingTaskGroup(of: Bool.self) { group in
+        group.addTask {
+            try await bus.run()
+            return false
+        }
+        group.addTask {
+            for await _ in ends { return true }
+            return false
+        }
         group.addTask {
             try await bus.untilLeading()
             tell(["state": .string("ready"), "at": .double(Double(nanoseconds()))])
             try await body()
             while !Task.isCancelled { try await Task.sleep(for: .seconds(3600)) }
+            return false
         }
-        try await group.next()
+        let first = try await group.next() ?? false
         group.cancelAll()
+        return first
     }
-    _exit(1)
+    source.cancel()
+    _exit(isAsked ? 0 : 1)
 }
 
 struct Keys: AsyncParsableCommand {

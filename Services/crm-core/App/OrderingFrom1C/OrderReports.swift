@@ -5,7 +5,7 @@ import Primitives
 
 /// What the bridge says of our orders: taken, refused, and each state with its documents.
 struct OrderReports: Sendable {
-    let live: LivePages
+    let documents: OrderDocuments
 
     func handlers() -> EventHandlers {
         var handlers = EventHandlers()
@@ -89,63 +89,16 @@ struct OrderReports: Sendable {
         _ document: ReportedDocument, _ report: OrderReported, _ event: ReceivedEvent,
         in transaction: EventTransaction
     ) async throws {
-        let changed = try await transaction.query(
-            """
-            INSERT INTO document AS d (base, kind, onec_id, order_id, number, date, amount_minor, currency,
-                posted, cancelled, as_of, exchange_id)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-            ON CONFLICT (base, kind, onec_id, order_id) DO UPDATE SET number = excluded.number, date = excluded.date,
-                amount_minor = excluded.amount_minor, currency = excluded.currency,
-                posted = excluded.posted, cancelled = excluded.cancelled, as_of = excluded.as_of,
-                exchange_id = excluded.exchange_id
-            WHERE (d.number, d.date, d.amount_minor, d.currency, d.posted, d.cancelled) IS DISTINCT FROM
-                (excluded.number, excluded.date, excluded.amount_minor, excluded.currency,
-                 excluded.posted, excluded.cancelled)
-            """,
-            [
-                .text(report.base), .text(document.kind), .text(document.onecId), .id(report.orderId),
-                .text(document.number), .text(document.date), .int(document.amount?.minor),
-                .text(document.amount?.currency.code), .bool(document.posted),
-                .bool(document.cancelled), .time(event.at), .id(report.exchangeId),
-            ]
-        ).affected
-        guard changed == 1, ["payment", "refund"].contains(document.kind), let amount = document.amount
-        else { return }
-        let deal = try await deal(of: report.orderId, in: transaction)
-        try transaction.emit(
-            PaymentRecorded(
-                documentKey: PaymentRecorded.key(
-                    base: report.base, kind: document.kind, onecId: document.onecId, order: report.number),
-                kind: document.kind,
-                orderId: report.orderId, orderNumber: report.number, dealId: deal?.id,
-                responsibleId: deal?.responsibleID, amount: amount,
-                date: document.date ?? event.at.day, counted: document.posted && !document.cancelled,
-                documentNumber: document.number, slice: deal?.slice ?? Slice(), by: "1С \(report.base)"),
-            key: report.orderId.description, answering: event)
-    }
-
-    private func deal(of order: ID, in transaction: EventTransaction) async throws -> Deal? {
-        guard
-            let id = try await transaction.query(
-                "SELECT deal_id FROM sales_order WHERE id = $1", [.id(order)]
-            ).first?.optionalID("deal_id")
-        else { return nil }
-        return try await Deal.find(id, in: transaction, lock: false)
-    }
-
-    /// Says what the order has become; closes the journey when nothing more is expected.
-    private func tell(_ id: ID, _ event: ReceivedEvent, in transaction: EventTransaction) async throws {
-        guard let order = try await OrderView.load(id, in: transaction) else { return }
-        let deal = try await deal(of: id, in: transaction)
-        try transaction.emit(order.changed(deal), key: id.description, answering: event)
-        guard let journey = event.correlation else { return }
-        if let deal, deal.outcome == "won",
-            try await JourneyEnd.closesSettled(deal.id, journey, in: transaction)
-        {
-            try transaction.emit(
-                JourneyClosed(journeyId: journey, reason: JourneyEnd.settled), key: id.description,
-                answering: event)
+        let source = OrderDocuments.Source(
+            base: report.base, orderID: report.orderId, orderNumber: report.number, exchangeID: report.exchangeId,
+            at: event.at, by: "1С \(report.base)")
+        if let payment = try await documents.keep(document, from: source, in: transaction) {
+            try transaction.emit(payment, key: report.orderId.description, answering: event)
         }
-        transaction.afterCommit { live.changed(journey) }
+    }
+
+    private func tell(_ id: ID, _ event: ReceivedEvent, in transaction: EventTransaction) async throws {
+        try await documents.tell(
+            id, cause: event.id, journey: event.correlation, notBefore: event.at, in: transaction)
     }
 }

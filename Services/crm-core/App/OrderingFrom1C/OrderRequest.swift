@@ -46,23 +46,19 @@ struct OrderRequest: Sendable {
         guard let organization = settings.organization(code) else {
             throw Problem.invalid("there is no organization «\(code)»")
         }
+        if settings.keepsOwnBooks {
+            let order = NewOrder(
+                kind: kind, organization: code, base: OwnBooks.name, total: total, lines: lines)
+            return try await writeDown(order, &deal, by: caller, in: transaction)
+        }
         guard let base = settings.base(of: organization) else {
             throw Problem.invalid("no 1C base keeps the books of «\(organization.name)»")
         }
         let counterparty = try await counterparty(deal, in: transaction)
         let number = try await numbers.next(firstNumber: base.firstNumber, in: transaction)
-        let id = ID.make()
-        try await transaction.query(
-            """
-            INSERT INTO sales_order (id, number, kind, organization, base, deal_id, journey_id, currency,
-                asked_minor, lines)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb)
-            """,
-            [
-                .id(id), .text(number), .text(kind), .text(code), .text(base.base), .id(dealID),
-                .id(deal.journeyID), .text(body.currency.code), .int(total.minor),
-                .text(try JSON.text(lines)),
-            ])
+        let id = try await insert(
+            NewOrder(kind: kind, organization: code, base: base.base, total: total, lines: lines), number, "requested",
+            deal, in: transaction)
         try deal.emit(
             OrderRequested(
                 orderId: id, number: number, kind: kind, base: base.base, organization: code,
@@ -74,6 +70,45 @@ struct OrderRequest: Sendable {
             "UPDATE sales_order SET last_event = $2 WHERE id = $1", [.id(id), .id(deal.lastEvent)])
         if let journey = deal.journeyID { transaction.afterCommit { live.changed(journey) } }
         return Asked(orderId: id, number: number, status: "requested")
+    }
+
+    private struct NewOrder {
+        let kind, organization, base: String
+        let total: Money
+        let lines: [OrderLine]
+    }
+
+    private func insert(
+        _ order: NewOrder, _ number: String, _ status: String, _ deal: Deal, in transaction: EventTransaction
+    ) async throws -> ID {
+        let id = ID.make()
+        try await transaction.query(
+            """
+            INSERT INTO sales_order (id, number, kind, organization, base, deal_id, journey_id, currency,
+                asked_minor, lines, status)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb, $11)
+            """,
+            [
+                .id(id), .text(number), .text(order.kind), .text(order.organization), .text(order.base), .id(deal.id),
+                .id(deal.journeyID), .text(order.total.currency.code), .int(order.total.minor),
+                .text(try JSON.text(order.lines)), .text(status),
+            ])
+        return id
+    }
+
+    /// Without 1C nobody has to be asked: the order stands, and its payments are written down by hand.
+    private func writeDown(
+        _ order: NewOrder, _ deal: inout Deal, by caller: Caller, in transaction: EventTransaction
+    ) async throws -> Asked {
+        let number = try await numbers.next(firstNumber: 1, in: transaction)
+        let id = try await insert(order, number, "accepted", deal, in: transaction)
+        guard let view = try await OrderView.load(id, in: transaction) else { throw Problem.notFound("order") }
+        try deal.emit(view.changed(deal, by: caller.name), in: transaction)
+        try await transaction.query(
+            "UPDATE sales_order SET last_event = $2, as_of = created_at, tells_payments = true WHERE id = $1",
+            [.id(id), .id(deal.lastEvent)])
+        if let journey = deal.journeyID { transaction.afterCommit { live.changed(journey) } }
+        return Asked(orderId: id, number: number, status: "accepted")
     }
 
     private func lines(_ body: Body) throws -> [OrderLine] {

@@ -8,6 +8,7 @@ import ServiceKit
 struct OrderRoutes: Sendable {
     let bus: EventBus
     let orders: OrderRequest
+    let books: OwnBooks
 
     func add(to router: Router<ServiceRequestContext>) {
         let once = Idempotency(bus: bus)
@@ -26,6 +27,19 @@ struct OrderRoutes: Sendable {
             // Who may not see the deal may not see its order.
             if let deal = order.dealId { _ = try await DealView.load(deal, for: caller, in: bus.pool) }
             return try Response.json(order)
+        }
+        router.post("/api/v1/orders/:id/documents") { request, context in
+            let (caller, order) = (try context.require("accountant", "head"), try context.id("order"))
+            return try await once.run(request, caller, required: true) { transaction, bytes in
+                let entry = try decodeBody(OwnBooks.Entry.self, bytes)
+                return try .init(.created, try await books.record(order, entry, by: caller, in: transaction))
+            }
+        }
+        router.delete("/api/v1/orders/:id/documents/:document") { _, context in
+            let (caller, order) = (try context.require("accountant", "head"), try context.id("order"))
+            let document = try context.parameters.require("document")
+            return try Response.json(
+                try await bus.transaction { try await books.cancel(order, document: document, by: caller, in: $0) })
         }
     }
 }

@@ -57,11 +57,13 @@ struct OrderView: AnswerShape {
     }
 
     /// What the order has become, as an event.
-    func changed(_ deal: Deal?) -> OrderChanged {
+    ///
+    /// - Parameter by: who says it, when it is not the base.
+    func changed(_ deal: Deal?, by: String? = nil) -> OrderChanged {
         OrderChanged(
             orderId: id, number: number, dealId: dealId, status: status, payment: payment, shipment: shipment,
             onecNumber: onecNumber, total: total, paid: paid, owed: owed, dueDate: dueDate,
-            slice: deal?.slice ?? Slice(), by: "1С \(base)")
+            slice: deal?.slice ?? Slice(), by: by ?? "1С \(base)")
     }
 
     /// Orders of one record at most.

@@ -1,0 +1,89 @@
+import Contracts
+import Messaging
+import Postgres
+import Primitives
+
+/// Documents of an order as its books tell them, and what an order becomes by them.
+struct OrderDocuments: Sendable {
+    let live: LivePages
+
+    /// Whose books tell it.
+    struct Source: Sendable {
+        let base: String
+        let orderID: ID
+        let orderNumber: String
+        let exchangeID: ID?
+        let at: Timestamp
+        /// Who says it, as people read it.
+        let by: String
+    }
+
+    /// Keeps a document. The payment or refund to be said of it; nil when nothing about money has changed.
+    func keep(
+        _ document: ReportedDocument, from source: Source, in transaction: EventTransaction
+    ) async throws -> PaymentRecorded? {
+        let changed = try await transaction.query(
+            """
+            INSERT INTO document AS d (base, kind, onec_id, order_id, number, date, amount_minor, currency,
+                posted, cancelled, as_of, exchange_id)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+            ON CONFLICT (base, kind, onec_id, order_id) DO UPDATE SET number = excluded.number, date = excluded.date,
+                amount_minor = excluded.amount_minor, currency = excluded.currency,
+                posted = excluded.posted, cancelled = excluded.cancelled, as_of = excluded.as_of,
+                exchange_id = excluded.exchange_id
+            WHERE (d.number, d.date, d.amount_minor, d.currency, d.posted, d.cancelled) IS DISTINCT FROM
+                (excluded.number, excluded.date, excluded.amount_minor, excluded.currency,
+                 excluded.posted, excluded.cancelled)
+            """,
+            [
+                .text(source.base), .text(document.kind), .text(document.onecId), .id(source.orderID),
+                .text(document.number), .text(document.date), .int(document.amount?.minor),
+                .text(document.amount?.currency.code), .bool(document.posted),
+                .bool(document.cancelled), .time(source.at), .id(source.exchangeID),
+            ]
+        ).affected
+        guard changed == 1, ["payment", "refund"].contains(document.kind), let amount = document.amount
+        else { return nil }
+        let deal = try await deal(of: source.orderID, in: transaction)
+        return PaymentRecorded(
+            documentKey: PaymentRecorded.key(
+                base: source.base, kind: document.kind, onecId: document.onecId, order: source.orderNumber),
+            kind: document.kind,
+            orderId: source.orderID, orderNumber: source.orderNumber, dealId: deal?.id,
+            responsibleId: deal?.responsibleID, amount: amount,
+            date: document.date ?? source.at.day, counted: document.posted && !document.cancelled,
+            documentNumber: document.number, slice: deal?.slice ?? Slice(), by: source.by)
+    }
+
+    private func deal(of order: ID, in transaction: EventTransaction) async throws -> Deal? {
+        guard
+            let id = try await transaction.query(
+                "SELECT deal_id FROM sales_order WHERE id = $1", [.id(order)]
+            ).first?.optionalID("deal_id")
+        else { return nil }
+        return try await Deal.find(id, in: transaction, lock: false)
+    }
+
+    /// Says what the order has become; closes the journey when nothing more is expected.
+    ///
+    /// - Parameters:
+    ///   - cause: the event that this answers, if any.
+    ///   - by: who says it.
+    func tell(
+        _ id: ID, cause: ID?, journey: ID?, notBefore: Timestamp? = nil, by: String? = nil,
+        in transaction: EventTransaction
+    ) async throws {
+        guard let order = try await OrderView.load(id, in: transaction) else { return }
+        let deal = try await deal(of: id, in: transaction)
+        try transaction.emit(
+            order.changed(deal, by: by), key: id.description, correlation: journey, causation: cause,
+            notBefore: notBefore)
+        guard let journey else { return }
+        if let deal, deal.outcome == "won", try await JourneyEnd.closesSettled(deal.id, journey, in: transaction) {
+            try transaction.emit(
+                JourneyClosed(journeyId: journey, reason: JourneyEnd.settled), key: id.description,
+                correlation: journey, causation: cause, notBefore: notBefore)
+        }
+        transaction.afterCommit { live.changed(journey) }
+    }
+}
