@@ -13,7 +13,8 @@ from waiting import lasting, wait_for
 def test_an_immediate_restart_under_load(clusters, loads, row):
     cluster = clusters("pg").make().start()
     load = loads(cluster)
-    load.publish(rate=1000)
+    # Slow enough to be still under way after the third.
+    load.publish(rate=100)
     load.subscribe()
     for _ in range(3):
         load.taking((load.taken_count() or 0) + EVENTS // 10)

@@ -18,23 +18,3 @@ struct RateMeter: Sendable {
         counted = 0
     }
 }
-
-extension SubscriptionStatus {
-    mutating func note(_ machine: SubscriptionMachine, _ meter: RateMeter, now: Double) {
-        phase = machine.phase.words
-        seq = machine.durable.seq
-        head = max(machine.head, machine.durable.seq)
-        lag = head - seq
-        behindSince = lag > 0 ? behindSince ?? now : nil
-        lagSeconds = behindSince.map { now - $0 } ?? 0
-        refilled = machine.refilled
-        stopped =
-            switch machine.phase {
-            case .stopped, .settling, .paused: true
-            case .hello, .syncing, .live: false
-            }
-        rate = meter.rate
-        drainSeconds = lag == 0 ? 0 : meter.rate > 0 ? Double(lag) / meter.rate : nil
-        (waitsFor, waitsSeconds) = machine.waiting(now: now).map { ($0.0, $0.1) } ?? (nil, nil)
-    }
-}
