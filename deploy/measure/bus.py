@@ -94,9 +94,7 @@ def throughput(server, count, subscribers=1):
 def delay(server, count, warm_up=700, rate=100):
     with Bus(server) as bus:
         taker = bus.subscribe(expect=count + warm_up, warm_up=warm_up)
-        bus.publish(count=warm_up, batch=1, rate=200).wait("said")
-        bus.members.pop().end()
-        bus.publish(first=warm_up, count=count, batch=1, writers=4, rate=rate)
+        bus.publish(count=count + warm_up, batch=1, writers=4, rate=rate)
         return taker.wait("done")
 
 
