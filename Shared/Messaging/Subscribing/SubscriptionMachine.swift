@@ -69,6 +69,8 @@ struct SubscriptionMachine {
     var helloAskedAt: Double?
     var behindSince: Double?
     var lastHeard: Double
+    /// Grows with each connection that brought nothing.
+    private var silencePatience = Self.silenceLimit
     /// Since when beacons tell of less than we have.
     var lowerSince: Double?
     /// Since when the publisher has told us nothing: shown as "waits for".
@@ -87,6 +89,9 @@ struct SubscriptionMachine {
     static let aheadLimit = 64
     static let unansweredLimit = 3
     static let helloPause = 1.0, pageTimeout = 2.0, tailPatience = 0.2, silenceLimit = 3.0
+    /// Seconds of silence at most after which a connection is made anew: on a bad line a handshake takes longer than the first
+    /// limit, and would never end if it were broken off again and again.
+    static let silencePatienceLimit = 24.0
     /// Seconds in which a living leader would have spoken beside a zombie of an older term.
     static let zombiePatience = 10.0
     /// Seconds in which a page may have overtaken a beacon.
@@ -160,8 +165,9 @@ struct SubscriptionMachine {
             return [.sendHello(durable)]
         case .hello, .syncing, .live: break
         }
-        if now - lastHeard > Self.silenceLimit {
+        if now - lastHeard > silencePatience {
             silentSince = silentSince ?? lastHeard
+            silencePatience = min(silencePatience * 2, Self.silencePatienceLimit)
             lastHeard = now  // The next reconnect not before another silence.
             actions.append(.reconnect)
         }
@@ -190,6 +196,7 @@ struct SubscriptionMachine {
 
     mutating func heard(_ now: Double) {
         lastHeard = now
+        silencePatience = Self.silenceLimit
         silentSince = nil
     }
 
