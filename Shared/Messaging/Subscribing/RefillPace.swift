@@ -7,8 +7,9 @@ struct RefillPace {
     static let refill: Int64 = 1000
     /// Events of one transaction beside a trickle: what it writes has to be flushed by the next live commit.
     static let step = 64
-    /// Of each step's time, how long the pause behind it is.
-    static let rest = 1.5
+    /// Of each step's time, how long the pause behind it is; and its seconds at most: a step that waited for the database
+    /// is no measure.
+    static let rest = 1.5, longestRest = 0.25
 
     private var head: Int64 = 0
     private var since = 0.0
@@ -21,6 +22,8 @@ struct RefillPace {
         self.head = head
         since = now
     }
+
+    static func pause(after seconds: Double) -> Double { min(seconds * rest, longestRest) }
 
     func isGentle(behind: Int64) -> Bool { behind > Self.refill && rate > 0 && rate <= Self.trickle }
 }

@@ -225,7 +225,7 @@ final class Subscriber: Sendable {
         } else {
             await apply(batch, &machine)
         }
-        if isGentle { try? await Task.sleep(for: .seconds((now - begun) * RefillPace.rest)) }
+        if isGentle { try? await Task.sleep(for: .seconds(RefillPace.pause(after: now - begun))) }
     }
 
     /// From the durable place, as the database tells it.
