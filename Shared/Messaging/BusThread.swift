@@ -71,11 +71,11 @@ final class BusThread: Sendable {
     /// - Throws: when a door cannot be bound, or a key that has no business here gets in.
     func start(_ context: ZeroMQContext, _ authenticator: Authenticator) throws {
         authenticator.allow(configuration.peerNames, in: BusConfiguration.domain)
-        let sockets = Handover(try BusSockets(configuration, context))
+        let sockets = try BusSockets(configuration, context)
         try DoorTest.run(configuration, context, authenticator)
-        startThread("bus") { [self] in
+        startThread("bus", with: sockets) { [self] (sockets: consuming BusSockets) in
+            var open: BusSockets? = sockets
             do {
-                var open: BusSockets? = sockets.take()
                 var ring = configuration.ring
                 while let current = open, let next = try loop(current, ring) {
                     ring = next
@@ -87,16 +87,6 @@ final class BusThread: Sendable {
                 log.critical("the bus thread ended; the process ends", metadata: ["reason": "\(error)"])
                 _exit(70)
             }
-        }
-    }
-
-    /// Carries the sockets into their thread, once, before it starts.
-    private final class Handover: @unchecked Sendable {  // Safety: see above; thread start is a full fence.
-        private var value: BusSockets?
-        init(_ value: BusSockets) { self.value = value }
-        func take() -> BusSockets? {
-            defer { value = nil }
-            return value
         }
     }
 

@@ -13,11 +13,10 @@ public final class Authenticator: Sendable {
     private let table = Mutex(Table())
 
     public init(_ context: ZeroMQContext) throws {
-        // Bound before any server socket exists, then handed over once: starting the thread is the full fence that libzmq
-        // asks for, and nobody else keeps the socket.
-        nonisolated(unsafe) let socket = try Socket(context, .rep)
+        // Bound before any server socket exists, then handed over once.
+        let socket = try Socket(context, .rep)
         try socket.bind("inproc://zeromq.zap.01")
-        startThread("zap") { [weak self] in
+        startThread("zap", with: socket) { [weak self] socket in
             // One handshake that breaks off must not end it: without this thread nobody gets in any more.
             while true {
                 do {

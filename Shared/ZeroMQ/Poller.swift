@@ -40,22 +40,21 @@ public final class Waker: Sendable {
 
 /// Starts a thread of its own for blocking work. All signals are blocked in it, so that they reach
 /// the one thread that waits for them (reference 27).
-public func startThread(_ name: String, _ body: @escaping @Sendable () -> Void) {
-    final class Start: Sendable {
-        let name: String
-        let body: @Sendable () -> Void
-        init(_ name: String, _ body: @escaping @Sendable () -> Void) {
-            self.name = name
-            self.body = body
-        }
-    }
-    let start = Unmanaged.passRetained(Start(name, body))
+///
+/// - Parameter value: what belongs to that thread from now on and to nobody else, such as its sockets: starting a thread is the
+///   full fence that libzmq asks for when a socket changes its thread.
+public func startThread<Value>(
+    _ name: String, with value: sending Value, _ body: @escaping @Sendable (consuming Value) -> Void
+) {
+    // Given away whole: sockets that the thread lets go of must close then, and not when it ends.
+    var held = Optional(value)
+    let start = Unmanaged.passRetained(ThreadStart(name, { body(held.take()!) }))
     var thread = pthread_t()
     let result = pthread_create(
         &thread, nil,
         { argument in
             guard let argument else { return nil }
-            let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
+            let start = Unmanaged<ThreadStart>.fromOpaque(argument).takeRetainedValue()
             var all = sigset_t()
             sigfillset(&all)
             pthread_sigmask(SIG_SETMASK, &all, nil)
@@ -65,4 +64,14 @@ public func startThread(_ name: String, _ body: @escaping @Sendable () -> Void) 
         }, start.toOpaque())
     precondition(result == 0, "no thread could be started")
     pthread_detach(thread)
+}
+
+/// What a new thread is told at its start.
+private final class ThreadStart {
+    let name: String
+    let body: () -> Void
+    init(_ name: String, _ body: @escaping () -> Void) {
+        self.name = name
+        self.body = body
+    }
 }

@@ -38,7 +38,7 @@ final class MetricTopics: Sendable {
     }
 
     func start() {
-        startThread("metric-topics") { [self] in
+        startThread("metric-topics", with: ()) { [self] in
             do { try loop() } catch {
                 log.critical("metric topics ended", metadata: ["reason": "\(error)"])
             }
