@@ -217,6 +217,18 @@ private struct Log {
         #expect(machine.phase == .stopped(.hole(oldest: 5)))
     }
 
+    /// A handshake on a bad line takes longer than the first patience, and must not be broken off again and again.
+    @Test func aConnectionThatBroughtNothingIsGivenLongerEachTime() {
+        var machine = live(Log(0))
+        var reconnects: [Double] = []
+        for tick in stride(from: 0.0, through: 100, by: 0.5)
+        where machine.tick(now: tick).contains(where: { $0 == .reconnect }) { reconnects.append(tick) }
+        let pauses = zip([0] + reconnects, reconnects).map { $1 - $0 }
+        #expect(pauses.prefix(5).elementsEqual([3.5, 6.5, 12.5, 24.5, 24.5]), "\(pauses)")
+        _ = machine.beacon(Log(0).beacon(), now: 100)
+        #expect(machine.tick(now: 103.5).contains(.reconnect), "heard once, it is impatient again")
+    }
+
     @Test func silenceReconnects() {
         var machine = live(Log(0))
         #expect(machine.tick(now: 2) == [])

@@ -69,8 +69,9 @@ CREATE INDEX event_by_transaction ON event (xid, stream, lane);
 ALTER TABLE inbox DROP CONSTRAINT inbox_pkey;
 ALTER TABLE inbox ADD PRIMARY KEY (seq, publisher, stream, lane, day);
 
--- Set while a process works on the stream: one that finds it set was preceded by a death, and looks at each event alone.
-ALTER TABLE subscription_cursor ADD COLUMN is_working boolean NOT NULL DEFAULT false;
+-- The process that works on the stream, until it ends in order: one that finds another here was preceded by a death, and looks
+-- at each event alone.
+ALTER TABLE subscription_cursor ADD COLUMN worker uuid;
 
 -- The first statement of a batch: refuses it when the cursor is not where the subscriber believes (TL001), or when one of its
 -- keys is blocked (TL002). A refusal undoes what travels behind it, so nobody has to wait for the answer.

@@ -33,9 +33,12 @@ struct Applier: Sendable {
             link: Link(try row.bytes("link")) ?? .zero)
     }
 
+    /// - Parameter isAlone: one event, after the batch it came in had failed: whatever stands in its way must be known before it is
+    ///   tried, for a handler may refuse it without asking the database.
     /// - Throws: ``CursorMoved``.
     func apply(
-        _ events: [SubscriptionMachine.Event], from: SubscriptionMachine.Cursor, epoch: Int64, skipForked: Bool
+        _ events: [SubscriptionMachine.Event], from: SubscriptionMachine.Cursor, epoch: Int64, skipForked: Bool,
+        isAlone: Bool = false
     ) async throws {
         let batch = Batch(
             events: events,
@@ -43,7 +46,11 @@ struct Applier: Sendable {
                 try ReceivedEvent($0.body, position: StreamPosition(stream: stream, seq: $0.seq))
             }, from: from, epoch: epoch)
         do {
-            if skipForked { try await applyCarefully(batch, skipForked: true) } else { try await applyFreely(batch) }
+            if skipForked || isAlone {
+                try await applyCarefully(batch, skipForked: skipForked)
+            } else {
+                try await applyFreely(batch)
+            }
         } catch let error as PostgresError where error.sqlState == Self.cursorMoved {
             throw CursorMoved()
         } catch let error as PostgresError where error.sqlState == Self.keyIsBlocked {
@@ -283,22 +290,24 @@ extension Applier {
         ).isEmpty
     }
 
-    /// Writes down that a process works on this stream; whether one did before that never came to its end.
-    func begin(_ pool: PostgresPool) async throws -> Bool {
+    /// Writes down that `worker` works on this stream; whether another one did that never came to its end.
+    func begin(_ worker: ID, _ pool: PostgresPool) async throws -> Bool {
         try await pool.query(
             """
-            UPDATE subscription_cursor AS c SET is_working = true
+            UPDATE subscription_cursor AS c SET worker = $4
             FROM (SELECT * FROM subscription_cursor WHERE publisher = $1 AND stream = $2 AND lane = $3 FOR UPDATE) AS before
             WHERE c.publisher = before.publisher AND c.stream = before.stream AND c.lane = before.lane
-            RETURNING before.is_working AS died
-            """, name)[0].bool("died")
+            RETURNING coalesce(before.worker <> $4, false) AS died
+            """, name + [.id(worker)])[0].bool("died")
     }
 
-    /// Writes down that the process came to its end in order.
-    func rest(_ pool: PostgresPool) async throws {
+    /// Writes down that `worker` came to its end in order; not when another one has taken over meanwhile.
+    func rest(_ worker: ID, _ pool: PostgresPool) async throws {
         try await pool.query(
-            "UPDATE subscription_cursor SET is_working = false WHERE publisher = $1 AND stream = $2 AND lane = $3", name
-        )
+            """
+            UPDATE subscription_cursor SET worker = NULL
+            WHERE publisher = $1 AND stream = $2 AND lane = $3 AND worker = $4
+            """, name + [.id(worker)])
     }
 
     /// Marks that `seq` is about to be handled alone; how often that was begun.

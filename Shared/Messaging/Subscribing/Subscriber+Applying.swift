@@ -43,7 +43,10 @@ extension Subscriber {
         while !Task.isCancelled {
             do {
                 let (from, epoch) = (machine.durable, machine.accepted.epoch)
-                try await timed { try await applier.apply([event], from: from, epoch: epoch, skipForked: skipsForked) }
+                try await timed {
+                    try await applier.apply(
+                        [event], from: from, epoch: epoch, skipForked: skipsForked, isAlone: true)
+                }
                 machine.applied([event])
                 return true
             } catch {

@@ -86,7 +86,8 @@ final class Subscriber: Sendable {
         if isPaused { machine.pause() }
         // What killed the process before this one, if anything did, is among the events of one transaction: they are done one
         // by one.
-        var caution = await beginsAfterDeath() ? Self.batchLimit : 0
+        let worker = ID.make()
+        var caution = await beginsAfterDeath(worker) ? Self.batchLimit : 0
         var positionSaid = now
         var positionOf: Int64 = -1
         var meter = RateMeter()
@@ -119,13 +120,15 @@ final class Subscriber: Sendable {
             note(machine, meter)
         }
         // Not in this task, which is cancelled: its own statements would be refused.
-        await Task { try? await applier.rest(pool) }.value
+        await Task { try? await applier.rest(worker, pool) }.value
     }
 
-    private func beginsAfterDeath() async -> Bool {
+    private func beginsAfterDeath(_ worker: ID) async -> Bool {
         var backoff = Backoff()
         while !Task.isCancelled {
-            do { return try await applier.begin(pool) } catch { try? await Task.sleep(for: .seconds(backoff.next())) }
+            do { return try await applier.begin(worker, pool) } catch {
+                try? await Task.sleep(for: .seconds(backoff.next()))
+            }
         }
         return true
     }
