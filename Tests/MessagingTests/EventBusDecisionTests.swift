@@ -1,9 +1,10 @@
 import Contracts
 import Foundation
-import Messaging
 import Postgres
 import Primitives
 import Testing
+
+@testable import Messaging
 
 extension OnARealBus {
     /// What a person decides about streams that have stopped, on a real bus.
@@ -191,6 +192,43 @@ extension OnARealBus {
             #expect(try await talker.decisions(limit: 9).contains { $0.what == "rebase" })
             listening.cancel()
             again.cancel()
+        }
+
+        /// A quiet sequence writes down how far it has looked after many events of others. What a transaction had written by then
+        /// and commits later must still get its number.
+        @Test func whatWasUnderWayWhenAQuietSequenceMovedIsNotLost() async throws {
+            let pair = try await Pair()
+            let talker = try pair.bus(pair.talker)
+            let running = Task { try await talker.run() }
+            try await pair.until { talker.missing == nil }
+            try await say([1], talker)
+            try await pair.until { talker.heads["\(pair.talker.name)/main"] == 1 }
+            func snapshot() async throws -> String {
+                try await pair.pool.query(
+                    "SELECT snapshot::text AS s FROM \(pair.talker.schema).stream_head WHERE lane = 'main' AND stream = '\(pair.talker.name)'"
+                )[0].string("s")
+            }
+            let before = try await snapshot()
+            // An event on `main` in a transaction that stays open.
+            let open = try await PostgresConnection(pair.talker.database)
+            try await open.query("BEGIN")
+            let draft = try EventDraft(
+                Said(number: 2), source: pair.talker.name, key: "k", correlation: nil, causation: nil)
+            try await open.run([EventLog.append([draft])])
+            for _ in 0..<11 {
+                try await talker.transaction { transaction in
+                    for number in 0..<1000 {
+                        try transaction.emit(
+                            Said(number: number), key: "k", correlation: nil, causation: nil, lane: .bulk)
+                    }
+                }
+            }
+            try await pair.until { try await snapshot() != before }
+            #expect(talker.heads["\(pair.talker.name)/main"] == 1)
+            try await open.query("COMMIT")
+            try await pair.until { talker.heads["\(pair.talker.name)/main"] == 2 }
+            await open.close()
+            running.cancel()
         }
 
         @Test func aMassOnTheBulkLaneHoldsNothingBackOnMain() async throws {

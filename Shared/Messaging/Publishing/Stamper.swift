@@ -121,9 +121,9 @@ final class Stamper: Sendable {
         var nextLook = ContinuousClock.now
         var days = try await StampingTick.EventDay.all(connection)
         var unfinished: Set<String> = []
-        // Events numbered in the other sequences since each one last moved: a quiet one would look through all of them again
-        // and again.
-        var passed = [Int](repeating: 0, count: heads.count)
+        // Events numbered in the other sequences since each one last moved: a quiet one would look through all of them, and
+        // through all days since then, again and again. So each moves at the beginning too, and with each round of keeping.
+        var passed = [Int](repeating: Self.passedLimit + 1, count: heads.count)
         while !Task.isCancelled {
             var wanted = self.spoken.withLock { spoken in
                 defer { spoken = [] }
@@ -150,6 +150,7 @@ final class Stamper: Sendable {
             if nextKeeping < .now {
                 nextKeeping = try await keeper.keep(connection, &heads)
                 days = try await StampingTick.EventDay.all(connection)
+                passed = passed.map { _ in Self.passedLimit + 1 }
                 lease.take(heads)
             }
             if unfinished.isEmpty { await signal.wait(seconds: Self.pollPause) }
@@ -158,15 +159,18 @@ final class Stamper: Sendable {
 
     /// Sequences in which something visible waits for its number: one question for all of them, without a lock and without a
     /// transaction number. Scalar subqueries, which the planner cannot turn into a join over the whole table, in the index's
-    /// order, or it would gather everything that may be new for the sake of one row.
+    /// order, or it would gather everything that may be new for the sake of one row; on the days that can hold some, or it would
+    /// ask each kept day four times a second.
     private func unnumbered(_ connection: PostgresConnection) async throws -> Set<String> {
         let rows = try await connection.query(
             """
             SELECT h.stream || '/' || h.lane AS sequence FROM stream_head AS h
             WHERE h.target IS NOT NULL
                 OR (SELECT 1 FROM event AS e WHERE e.stream = h.stream AND e.lane = h.lane AND e.id + 0 > h.rebased_id
+                        AND e.day >= least(h.ticked_day, (now() AT TIME ZONE 'UTC')::date) - 1
                         AND e.xid >= pg_snapshot_xmax(h.snapshot) ORDER BY e.xid LIMIT 1) IS NOT NULL
                 OR (SELECT 1 FROM event AS e WHERE e.stream = h.stream AND e.lane = h.lane AND e.id + 0 > h.rebased_id
+                        AND e.day >= least(h.ticked_day, (now() AT TIME ZONE 'UTC')::date) - 1
                         AND e.xid = ANY (ARRAY(SELECT pg_snapshot_xip(h.snapshot))) LIMIT 1) IS NOT NULL
             """)
         return Set(try rows.map { try $0.string("sequence") })
