@@ -90,6 +90,15 @@ def test_the_page_of_a_deal_writes_a_payment_down(suite):
     person.post(suite.url("crm-core") + f"/orders/{order}/documents", data={**fields, "kind": "payment", "amount": "12,50"}, timeout=20)
     page = person.get(suite.url("crm-core") + f"/deals/{deal['id']}", timeout=20).text
     assert "12,50" in page and "87,50" in page and "отменить" in page
+    assert "оформлен" in page and "1С" not in re.sub(r"<title>.*?</title>", "", page, flags=re.S), "nothing on it speaks of 1C"
+    assert re.search(r"оплата · \d\d\.\d\d\.\d{4}", page), "a document without a number borrows none"
+    back = re.search(rf'action="/orders/{order}/documents/cancel".*?</form>', page, re.S)[0]
+    fields = dict(re.findall(r'name="(csrf|document)" value="([^"]+)"', back))
+    person.post(suite.url("crm-core") + f"/orders/{order}/documents/cancel", data=fields, timeout=20)
+    page = person.get(suite.url("crm-core") + f"/deals/{deal['id']}", timeout=20).text
+    assert "отменено" in page and "100,00" in page
+    wait_for(lambda: "Больше не учитывается" in person.get(suite.url("crm-core") + f"/deals/{deal['id']}", timeout=20).text,
+             what="the line to say that it was taken back")
 
 
 def test_nothing_complains(suite):

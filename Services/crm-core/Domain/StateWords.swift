@@ -22,8 +22,10 @@ enum StateWords {
             ])
     }
 
-    static func order(_ status: String, _ language: Language) -> String {
-        word(
+    /// - Parameter isOurs: our own books keep it: there is no 1C to accept it.
+    static func order(_ status: String, _ language: Language, isOurs: Bool = false) -> String {
+        if isOurs, status == "accepted" { return language.pick("оформлен", "made") }
+        return word(
             status, language,
             [
                 "requested": ("ждёт 1С", "waits for 1C"), "sent": ("забран 1С", "fetched by 1C"),

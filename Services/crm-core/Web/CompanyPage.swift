@@ -59,7 +59,8 @@ struct CompanyPage: Sendable {
             },
             "orders": orders.map {
                 [
-                    "number": $0.number, "status": StateWords.order($0.status, language),
+                    "number": $0.number,
+                    "status": StateWords.order($0.status, language, isOurs: $0.base == OwnBooks.name),
                     "total": HumanText.money($0.total ?? $0.askedTotal, language),
                     "payment": StateWords.payment($0.payment, language),
                     "dealId": $0.dealId?.description ?? "",

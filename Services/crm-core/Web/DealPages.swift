@@ -118,7 +118,8 @@ struct DealPages: Sendable {
             "id": order.id.description, "number": order.number, "onec": order.onecNumber ?? "",
             "byHand": writes, "entryKey": ID.make().description,
             "kinds": OwnBooks.kinds.map { ["key": $0, "value": StateWords.document($0, language)] },
-            "status": StateWords.order(order.status, language), "failure": order.failure ?? "",
+            "status": StateWords.order(order.status, language, isOurs: order.base == OwnBooks.name),
+            "failure": order.failure ?? "",
             "total": HumanText.money(order.total ?? order.askedTotal, language),
             "paid": sum(order.paid, order.payment), "shipped": sum(order.shipped, order.shipment),
             "payment": StateWords.payment(order.payment, language),
@@ -127,7 +128,7 @@ struct DealPages: Sendable {
                 ? "" : ScreenTexts.word("paymentsUnknown", language),
             "documents": order.documents.map {
                 [
-                    "kind": StateWords.document($0.kind, language), "number": $0.number ?? "",
+                    "kind": StateWords.document($0.kind, language), "documentNumber": $0.number ?? "",
                     "date": $0.date.map { HumanText.day($0) } ?? "",
                     "amount": $0.amount.map { HumanText.money($0, language) } ?? "",
                     "exchange": $0.exchangeId?.description ?? "",

@@ -63,6 +63,7 @@ struct PageRenderer: Sendable {
         ]
         if let caller, let session = caller.sessionID {
             fields["user"] = caller.name
+            fields["hasBases"] = !settings.keepsOwnBooks
             fields["seesFlow"] = caller.isAdmin || !caller.roles.isDisjoint(with: ["head", "integrator"])
             fields["csrf"] = sessions.csrf(session)
             fields["atWork"] =

@@ -14,7 +14,8 @@ struct StepWords {
         let kind = type.split(separator: ".").dropLast().joined(separator: ".")
         self.kind = kind
         self.data = data
-        let variant = Self.variants[kind].flatMap { data[$0]?.plain }.flatMap { Self.table["\(kind)/\($0)"] }
+        let variant = Self.variants[kind, default: []].lazy.compactMap { data[$0]?.variant }
+            .compactMap { Self.table["\(kind)/\($0)"] }.first
         pair = variant ?? Self.table[kind]
         ref = Self.links.lazy.compactMap { key, name in data[key]?.stringValue.map { "\(name):\($0)" } }.first
     }
@@ -47,10 +48,10 @@ struct StepWords {
         }
     }
 
-    /// Kinds whose sentence depends on one of their fields.
+    /// Kinds whose sentence depends on their fields: the first of these fields that has one of its own decides.
     private static let variants = [
-        "bot.message.sent": "state", "bot.answers.changed": "state", "bot.conversation.handed_over": "to",
-        "crm.payment.recorded": "kind", "notifier.notification.sent": "state",
+        "bot.message.sent": ["state"], "bot.answers.changed": ["state"], "bot.conversation.handed_over": ["to"],
+        "crm.payment.recorded": ["counted", "kind"], "notifier.notification.sent": ["state"],
     ]
 
     private static let links = [
@@ -97,6 +98,10 @@ struct StepWords {
         "crm.payment.recorded": (
             "Оплата {amount:sum} по заказу {orderNumber}", "Payment {amount:sum} for order {orderNumber}"
         ),
+        "crm.payment.recorded/false": (
+            "Больше не учитывается: {amount:sum} по заказу {orderNumber}",
+            "No longer counted: {amount:sum} for order {orderNumber}"
+        ),
         "crm.payment.recorded/refund": (
             "Возврат {amount:sum} по заказу {orderNumber}", "Refund {amount:sum} for order {orderNumber}"
         ),
@@ -123,6 +128,15 @@ struct StepWords {
 }
 
 extension RawJSON {
+    /// A field's value as it names a sentence in the table.
+    fileprivate var variant: String? {
+        switch self {
+        case .string(let value): value
+        case .bool(let value): "\(value)"
+        default: nil
+        }
+    }
+
     /// A text or a number as it is read.
     fileprivate var plain: String? {
         switch self {
