@@ -12,7 +12,7 @@ struct Applier: Sendable {
             Durability, @escaping @Sendable (EventTransaction) async throws -> Void
         ) async throws -> Void
 
-    private var name: [Parameter] {
+    var name: [Parameter] {
         [.text(stream.publisher), .text(stream.stream), .text(stream.lane.rawValue)]
     }
 
@@ -155,7 +155,7 @@ struct Applier: Sendable {
         }
     }
 
-    private var lockCursor: Statement {
+    var lockCursor: Statement {
         Statement(
             """
             SELECT epoch, seq, link FROM subscription_cursor
@@ -163,7 +163,7 @@ struct Applier: Sendable {
             """, name)
     }
 
-    private func expect(_ rows: Rows, _ cursor: SubscriptionMachine.Cursor) throws {
+    func expect(_ rows: Rows, _ cursor: SubscriptionMachine.Cursor) throws {
         guard let row = rows.first, try Self.read(row).seq == cursor.seq,
             try Self.read(row).link == cursor.link
         else { throw CursorMoved() }
@@ -210,126 +210,6 @@ struct Applier: Sendable {
                 .text(event?.key ?? ""), .id(event?.correlation), .text(reason.filter { $0 != "\0" }), .int(attempts),
                 .bool(behind), .bytes(raw.body),
             ])
-    }
-}
-
-extension Applier {
-    // MARK: what a decision needs
-
-    /// The link of our copy of `seq`; nil when we keep none.
-    func copyLink(_ seq: Int64, _ pool: PostgresPool) async throws -> Link? {
-        let rows = try await pool.query(
-            "SELECT link FROM inbox WHERE publisher = $1 AND stream = $2 AND lane = $3 AND seq = $4",
-            name + [.int(seq)])
-        return try rows.first?.optionalBytes("link").flatMap { Link($0) }
-    }
-
-    /// Our copies from `seq` on, a page of them.
-    func copies(from seq: Int64, upTo last: Int64, _ pool: PostgresPool) async throws -> [[UInt8]] {
-        let rows = try await pool.query(
-            """
-            SELECT body FROM inbox WHERE publisher = $1 AND stream = $2 AND lane = $3 AND seq BETWEEN $4 AND $5
-            ORDER BY seq LIMIT \(EventBatch.pageCount)
-            """, name + [.int(seq), .int(last)])
-        var bytes = 0
-        return try rows.map { try $0.bytes("body") }.prefix {
-            bytes += $0.count
-            return bytes <= EventBatch.pageBytes || bytes == $0.count
-        }.map { $0 }
-    }
-
-    /// Moves the cursor by a person's word: copies beyond it are kept apart, and it is written down.
-    func settle(
-        _ settling: Subscriber.Settling, from: SubscriptionMachine.Cursor, to place: SubscriptionMachine.Cursor
-    ) async throws {
-        let outcome =
-            place.seq <= from.seq
-            ? "goes on from #\(place.seq); #\(place.seq + 1)–#\(from.seq) are kept as forked copies"
-            : "goes on from #\(place.seq); #\(from.seq + 1)–#\(place.seq) were not taken"
-        try await transaction(.flushed) { transaction in
-            try expect(try await transaction.run([lockCursor])[0], from)
-            try await transaction.run([
-                Statement(
-                    """
-                    INSERT INTO forked_copy (publisher, stream, lane, seq, event_id, type, at, body, decision)
-                    SELECT publisher, stream, lane, seq, event_id, type, at, body, $5 FROM inbox
-                    WHERE publisher = $1 AND stream = $2 AND lane = $3 AND seq > $4 ON CONFLICT DO NOTHING
-                    """, name + [.int(place.seq), .id(settling.id)]),
-                Statement(
-                    "DELETE FROM inbox WHERE publisher = $1 AND stream = $2 AND lane = $3 AND seq > $4",
-                    name + [.int(place.seq)]),
-                Statement(
-                    """
-                    UPDATE subscription_cursor SET epoch = $4, seq = $5, link = $6, moved_at = now()
-                    WHERE publisher = $1 AND stream = $2 AND lane = $3
-                    """, name + [.int(place.epoch), .int(place.seq), .bytes(place.link.bytes)]),
-                BusDecision.record(
-                    id: settling.id, by: settling.by, settling.decision.rawValue, stream.description,
-                    reason: settling.reason, outcome: outcome),
-            ])
-        }
-    }
-
-    /// Pausing outlives the process.
-    func note(_ settling: Subscriber.Settling, pausedBy: String?) async throws {
-        try await transaction(.flushed) { transaction in
-            try await transaction.run([
-                Statement(
-                    "UPDATE subscription_cursor SET paused_by = $4 WHERE publisher = $1 AND stream = $2 AND lane = $3",
-                    name + [.text(pausedBy)]),
-                BusDecision.record(
-                    id: settling.id, by: settling.by, settling.decision.rawValue, stream.description,
-                    reason: settling.reason, outcome: "done"),
-            ])
-        }
-    }
-
-    func hasForkedCopies(_ pool: PostgresPool) async throws -> Bool {
-        try await !pool.query(
-            "SELECT 1 AS one FROM forked_copy WHERE publisher = $1 AND stream = $2 AND lane = $3 LIMIT 1", name
-        ).isEmpty
-    }
-
-    /// Writes down that `worker` works on this stream; whether another one did that never came to its end.
-    func begin(_ worker: ID, _ pool: PostgresPool) async throws -> Bool {
-        try await pool.query(
-            """
-            UPDATE subscription_cursor AS c SET worker = $4
-            FROM (SELECT * FROM subscription_cursor WHERE publisher = $1 AND stream = $2 AND lane = $3 FOR UPDATE) AS before
-            WHERE c.publisher = before.publisher AND c.stream = before.stream AND c.lane = before.lane
-            RETURNING coalesce(before.worker <> $4, false) AS died
-            """, name + [.id(worker)])[0].bool("died")
-    }
-
-    /// Writes down that `worker` came to its end in order; not when another one has taken over meanwhile.
-    func rest(_ worker: ID, _ pool: PostgresPool) async throws {
-        try await pool.query(
-            """
-            UPDATE subscription_cursor SET worker = NULL
-            WHERE publisher = $1 AND stream = $2 AND lane = $3 AND worker = $4
-            """, name + [.id(worker)])
-    }
-
-    /// Marks that `seq` is about to be handled alone; how often that was begun.
-    func mark(_ seq: Int64, _ pool: PostgresPool) async throws -> Int {
-        try await pool.transaction(.relaxed) { transaction in
-            let rows = try await transaction.query(
-                """
-                INSERT INTO handling AS h (publisher, stream, lane, seq, attempts) VALUES ($1, $2, $3, $4, 1)
-                ON CONFLICT (publisher, stream, lane) DO UPDATE
-                    SET seq = $4, attempts = CASE WHEN h.seq = $4 THEN h.attempts + 1 ELSE 1 END
-                RETURNING attempts
-                """, name + [.int(seq)])
-            return Int(try rows[0].int("attempts"))
-        }
-    }
-}
-
-extension Applier {
-    /// It did not end this process.
-    func unmark(_ seq: Int64, _ pool: PostgresPool) async throws {
-        try await pool.query(
-            "DELETE FROM handling WHERE publisher = $1 AND stream = $2 AND lane = $3 AND seq = $4", name + [.int(seq)])
     }
 }
 
