@@ -157,8 +157,9 @@ let package = Package(
         + service(
             "accounting-bridge", "AccountingBridge", core + ["Sodium", "XMLStream", mustache],
             embed: [
-                "Migrations/V003_bridge.sql", "App/openapi.yaml", "Web/Templates/journal.mustache",
-                "Web/Templates/exchange.mustache",
+                "Migrations/V003_bridge.sql", "Migrations/V004_bank.sql", "App/openapi.yaml",
+                "Web/Templates/journal.mustache",
+                "Web/Templates/exchange.mustache", "Web/Templates/bank.mustache",
             ])
         + service(
             "bi-aggregator", "BIAggregator", core + ["ZeroMQ", mustache],

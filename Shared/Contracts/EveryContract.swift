@@ -27,6 +27,7 @@ public enum EveryContract {
         StateSnapshot.self,
         UserChanged.self,
         NotificationSent.self,
+        BankPaymentAllocated.self,
         ExchangeFailing.self,
         ExchangeRecovered.self,
         OrderRefused.self,

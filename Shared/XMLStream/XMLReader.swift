@@ -19,7 +19,8 @@ public final class XMLReader {
     public protocol Handler: AnyObject {
         /// Names are local: 1C's configurations differ in namespaces.
         func start(_ name: String, _ attributes: [String: String]) throws
-        func text(_ text: String) throws
+        /// UTF-8, valid during the call only: most text lies between elements, and nobody wants it as a `String`.
+        func text(_ text: UnsafeBufferPointer<UInt8>) throws
         func end(_ name: String) throws
     }
 
@@ -31,6 +32,8 @@ public final class XMLReader {
     private var depth = 0
     private var refusal: (any Error)?
     private var closedRoot = false
+    /// Names that have been met, by where libxml2 keeps them: it keeps each name once as long as the parser lives.
+    private var names: [UnsafePointer<xmlChar>: String] = [:]
 
     public init(_ handler: any Handler) {
         self.handler = handler
@@ -92,7 +95,18 @@ public final class XMLReader {
         do { try handler.start(name, attributes) } catch { stop(error) }
     }
 
-    fileprivate func read(_ text: String) {
+    fileprivate func name(_ place: UnsafePointer<xmlChar>?) -> String {
+        guard let place else { return "" }
+        if let known = names[place] { return known }
+        let name = String(cString: place)
+        if names.count < Self.nameLimit { names[place] = name }
+        return name
+    }
+
+    /// Different names that are remembered at most: a hostile file may make up as many as it likes.
+    private static let nameLimit = 10_000
+
+    fileprivate func read(_ text: UnsafeBufferPointer<UInt8>) {
         guard refusal == nil else { return }
         do { try handler.text(text) } catch { stop(error) }
     }
@@ -113,29 +127,30 @@ private func reader(_ context: UnsafeMutableRawPointer?) -> XMLReader? {
     context.map { Unmanaged<XMLReader>.fromOpaque($0).takeUnretainedValue() }
 }
 
-private func string(_ text: UnsafePointer<xmlChar>?) -> String { text.map { String(cString: $0) } ?? "" }
-
 private let onStart: startElementNsSAX2Func = {
     context, name, _, _, _, _, attributeCount, _, attributes in
+    guard let reader = reader(context) else { return }
     var read: [String: String] = [:]
-    if let attributes {
+    if let attributes, attributeCount > 0 {
         // Five pointers an attribute: local name, prefix, URI, value's begin and end.
         for index in 0..<Int(attributeCount) {
             let entry = attributes + index * 5
             guard let begin = entry[3], let end = entry[4] else { continue }
-            read[string(entry[0])] = String(
+            read[reader.name(entry[0])] = String(
                 decoding: UnsafeBufferPointer(start: begin, count: end - begin), as: UTF8.self)
         }
     }
-    reader(context)?.started(string(name), read)
+    reader.started(reader.name(name), read)
 }
 
-private let onEnd: endElementNsSAX2Func = { context, name, _, _ in reader(context)?.ended(string(name)) }
+private let onEnd: endElementNsSAX2Func = { context, name, _, _ in
+    guard let reader = reader(context) else { return }
+    reader.ended(reader.name(name))
+}
 
 private let onText: charactersSAXFunc = { context, text, length in
     guard let text else { return }
-    let bytes = UnsafeBufferPointer(start: text, count: Int(length))
-    reader(context)?.read(String(decoding: bytes, as: UTF8.self))
+    reader(context)?.read(UnsafeBufferPointer(start: text, count: Int(length)))
 }
 
 private let onDoctype: internalSubsetSAXFunc = { context, _, _, _ in reader(context)?.doctype() }

@@ -10,6 +10,7 @@ import zmq
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate as validate_openapi
 from suite import SERVICES, OneC, wait_for
+from test_bank import load, statement
 
 ROOT = Path(__file__).parents[2]
 ROUTE = re.compile(r'router\.(get|post|patch|delete)\("([^"]+)"\)')
@@ -78,13 +79,16 @@ def living(suite):
     onec.send(99999, "1.00")
     wait_for(lambda: suite.get("crm-core", f"/api/v1/orders/{order['orderId']}", token)["payment"] == "full")
     wait_for(lambda: suite.get("notifier", "/api/v1/deliveries", token)["items"])
+    paid = load(suite, token, statement(("1", "10.00", "7707083893", f"счет {order['number']}"), day="01.12.2026"))["documents"][0]
+    suite.post("accounting-bridge", "/api/v1/payment-claims", token, {"amount": {"amount": "10.00", "currency": "RUB"}}, status=201)
     talk = suite.get("bot-gateway", "/api/v1/conversations", token)["items"][0]
     exchange = suite.get("accounting-bridge", "/api/v1/exchanges", token)["items"][0]
     wait_for(lambda: suite.get("bi-aggregator", "/api/v1/metrics/money.received", token)["items"])
     return {"token": token, "journey": journey, "contact": contact["id"], "company": company["id"],
             "/api/v1/leads/{id}": lead["id"], "/api/v1/deals/{id}": deal["id"], "/api/v1/orders/{id}": order["orderId"],
             "/api/v1/companies/{id}": company["id"], "/api/v1/contacts/{id}": contact["id"], "/api/v1/journeys/{id}": journey,
-            "/api/v1/conversations/{id}/messages": talk["id"], "/api/v1/exchanges/{id}": exchange["id"]}
+            "/api/v1/conversations/{id}/messages": talk["id"], "/api/v1/exchanges/{id}": exchange["id"],
+            "/api/v1/bank-payments/{id}": paid["id"]}
 
 
 @pytest.mark.parametrize("service", SERVICES)

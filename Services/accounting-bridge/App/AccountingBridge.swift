@@ -9,7 +9,8 @@ import ServiceKit
 public struct AccountingBridge: SuiteService {
     public static let identity = ServiceIdentity.accountingBridge
     public static let migrations = [
-        Migration(3, "V003_bridge.sql", PackageResources.V003_bridge_sql)
+        Migration(3, "V003_bridge.sql", PackageResources.V003_bridge_sql),
+        Migration(4, "V004_bank.sql", PackageResources.V004_bank_sql),
     ]
     public static let openAPI = PackageResources.openapi_yaml
 
@@ -17,6 +18,8 @@ public struct AccountingBridge: SuiteService {
     private let settings: SuiteSettings
     private let log: Logger
     private let pages: JournalPages
+    private let bank: BankRoutes
+    private let bankPages: BankPages
 
     public init(_ context: ServiceContext) throws {
         settings = context.settings
@@ -25,6 +28,11 @@ public struct AccountingBridge: SuiteService {
         RevokedSessions.take(in: &crm, context.access)
         let bus = try context.bus(subscriptions: [StreamName(publisher: "crm-core"): crm])
         self.bus = bus
+        let matching = BankMatching(bus: bus)
+        bank = BankRoutes(
+            bus: bus, statements: BankStatements(bus: bus, settings: context.settings, matching: matching),
+            matching: matching, journal: ExchangeJournal(pool: bus.pool))
+        bankPages = try BankPages(bank, settings: context.settings)
         pages = try JournalPages(
             JournalAPI(bus: bus, settings: context.settings), locale: context.settings.company.locale)
     }
@@ -49,11 +57,16 @@ public struct AccountingBridge: SuiteService {
             queue: OrderQueue(bus: bus),
             files: OrderFileReader(bus: bus, currency: settings.company.currency), log: log
         ).add(to: router)
+        bank.add(to: router)
+        bankPages.add(to: router)
         JournalAPI(bus: bus, settings: settings).add(to: router)
         pages.add(to: router)
     }
 
     public var loops: [(name: String, run: @Sendable () async throws -> Void)] {
-        [("watching bases", { [bus] in try await BaseHealth.watch(bus) })]
+        [
+            ("watching bases", { [bus] in try await BaseHealth.watch(bus) }),
+            ("matching payments", { [bus] in try await BankMatching(bus: bus).watch() }),
+        ]
     }
 }

@@ -2,13 +2,21 @@ import Contracts
 import Primitives
 import XMLStream
 
-/// A small tree of one Документ; never of a whole file.
+/// A small tree of one record (a Документ, a Товар …); never of a whole file.
 final class XMLElement {
     let name: String
     var text = ""
     private(set) var children: [XMLElement] = []
 
-    init(_ name: String) { self.name = name }
+    let attributes: [String: String]
+
+    init(_ name: String, _ attributes: [String: String] = [:]) { (self.name, self.attributes) = (name, attributes) }
+
+    /// Line breaks and blanks between elements are no text.
+    func add(_ bytes: UnsafeBufferPointer<UInt8>) {
+        if text.isEmpty, bytes.allSatisfy({ $0 <= 0x20 }) { return }
+        text += String(decoding: bytes, as: UTF8.self)
+    }
 
     func add(_ child: XMLElement) { children.append(child) }
     func first(_ name: String) -> XMLElement? { children.first { $0.name == name } }
@@ -19,10 +27,7 @@ final class XMLElement {
         guard let text = first(name)?.trimmed, !text.isEmpty else { return nil }
         return text
     }
-    var trimmed: String {
-        let start = text.drop { $0.isWhitespace }
-        return String(start.reversed().drop { $0.isWhitespace }.reversed())
-    }
+    var trimmed: String { text.trimmed }
 
     /// ЗначенияРеквизитов as names and values.
     var requisites: [String: String] {
@@ -69,13 +74,13 @@ final class CommerceMLReader: XMLReader.Handler {
         }
     }
 
-    func text(_ text: String) throws {
+    func text(_ text: UnsafeBufferPointer<UInt8>) throws {
         guard let last = stack.last else { return }
-        size += text.utf8.count
+        size += text.count
         guard size <= Self.documentLimit else {
             throw XMLRefusal(reason: "документ больше \(Self.documentLimit) байт", isIncomplete: false)
         }
-        last.text += text
+        last.add(text)
     }
 
     func end(_ name: String) throws {

@@ -102,6 +102,7 @@ struct JournalPages: Sendable {
 /// The journal's words, Russian first.
 enum JournalWords {
     private static let table: [String: (ru: String, en: String)] = [
+        "bank": ("Банк", "Bank"), "bank.statement": ("выписка банка", "bank statement"),
         "title": ("Журнал обмена с 1С", "Exchange with 1C"), "all": ("все", "all"),
         "parked": ("отложен", "parked"), "refused": ("отказ", "refused"), "ok": ("выполнен", "done"),
         "open": ("без ответа", "no answer"), "failed": ("ошибка", "failed"),

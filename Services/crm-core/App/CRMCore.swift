@@ -69,7 +69,7 @@ public struct CRMCore: SuiteService {
         ).add(to: router)
         ForwardedPages(
             bridge: context.httpAddress(.accountingBridge), bi: context.httpAddress(.biAggregator),
-            renderer: renderer
+            renderer: renderer, sessions: sessions
         ).add(to: router)
         let others = OtherServices(
             addresses: Dictionary(uniqueKeysWithValues: ServiceIdentity.allCases.map { ($0, context.httpAddress($0)) }))

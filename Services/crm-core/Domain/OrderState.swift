@@ -7,6 +7,8 @@ struct OrderState: Sendable, Equatable {
         let kind: String
         let amount: Money?
         let counts: Bool
+        /// A bank's statement tells it, not the books.
+        var isBanked = false
     }
 
     let currency: Currency
@@ -15,6 +17,8 @@ struct OrderState: Sendable, Equatable {
     let tellsPayments: Bool?
     let paidFlag, shippedFlag: Bool?
     let paid, refunded, shipped, returned: Money
+    /// A bank's statement tells payments that the base cannot.
+    private let isBanked: Bool
 
     init(
         total: Money, tellsPayments: Bool?, paidFlag: Bool?, shippedFlag: Bool?,
@@ -25,8 +29,13 @@ struct OrderState: Sendable, Equatable {
         self.tellsPayments = tellsPayments
         self.paidFlag = paidFlag
         self.shippedFlag = shippedFlag
+        // Where the books tell each payment the bank's word for the same money is not added to it.
+        let counting = documents.filter {
+            $0.counts && !($0.isBanked && tellsPayments == true) && $0.amount?.currency == total.currency
+        }
+        isBanked = counting.contains { $0.isBanked }
         func sum(_ kind: String) -> Money {
-            documents.filter { $0.kind == kind && $0.counts && $0.amount?.currency == total.currency }
+            counting.filter { $0.kind == kind }
                 .reduce(Money.zero(total.currency)) { $0 + ($1.amount ?? .zero(total.currency)) }
         }
         paid = sum("payment")
@@ -35,8 +44,13 @@ struct OrderState: Sendable, Equatable {
         returned = sum("return")
     }
 
-    /// Sums are known when each payment comes as a document, or nothing has been reported yet.
-    var knowsSums: Bool { tellsPayments ?? true }
+    /// Sums are known when each payment comes as a document, from the books or from the bank, or nothing has been reported
+    /// yet. Books that say «paid» where the bank does not show all of it know of money that no statement holds.
+    var knowsSums: Bool {
+        tellsPayments ?? true || isBanked && (paidFlag != true || (paid - refunded).minor >= total.minor)
+    }
+    /// Each shipment comes as a document too, or nothing has been reported yet. No bank tells of goods.
+    var tellsShipments: Bool { tellsPayments ?? true }
     static let cannotTell =
         "эта база 1С не сообщает отдельные оплаты: видно только полную оплату, без сумм"
 
@@ -55,7 +69,7 @@ struct OrderState: Sendable, Equatable {
         if kept.minor >= total.minor, total.minor > 0 { return "full" }
         if shippedFlag == true { return "full" }
         if kept.minor > 0 { return "partly" }
-        return knowsSums ? "none" : "unknown"
+        return tellsShipments ? "none" : "unknown"
     }
 
     /// Nothing more is expected of money or goods.

@@ -9,13 +9,20 @@ import ServiceKit
 struct ForwardedPages: Sendable {
     let bridge, bi: String
     let renderer: PageRenderer
+    let sessions: Sessions
     let http = HTTPClient()
 
+    /// Bytes of a form at most: it may carry a bank's statement.
+    private static let formLimit = 17 * 1024 * 1024
+
     func add(to router: Router<ServiceRequestContext>) {
-        for path in ["/journal", "/journal/:rest"] as [RouterPath] {
+        for path in ["/journal", "/journal/:page", "/journal/:page/:id"] as [RouterPath] {
             router.get(path) { request, context in
                 try await forward(request, context, to: bridge, title: "journal")
             }
+        }
+        for path in ["/journal/:page", "/journal/:page/:id"] as [RouterPath] {
+            router.post(path) { request, context in try await submit(request, context, to: bridge) }
         }
         router.get("/dashboard") { request, context in
             try await forward(request, context, to: bi, title: "dashboard")
@@ -48,6 +55,33 @@ struct ForwardedPages: Sendable {
         }
     }
 
+    /// A form of another service's page: the token in it is checked here, where the session lives.
+    private func submit(_ request: Request, _ context: ServiceRequestContext, to owner: String) async throws -> Response
+    {
+        let token = try OtherServices.session(request, context)
+        let body = try await request.bytes(limit: Self.formLimit)
+        try sessions.checkCSRF(try Form(request, body: body)["csrf"], try context.person())
+        let answer: HTTPClient.Response
+        do {
+            answer = try await http.send(
+                .init(
+                    "POST", owner + request.uri.description,
+                    headers: [
+                        ("Authorization", "Bearer \(token)"), ("Content-Type", request.headers[.contentType] ?? ""),
+                        ("Accept-Language", renderer.language(request).rawValue),
+                    ], body: body, timeoutSeconds: 120))
+        } catch {
+            let words = ScreenTexts.word("sectionAway", renderer.language(request))
+            return try await renderer.frame(
+                "<div class=\"alert alert-warning\">\(words)</div>", title: "", request, context.caller,
+                status: .badGateway)
+        }
+        if let place = answer.header("location") { return Response.redirect(place) }
+        return Response.text(
+            String(decoding: answer.body, as: UTF8.self), type: answer.header("content-type") ?? "application/json",
+            .init(code: answer.status))
+    }
+
     private func forward(
         _ request: Request, _ context: ServiceRequestContext, to owner: String, title: String?
     ) async throws -> Response {
@@ -59,7 +93,10 @@ struct ForwardedPages: Sendable {
             answer = try await http.send(
                 .init(
                     "GET", owner + request.uri.description,
-                    headers: [("Authorization", "Bearer \(token)"), ("Accept-Language", language.rawValue)],
+                    headers: [
+                        ("Authorization", "Bearer \(token)"), ("Accept-Language", language.rawValue),
+                        (HTTPField.Name.formToken.rawName, context.caller?.sessionID.map { sessions.csrf($0) } ?? ""),
+                    ],
                     timeoutSeconds: 10))
         } catch {
             let words = ScreenTexts.word("sectionAway", renderer.language(request))

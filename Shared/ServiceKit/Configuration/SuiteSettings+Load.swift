@@ -185,6 +185,7 @@ extension SuiteSettings {
         ]
         let bases = top.list("onec", known) { item in
             if item.string("base") == ownBooks { item.complain("«\(ownBooks)» means: without 1C", "base") }
+            if item.string("base") == bankBooks { item.complain("«\(bankBooks)» means: by a bank's statement", "base") }
             return Base(
                 base: item.required("base"),
                 driver: item.choice("driver", ["commerceml"], default: "commerceml"),

@@ -82,6 +82,9 @@ public struct SuiteSettings: Sendable {
     /// Stands for "no base": the books of a company that works without 1C. No base may be called so.
     public static let ownBooks = "own"
 
+    /// Stands where a base's name stands otherwise, for what a bank's statement tells. No base may be called so.
+    public static let bankBooks = "bank"
+
     /// There is no 1C: what was paid and shipped is written down by hand.
     public var keepsOwnBooks: Bool { bases.isEmpty }
 

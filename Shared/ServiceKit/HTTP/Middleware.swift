@@ -119,10 +119,6 @@ extension Duration {
 }
 
 extension String {
-    var trimmed: String {
-        String(drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed())
-    }
-
     /// A path without the bot token that may stand in it.
     var masked: String {
         split(separator: "/", omittingEmptySubsequences: false).map {

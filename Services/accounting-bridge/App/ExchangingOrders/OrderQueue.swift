@@ -18,8 +18,9 @@ struct OrderQueue: Sendable {
             let problem = Self.problem(request)
             let added = try await transaction.query(
                 """
-                INSERT INTO order_out (id, number, base, journey_id, request, state, reason, requested_at, last_event)
-                VALUES ($1, $2, $3, $4, $5::jsonb, $6, $7, $8, $9)
+                INSERT INTO order_out (id, number, base, journey_id, request, state, reason, requested_at, last_event,
+                    match_again)
+                VALUES ($1, $2, $3, $4, $5::jsonb, $6, $7, $8, $9, true)
                 ON CONFLICT DO NOTHING
                 """,
                 [

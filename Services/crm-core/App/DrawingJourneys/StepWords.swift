@@ -51,7 +51,8 @@ struct StepWords {
     /// Kinds whose sentence depends on their fields: the first of these fields that has one of its own decides.
     private static let variants = [
         "bot.message.sent": ["state"], "bot.answers.changed": ["state"], "bot.conversation.handed_over": ["to"],
-        "crm.payment.recorded": ["counted", "kind"], "notifier.notification.sent": ["state"],
+        "crm.payment.recorded": ["counted", "kind"], "onec.bank_payment.allocated": ["stands"],
+        "notifier.notification.sent": ["state"],
     ]
 
     private static let links = [
@@ -109,6 +110,14 @@ struct StepWords {
         "crm.reply.requested": ("{by} отвечает клиенту", "{by} answers the client"),
         "crm.conversation.release_requested": (
             "{by} возвращает диалог боту", "{by} gives the talk back to the bot"
+        ),
+        "onec.bank_payment.allocated": (
+            "По выписке банка сопоставление с заказом {orderNumber} снято: {amount:sum}",
+            "By the bank's statement no longer for order {orderNumber}: {amount:sum}"
+        ),
+        "onec.bank_payment.allocated/true": (
+            "В выписке банка найдена оплата {amount:sum} по заказу {orderNumber}",
+            "The bank's statement shows {amount:sum} for order {orderNumber}"
         ),
         "onec.order.sent": ("Заказ {number} забрала 1С {base}", "1C {base} fetched order {number}"),
         "onec.order.reported": (

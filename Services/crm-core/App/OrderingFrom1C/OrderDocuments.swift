@@ -19,8 +19,10 @@ struct OrderDocuments: Sendable {
     }
 
     /// Keeps a document. The payment or refund to be said of it; nil when nothing about money has changed.
+    ///
+    /// - Parameter counts: false for what another source tells of the same money.
     func keep(
-        _ document: ReportedDocument, from source: Source, in transaction: EventTransaction
+        _ document: ReportedDocument, from source: Source, counts: Bool = true, in transaction: EventTransaction
     ) async throws -> PaymentRecorded? {
         let changed = try await transaction.query(
             """
@@ -42,8 +44,14 @@ struct OrderDocuments: Sendable {
                 .bool(document.cancelled), .time(source.at), .id(source.exchangeID),
             ]
         ).affected
-        guard changed == 1, ["payment", "refund"].contains(document.kind), let amount = document.amount
-        else { return nil }
+        return changed == 1 ? try await payment(document, from: source, counts: counts, in: transaction) : nil
+    }
+
+    /// What is to be said of a document's money; nil when it moves none.
+    func payment(
+        _ document: ReportedDocument, from source: Source, counts: Bool, in transaction: EventTransaction
+    ) async throws -> PaymentRecorded? {
+        guard ["payment", "refund"].contains(document.kind), let amount = document.amount else { return nil }
         let deal = try await deal(of: source.orderID, in: transaction)
         return PaymentRecorded(
             documentKey: PaymentRecorded.key(
@@ -51,7 +59,7 @@ struct OrderDocuments: Sendable {
             kind: document.kind,
             orderId: source.orderID, orderNumber: source.orderNumber, dealId: deal?.id,
             responsibleId: deal?.responsibleID, amount: amount,
-            date: document.date ?? source.at.day, counted: document.posted && !document.cancelled,
+            date: document.date ?? source.at.day, counted: counts && document.posted && !document.cancelled,
             documentNumber: document.number, slice: deal?.slice ?? Slice(), by: source.by)
     }
 

@@ -2,6 +2,7 @@ import Contracts
 import Messaging
 import Postgres
 import Primitives
+import ServiceKit
 
 /// What the bridge says of our orders: taken, refused, and each state with its documents.
 struct OrderReports: Sendable {
@@ -19,6 +20,7 @@ struct OrderReports: Sendable {
             try await status(refused.orderId, "failed", from: ["requested"], event, in: transaction)
         }
         handlers.on(OrderReported.self) { try await reported($0, $1, in: $2) }
+        handlers.on(BankPaymentAllocated.self) { try await banked($0, $1, in: $2) }
         return handlers
     }
 
@@ -40,7 +42,7 @@ struct OrderReports: Sendable {
     ) async throws {
         guard
             let order = try await transaction.query(
-                "SELECT base, currency FROM sales_order WHERE id = $1 FOR UPDATE", [.id(report.orderId)]
+                "SELECT base, currency, tells_payments FROM sales_order WHERE id = $1 FOR UPDATE", [.id(report.orderId)]
             ).first
         else { throw Parked("there is no order \(report.number) here") }
         guard try order.string("base") == report.base else {
@@ -76,6 +78,9 @@ struct OrderReports: Sendable {
         for document in report.documents {
             try await record(document, report, event, in: transaction)
         }
+        if report.tellsPayments, try order.optionalBool("tells_payments") != true {
+            try await leaveToBooks(report, event, in: transaction)
+        }
         try await tell(report.orderId, event, in: transaction)
     }
 
@@ -97,8 +102,58 @@ struct OrderReports: Sendable {
         }
     }
 
-    private func tell(_ id: ID, _ event: ReceivedEvent, in transaction: EventTransaction) async throws {
+    // MARK: the bank's statement
+
+    /// A payment of a bank's statement: it counts until the books tell each payment themselves.
+    private func banked(
+        _ allocated: BankPaymentAllocated, _ event: ReceivedEvent, in transaction: EventTransaction
+    ) async throws {
+        guard
+            let order = try await transaction.query(
+                "SELECT tells_payments FROM sales_order WHERE id = $1 FOR UPDATE", [.id(allocated.orderId)]
+            ).first
+        else { throw Parked("there is no order \(allocated.orderNumber) here") }
+        let document = ReportedDocument(
+            kind: allocated.kind, onecId: allocated.paymentId.description, number: allocated.number,
+            date: allocated.date,
+            amount: allocated.amount, posted: true, cancelled: !allocated.stands)
+        let source = bank(allocated.orderId, allocated.orderNumber, allocated.exchangeId, event)
+        let counts = try order.optionalBool("tells_payments") != true
+        if let payment = try await documents.keep(document, from: source, counts: counts, in: transaction) {
+            try transaction.emit(payment, key: allocated.orderId.description, answering: event)
+        }
+        try await transaction.query(
+            "UPDATE sales_order SET as_of = $2, last_event = $3, version = version + 1 WHERE id = $1",
+            [.id(allocated.orderId), .time(event.at), .id(event.id)])
+        try await tell(allocated.orderId, event, by: source.by, in: transaction)
+    }
+
+    private func bank(_ order: ID, _ number: String, _ exchange: ID?, _ event: ReceivedEvent) -> OrderDocuments.Source {
+        OrderDocuments.Source(
+            base: SuiteSettings.bankBooks, orderID: order, orderNumber: number, exchangeID: exchange, at: event.at,
+            by: "выписка банка")
+    }
+
+    /// The base has begun to tell each payment: what the bank has told of the same money counts no longer.
+    private func leaveToBooks(
+        _ report: OrderReported, _ event: ReceivedEvent, in transaction: EventTransaction
+    ) async throws {
+        guard let order = try await OrderView.load(report.orderId, in: transaction) else { return }
+        for known in order.documents where known.base == SuiteSettings.bankBooks && !known.cancelled {
+            let document = ReportedDocument(
+                kind: known.kind, onecId: known.onecId, number: known.number, date: known.date, amount: known.amount,
+                posted: known.posted, cancelled: false)
+            let source = bank(report.orderId, report.number, known.exchangeId, event)
+            if let payment = try await documents.payment(document, from: source, counts: false, in: transaction) {
+                try transaction.emit(payment, key: report.orderId.description, answering: event)
+            }
+        }
+    }
+
+    private func tell(
+        _ id: ID, _ event: ReceivedEvent, by: String? = nil, in transaction: EventTransaction
+    ) async throws {
         try await documents.tell(
-            id, cause: event.id, journey: event.correlation, notBefore: event.at, in: transaction)
+            id, cause: event.id, journey: event.correlation, notBefore: event.at, by: by, in: transaction)
     }
 }

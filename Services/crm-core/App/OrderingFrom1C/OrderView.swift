@@ -112,7 +112,9 @@ struct OrderView: AnswerShape {
             paidFlag: try row.optionalBool("paid_flag"),
             shippedFlag: try row.optionalBool("shipped_flag"),
             documents: documents.map {
-                .init(kind: $0.kind, amount: $0.amount, counts: $0.posted && !$0.cancelled)
+                .init(
+                    kind: $0.kind, amount: $0.amount, counts: $0.posted && !$0.cancelled,
+                    isBanked: $0.base == SuiteSettings.bankBooks)
             })
         id = try row.id("id")
         number = try row.string("number")
@@ -129,7 +131,8 @@ struct OrderView: AnswerShape {
         shipment = state.shipment
         let reason = state.knowsSums ? nil : OrderState.cannotTell
         paymentUnknown = payment == "unknown" ? reason : nil
-        shipmentUnknown = shipment == "unknown" ? reason : nil
+        let goodsReason = state.tellsShipments ? nil : OrderState.cannotTell
+        shipmentUnknown = shipment == "unknown" ? goodsReason : nil
         askedTotal = asked
         total = told
         totalUnknown = told == nil ? "1С ещё не сообщила сумму заказа" : nil
@@ -137,10 +140,10 @@ struct OrderView: AnswerShape {
         paidUnknown = reason
         refunded = state.knowsSums ? state.refunded : nil
         refundedUnknown = reason
-        shipped = state.knowsSums ? state.shipped : nil
-        shippedUnknown = reason
-        returned = state.knowsSums ? state.returned : nil
-        returnedUnknown = reason
+        shipped = state.tellsShipments ? state.shipped : nil
+        shippedUnknown = goodsReason
+        returned = state.tellsShipments ? state.returned : nil
+        returnedUnknown = goodsReason
         owed = state.knowsSums ? state.owed : nil
         owedUnknown = reason
         dueDate = try row.optionalString("due_date")

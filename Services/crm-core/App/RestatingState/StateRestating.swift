@@ -2,6 +2,7 @@ import Contracts
 import Messaging
 import Postgres
 import Primitives
+import ServiceKit
 
 /// Says leads, deals, orders and their money as they stand, for a subscriber below the oldest kept event. Each page locks its
 /// records while it is said, so that nothing said of them later can come before it.
@@ -113,7 +114,9 @@ struct StateRestating: Sendable {
             count += 1
             let money = try await transaction.query(
                 """
-                SELECT base, kind, onec_id, number, date, amount_minor, currency, posted AND NOT cancelled AS counted, as_of
+                SELECT base, kind, onec_id, number, date, amount_minor, currency, as_of,
+                    posted AND NOT cancelled AND NOT (base = '\(SuiteSettings.bankBooks)' AND EXISTS (
+                        SELECT 1 FROM sales_order o WHERE o.id = document.order_id AND o.tells_payments)) AS counted
                 FROM document WHERE order_id = $1 AND kind IN ('payment', 'refund')
                 """, [.id(id)])
             for document in money {

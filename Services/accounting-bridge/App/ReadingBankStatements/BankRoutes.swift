@@ -1,0 +1,128 @@
+import HTTPTypes
+import Hummingbird
+import Messaging
+import Postgres
+import Primitives
+import ServiceKit
+
+/// Bank statements over HTTP: loading one, what came of it, and a person's decisions.
+struct BankRoutes: Sendable {
+    let bus: EventBus
+    let statements: BankStatements
+    let matching: BankMatching
+    let journal: ExchangeJournal
+
+    private struct Match: Decodable, Sendable { let orders: [BankMatching.Share] }
+
+    func add(to router: Router<ServiceRequestContext>) {
+        router.post("/api/v1/bank-statements") { request, context in
+            let caller = try context.require("accountant", "head", "integrator")
+            return try Response.json(try await load(request, caller), .created)
+        }
+        router.get("/api/v1/bank-payments") { request, context in
+            try context.require("accountant", "head", "integrator", "reader", "manager")
+            return try Response.json(try await list(request))
+        }
+        router.get("/api/v1/bank-payments/:id") { _, context in
+            try context.require("accountant", "head", "integrator", "reader", "manager")
+            return try await one(context)
+        }
+        router.post("/api/v1/bank-payments/:id/match") { request, context in
+            let caller = try context.require("accountant", "head")
+            let (id, body) = (try id(context), try await request.json(Match.self))
+            try await bus.transaction { try await matching.match(id, body.orders, by: caller, in: $0) }
+            return try await one(context)
+        }
+        router.delete("/api/v1/bank-payments/:id/match") { _, context in
+            let caller = try context.require("accountant", "head")
+            let id = try id(context)
+            try await bus.transaction { try await matching.unmatch(id, by: caller, in: $0) }
+            return try await one(context)
+        }
+        let claims = PaymentClaims(pool: bus.pool)
+        router.post("/api/v1/payment-claims") { request, context in
+            let caller = try context.require("accountant", "head", "manager")
+            let claim = try await request.json(PaymentClaims.Claim.self)
+            return try Response.json(try await claims.trace(claim, by: caller), .created)
+        }
+        router.get("/api/v1/payment-claims") { request, context in
+            try context.require("accountant", "head", "manager", "reader")
+            let limit = try request.limit()
+            let items = try await claims.list(
+                limit: limit + 1, after: request.query("after").flatMap { ID($0) })
+            return try Response.json(
+                Page(
+                    items: Array(items.prefix(limit)),
+                    next: items.count > limit ? items[limit - 1].id.description : nil))
+        }
+    }
+
+    /// Keeps the file as it came, then reads it.
+    func load(_ request: Request, _ caller: Caller) async throws -> BankStatements.Report {
+        let body = try await request.bytes(limit: BankStatement.sizeLimit + 64 * 1024)
+        let file = try Form.file(request, body: body)
+        let exchange = try await journal.open(
+            base: nil, session: nil, kind: "bank.statement", method: "POST", target: request.uri.path, body: file.bytes)
+        do {
+            let report = try await statements.take(file.bytes, filename: file.name, by: caller, exchange: exchange)
+            var words = [
+                "документов \(report.found): сопоставлено \(report.matched), ждут человека \(report.unmatched)",
+                "загрузил: \(caller.name)",
+            ]
+            words += report.refused.map { "строка \($0.line): \($0.reason)" }
+            try await journal.close(
+                exchange,
+                .init(
+                    status: 201, body: "", result: report.refused.isEmpty ? "ok" : "parked",
+                    reason: report.refused.isEmpty ? nil : "не поняты документы: \(report.refused.count)",
+                    understood: words))
+            return report
+        } catch let refusal as StatementRefusal {
+            let reason = "строка \(refusal.line): \(refusal.reason)"
+            try await journal.close(
+                exchange, .init(status: 422, body: reason, result: "refused", reason: reason))
+            throw Problem.invalid(reason)
+        }
+    }
+
+    private func id(_ context: ServiceRequestContext) throws -> ID {
+        guard let id = ID(try context.parameters.require("id")) else { throw Problem.notFound("payment") }
+        return id
+    }
+
+    private func one(_ context: ServiceRequestContext) async throws -> Response {
+        guard let payment = try await BankPayment.find(try id(context), in: bus.pool) else {
+            throw Problem.notFound("payment")
+        }
+        return try Response.json(payment)
+    }
+
+    private func list(_ request: Request) async throws -> Page<BankPayment> {
+        let limit = try request.limit()
+        if let state = request.query("state"), !["matched", "unmatched", "outgoing", "vanished"].contains(state) {
+            throw Problem.badRequest("state is matched, unmatched, outgoing or vanished")
+        }
+        for name in ["from", "to"] {
+            if let day = request.query(name), StatementReader.day(day) != day {
+                throw Problem.badRequest("\(name) is a day such as 2026-01-31")
+            }
+        }
+        let items = try await BankPayment.load(
+            """
+            ($1::text IS NULL OR state = $1) AND ($2::uuid IS NULL OR statement_id = $2)
+                AND ($3::text IS NULL OR other_inn = $3)
+                AND ($4::text IS NULL OR id IN (
+                    SELECT a.payment_id FROM bank_allocation a JOIN order_out o ON o.id = a.order_id WHERE o.number = $4))
+                AND ($5::date IS NULL OR date >= $5::date) AND ($6::date IS NULL OR date <= $6::date)
+                AND ($7::uuid IS NULL OR id < $7)
+            ORDER BY id DESC LIMIT $8
+            """,
+            [
+                .text(request.query("state")), .id(request.query("statement").flatMap { ID($0) }),
+                .text(request.query("inn")), .text(request.query("order")), .text(request.query("from")),
+                .text(request.query("to")), .id(request.query("after").flatMap { ID($0) }), .int(limit + 1),
+            ], in: bus.pool)
+        return Page(
+            items: Array(items.prefix(limit)), next: items.count > limit ? items[limit - 1].id.description : nil)
+    }
+}
