@@ -73,6 +73,7 @@ let package = Package(
         .executable(name: "throughline", targets: ["ThroughlineMain"]),
         .executable(name: "demo-world", targets: ["DemoWorld"]),
         .executable(name: "bus-load", targets: ["BusLoad"]),
+        .executable(name: "catalog-read", targets: ["CatalogRead"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -91,6 +92,7 @@ let package = Package(
         cLibrary("CSodium", package: "libsodium-dev"),
         cLibrary("CCrypto", package: "libssl-dev"),
         cLibrary("CXML2", package: "libxml2-dev", pkgConfig: "libxml-2.0"),
+        cLibrary("CArchive", package: "libarchive-dev"),
         cLibrary("CCurl", package: "libcurl4-openssl-dev"),
         shared("Primitives", []),
         shared("Sodium", ["CCrypto", "CSodium"]),
@@ -117,6 +119,7 @@ let package = Package(
                 .embedInCode("OpenAPI/paths.yaml"),
             ]),
         shared("XMLStream", ["CXML2"]),
+        shared("Archive", ["CArchive"]),
         tests("PrimitivesTests", ["Primitives"]),
         .testTarget(
             name: "ContractsTests", dependencies: ["Contracts"], path: "Tests/ContractsTests", exclude: ["Golden"],
@@ -140,6 +143,9 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], path: "deploy/measure/bus-load", swiftSettings: strict),
         .executableTarget(
+            name: "CatalogRead", dependencies: ["AccountingBridge"], path: "deploy/measure/catalog-read",
+            swiftSettings: strict),
+        .executableTarget(
             name: "DemoWorld",
             dependencies: ["Contracts", "Curl", "Primitives", "ServiceKit", "Sodium", log, web] + nio + http,
             path: "deploy/demo-world", swiftSettings: strict),
@@ -155,11 +161,13 @@ let package = Package(
             ]
                 + crmTemplates)
         + service(
-            "accounting-bridge", "AccountingBridge", core + ["Sodium", "XMLStream", mustache],
+            "accounting-bridge", "AccountingBridge", core + ["Archive", "Sodium", "XMLStream", mustache],
             embed: [
-                "Migrations/V003_bridge.sql", "Migrations/V004_bank.sql", "App/openapi.yaml",
+                "Migrations/V003_bridge.sql", "Migrations/V004_bank.sql", "Migrations/V005_catalog.sql",
+                "App/openapi.yaml",
                 "Web/Templates/journal.mustache",
                 "Web/Templates/exchange.mustache", "Web/Templates/bank.mustache",
+                "Web/Templates/goods.mustache",
             ])
         + service(
             "bi-aggregator", "BIAggregator", core + ["ZeroMQ", mustache],

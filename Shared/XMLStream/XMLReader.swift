@@ -1,4 +1,5 @@
 internal import CXML2
+import Glibc
 
 /// Why an outside XML document was not taken, in words a person understands.
 public struct XMLRefusal: Error, CustomStringConvertible, Sendable {
@@ -13,12 +14,33 @@ public struct XMLRefusal: Error, CustomStringConvertible, Sendable {
     }
 }
 
+/// The few attributes of an element, by their local names.
+public struct XMLAttributes: Sendable {
+    fileprivate var pairs: [(name: String, value: String)] = []
+
+    public init() {}
+    public subscript(name: String) -> String? { pairs.first { isSameName($0.name, name) }?.value }
+}
+
+/// Names are the same by their bytes: comparing Cyrillic texts as Unicode wants them compared costs ten times as much.
+public func isSameName(_ left: String, _ right: String) -> Bool {
+    let count = left.utf8.count
+    guard count == right.utf8.count else { return false }
+    let same = left.utf8.withContiguousStorageIfAvailable { left in
+        right.utf8.withContiguousStorageIfAvailable { right in
+            guard let left = left.baseAddress, let right = right.baseAddress else { return true }
+            return memcmp(left, right, count) == 0
+        }
+    }
+    return (same ?? nil) ?? left.utf8.elementsEqual(right.utf8)
+}
+
 /// Reads XML in pieces through libxml2's SAX2 push parser; never a whole tree. Every encoding that the document
 /// declares and iconv knows is read (UTF-8, windows-1251). A DOCTYPE is refused: no entities, so no bombs.
 public final class XMLReader {
     public protocol Handler: AnyObject {
         /// Names are local: 1C's configurations differ in namespaces.
-        func start(_ name: String, _ attributes: [String: String]) throws
+        func start(_ name: String, _ attributes: XMLAttributes) throws
         /// UTF-8, valid during the call only: most text lies between elements, and nobody wants it as a `String`.
         func text(_ text: UnsafeBufferPointer<UInt8>) throws
         func end(_ name: String) throws
@@ -84,7 +106,7 @@ public final class XMLReader {
         xmlStopParser(parser)
     }
 
-    fileprivate func started(_ name: String, _ attributes: [String: String]) {
+    fileprivate func started(_ name: String, _ attributes: XMLAttributes) {
         guard refusal == nil else { return }
         depth += 1
         guard depth <= Self.depthLimit else {
@@ -130,14 +152,14 @@ private func reader(_ context: UnsafeMutableRawPointer?) -> XMLReader? {
 private let onStart: startElementNsSAX2Func = {
     context, name, _, _, _, _, attributeCount, _, attributes in
     guard let reader = reader(context) else { return }
-    var read: [String: String] = [:]
+    var read = XMLAttributes()
     if let attributes, attributeCount > 0 {
         // Five pointers an attribute: local name, prefix, URI, value's begin and end.
         for index in 0..<Int(attributeCount) {
             let entry = attributes + index * 5
             guard let begin = entry[3], let end = entry[4] else { continue }
-            read[reader.name(entry[0])] = String(
-                decoding: UnsafeBufferPointer(start: begin, count: end - begin), as: UTF8.self)
+            let value = String(decoding: UnsafeBufferPointer(start: begin, count: end - begin), as: UTF8.self)
+            read.pairs.append((reader.name(entry[0]), value))
         }
     }
     reader.started(reader.name(name), read)

@@ -95,7 +95,7 @@ def test_every_real_order_file_is_stored_and_answered(suite):
         for start in range(0, len(raw), 50_000):
             assert onec.call("file", raw[start:start + 50_000], filename=file.name).text == "success", file
         assert onec.call("import", filename=file.name).text.split("\n")[0] in ("success", "failure"), "never progress"
-        kept = suite.sql("accounting_bridge", f"SELECT sum(octet_length(body)) FROM file_piece WHERE filename = '{file.name}'")
+        kept = suite.sql("accounting_bridge", f"SELECT sum(octet_length(e.request)) FROM file_piece p JOIN exchange e ON e.id = p.exchange_id WHERE p.filename = '{file.name}'")
         assert int(kept[0][0]) == len(raw), "every byte is kept"
     print(f"{len(files)} real files answered")
 

@@ -11,6 +11,7 @@ public struct AccountingBridge: SuiteService {
     public static let migrations = [
         Migration(3, "V003_bridge.sql", PackageResources.V003_bridge_sql),
         Migration(4, "V004_bank.sql", PackageResources.V004_bank_sql),
+        Migration(5, "V005_catalog.sql", PackageResources.V005_catalog_sql),
     ]
     public static let openAPI = PackageResources.openapi_yaml
 
@@ -19,6 +20,7 @@ public struct AccountingBridge: SuiteService {
     private let log: Logger
     private let pages: JournalPages
     private let bank: BankRoutes
+    private let catalogs: CatalogDesk
     private let bankPages: BankPages
 
     public init(_ context: ServiceContext) throws {
@@ -28,6 +30,7 @@ public struct AccountingBridge: SuiteService {
         RevokedSessions.take(in: &crm, context.access)
         let bus = try context.bus(subscriptions: [StreamName(publisher: "crm-core"): crm])
         self.bus = bus
+        catalogs = CatalogDesk(bus: bus, log: context.log)
         let matching = BankMatching(bus: bus)
         bank = BankRoutes(
             bus: bus, statements: BankStatements(bus: bus, settings: context.settings, matching: matching),
@@ -55,8 +58,10 @@ public struct AccountingBridge: SuiteService {
         ExchangeRoute(
             settings: settings, bus: bus, journal: ExchangeJournal(pool: bus.pool),
             queue: OrderQueue(bus: bus),
-            files: OrderFileReader(bus: bus, currency: settings.company.currency), log: log
+            files: OrderFileReader(bus: bus, currency: settings.company.currency),
+            catalog: CatalogExchange(bus: bus, desk: catalogs), log: log
         ).add(to: router)
+        GoodsAPI(pool: bus.pool).add(to: router)
         bank.add(to: router)
         bankPages.add(to: router)
         JournalAPI(bus: bus, settings: settings).add(to: router)
@@ -66,6 +71,7 @@ public struct AccountingBridge: SuiteService {
     public var loops: [(name: String, run: @Sendable () async throws -> Void)] {
         [
             ("watching bases", { [bus] in try await BaseHealth.watch(bus) }),
+            ("taking catalogs", { [catalogs] in try await catalogs.run() }),
             ("matching payments", { [bus] in try await BankMatching(bus: bus).watch() }),
         ]
     }

@@ -57,29 +57,35 @@ final class CatalogReader: XMLReader.Handler {
     private(set) var refusedCount = 0
     private(set) var sawRoot = false
 
-    private var record: [XMLElement] = []
-    private var size = 0
+    private var record = XMLRecordBuilder(limit: recordLimit)
     /// Names of the open elements outside of records.
     private var path: [String] = []
     /// Groups that are open: their ids, once they have been read.
     private var groups: [(id: String?, name: String?)] = []
-    private var field: XMLElement?
+    /// Ид or Наименование of a group.
+    private var field: [UInt8]?
 
+    /// Bytes of one record, and of a group's name, at most.
     static let recordLimit = 1024 * 1024
+    private static let fieldLimit = 10_000
     static let refusalLimit = 100
     /// Elements that are records, with the element they must stand in.
     private static let containers = [
-        "Товар": "Товары", "Предложение": "Предложения", "ТипЦены": "ТипыЦен", "Склад": "Склады",
-        "Свойство": "Свойства",
-        "СвойствоНоменклатуры": "Свойства",
+        ("Товар", "Товары"), ("Предложение", "Предложения"), ("ТипЦены", "ТипыЦен"), ("Склад", "Склады"),
+        ("Свойство", "Свойства"), ("СвойствоНоменклатуры", "Свойства"),
     ]
+
+    private func isRecord(_ name: String) -> Bool {
+        guard let last = path.last else { return false }
+        return Self.containers.contains { isSameName($0.0, name) && isSameName($0.1, last) }
+    }
 
     func takeRecords() -> [CatalogRecord] {
         defer { records.removeAll(keepingCapacity: true) }
         return records
     }
 
-    func start(_ name: String, _ attributes: [String: String]) throws {
+    func start(_ name: String, _ attributes: XMLAttributes) throws {
         if !sawRoot {
             sawRoot = true
             guard name == "КоммерческаяИнформация" else {
@@ -88,48 +94,31 @@ final class CatalogReader: XMLReader.Handler {
             }
             schemaVersion = attributes["ВерсияСхемы"] ?? ""
         }
-        if let parent = record.last {
-            let element = XMLElement(name, attributes)
-            parent.add(element)
-            record.append(element)
-            return
-        }
-        if let container = Self.containers[name], path.last == container {
-            size = 0
-            record = [XMLElement(name, attributes)]
-            return
-        }
+        if record.isOpen || isRecord(name) { return record.start(name, attributes) }
         if name == "Группа", path.last == "Группы" { groups.append((nil, nil)) }
         if ["Каталог", "ПакетПредложений", "ИзмененияПакетаПредложений"].contains(name) {
             isChangesOnly =
                 name == "ИзмененияПакетаПредложений"
                 || OrderReportReader.isTrue(attributes["СодержитТолькоИзменения"])
         }
-        field = path.last == "Группа" && (name == "Ид" || name == "Наименование") ? XMLElement(name) : nil
+        field = path.last == "Группа" && (name == "Ид" || name == "Наименование") ? [] : nil
         path.append(name)
     }
 
     func text(_ text: UnsafeBufferPointer<UInt8>) throws {
-        if let element = record.last {
-            size += text.count
-            guard size <= Self.recordLimit else {
-                throw XMLRefusal(reason: "запись каталога больше \(Self.recordLimit) байт", isIncomplete: false)
-            }
-            element.add(text)
-        } else if let field {
-            guard field.text.utf8.count + text.count <= 10_000 else { return }
-            field.add(text)
-        }
+        if record.isOpen { return try record.text(text) }
+        guard let count = field?.count, count + text.count <= Self.fieldLimit else { return }
+        field?.append(contentsOf: text)
     }
 
     func end(_ name: String) throws {
-        if let closed = record.popLast() {
-            if record.isEmpty { understand(closed) }
+        if record.isOpen {
+            if let closed = record.end() { understand(closed) }
             return
         }
-        if let field, field.name == name, !groups.isEmpty {
-            if name == "Ид" { groups[groups.count - 1].id = field.trimmed }
-            if name == "Наименование" { groups[groups.count - 1].name = field.trimmed }
+        if let field, !groups.isEmpty {
+            let text = String(decoding: field, as: UTF8.self).trimmed
+            if name == "Ид" { groups[groups.count - 1].id = text } else { groups[groups.count - 1].name = text }
             tellGroup()
         }
         field = nil
@@ -148,8 +137,8 @@ final class CatalogReader: XMLReader.Handler {
             return refuse("«\(element.name)» без Ид: \(element.value("Наименование") ?? "без наименования")")
         }
         guard id.utf8.count <= 255 else { return refuse("«\(element.name)»: Ид длиннее 255 байт") }
+        if isSameName(element.name, "Товар") { return records.append(.good(Self.good(id, element))) }
         switch element.name {
-        case "Товар": records.append(.good(Self.good(id, element)))
         case "Предложение": offer(id, element)
         case "ТипЦены":
             records.append(
@@ -179,18 +168,18 @@ final class CatalogReader: XMLReader.Handler {
             id: id, name: element.value("Наименование") ?? element.value("ПолноеНаименование") ?? id,
             sku: element.value("Артикул"), barcode: element.value("Штрихкод"), unit: unit(element),
             description: element.value("Описание"),
-            groups: element.first("Группы")?.all("Ид").map(\.trimmed) ?? [], properties: properties,
+            groups: element.first("Группы")?.all("Ид").map(\.text) ?? [], properties: properties,
             isDeleted: ["удален", "удалён"].contains(status?.lowercased()))
     }
 
     /// УТ writes the code with a blank (`796 `, reference e.8), the short name as text or only as an attribute.
     private static func unit(_ element: XMLElement) -> String? {
         guard let unit = element.first("БазоваяЕдиница") ?? element.first("Единица") else { return nil }
-        let names = [
-            unit.trimmed, unit.attributes["НаименованиеКраткое"], unit.attributes["НаименованиеПолное"],
-            unit.attributes["Код"]?.trimmed,
-        ]
-        return names.compactMap { $0 }.first { !$0.isEmpty }
+        if !unit.text.isEmpty { return unit.text }
+        for name in ["НаименованиеКраткое", "НаименованиеПолное", "Код"] {
+            if let text = unit.attributes[name]?.trimmed, !text.isEmpty { return text }
+        }
+        return nil
     }
 
     private func offer(_ id: String, _ element: XMLElement) {

@@ -2,56 +2,18 @@ import Contracts
 import Primitives
 import XMLStream
 
-/// A small tree of one record (a Документ, a Товар …); never of a whole file.
-final class XMLElement {
-    let name: String
-    var text = ""
-    private(set) var children: [XMLElement] = []
-
-    let attributes: [String: String]
-
-    init(_ name: String, _ attributes: [String: String] = [:]) { (self.name, self.attributes) = (name, attributes) }
-
-    /// Line breaks and blanks between elements are no text.
-    func add(_ bytes: UnsafeBufferPointer<UInt8>) {
-        if text.isEmpty, bytes.allSatisfy({ $0 <= 0x20 }) { return }
-        text += String(decoding: bytes, as: UTF8.self)
-    }
-
-    func add(_ child: XMLElement) { children.append(child) }
-    func first(_ name: String) -> XMLElement? { children.first { $0.name == name } }
-    func all(_ name: String) -> [XMLElement] { children.filter { $0.name == name } }
-
-    /// The trimmed text of a child; nil when it is absent or empty.
-    func value(_ name: String) -> String? {
-        guard let text = first(name)?.trimmed, !text.isEmpty else { return nil }
-        return text
-    }
-    var trimmed: String { text.trimmed }
-
-    /// ЗначенияРеквизитов as names and values.
-    var requisites: [String: String] {
-        var values: [String: String] = [:]
-        for entry in first("ЗначенияРеквизитов")?.all("ЗначениеРеквизита") ?? [] {
-            if let name = entry.value("Наименование") { values[name] = entry.value("Значение") ?? "" }
-        }
-        return values
-    }
-}
-
 /// Reads the documents of a CommerceML file one by one, wherever they stand: below the root, or in a Контейнер.
 final class CommerceMLReader: XMLReader.Handler {
-    private var stack: [XMLElement] = []
+    private var record = XMLRecordBuilder(limit: documentLimit)
     private(set) var documents: [XMLElement] = []
     private(set) var schemaVersion = ""
     private var sawRoot = false
-    private var size = 0
 
     /// Bytes of text in one document, and documents in one file, at most.
     static let documentLimit = 4 * 1024 * 1024
     static let countLimit = 10_000
 
-    func start(_ name: String, _ attributes: [String: String]) throws {
+    func start(_ name: String, _ attributes: XMLAttributes) throws {
         if !sawRoot {
             sawRoot = true
             guard name == "КоммерческаяИнформация" else {
@@ -61,31 +23,18 @@ final class CommerceMLReader: XMLReader.Handler {
             }
             schemaVersion = attributes["ВерсияСхемы"] ?? ""
         }
-        if !stack.isEmpty {
-            let element = XMLElement(name)
-            stack[stack.count - 1].add(element)
-            stack.append(element)
-        } else if name == "Документ" {
+        if record.isOpen || name == "Документ" {
             guard documents.count < Self.countLimit else {
                 throw XMLRefusal(reason: "в файле больше \(Self.countLimit) документов", isIncomplete: false)
             }
-            size = 0
-            stack = [XMLElement(name)]
+            record.start(name, attributes)
         }
     }
 
-    func text(_ text: UnsafeBufferPointer<UInt8>) throws {
-        guard let last = stack.last else { return }
-        size += text.count
-        guard size <= Self.documentLimit else {
-            throw XMLRefusal(reason: "документ больше \(Self.documentLimit) байт", isIncomplete: false)
-        }
-        last.add(text)
-    }
+    func text(_ text: UnsafeBufferPointer<UInt8>) throws { try record.text(text) }
 
     func end(_ name: String) throws {
-        guard let closed = stack.popLast(), stack.isEmpty else { return }
-        documents.append(closed)
+        if let document = record.end() { documents.append(document) }
     }
 }
 

@@ -23,6 +23,7 @@ struct JournalPages: Sendable {
         library = MustacheLibrary(templates: [
             "journal": try template(PackageResources.journal_mustache),
             "exchange": try template(PackageResources.exchange_mustache),
+            "goods": try template(PackageResources.goods_mustache),
         ])
     }
 
@@ -30,6 +31,10 @@ struct JournalPages: Sendable {
         router.get("/journal") { request, context in
             try context.require("head", "manager", "accountant", "integrator")
             return try await list(request, request.language(fallback))
+        }
+        router.get("/journal/goods") { request, context in
+            try context.require("head", "manager", "accountant", "integrator")
+            return try await goods(request, request.language(fallback))
         }
         router.get("/journal/:id") { request, context in
             try context.require("head", "manager", "accountant", "integrator")
@@ -78,6 +83,45 @@ struct JournalPages: Sendable {
             ])
     }
 
+    private func goods(_ request: Request, _ language: Language) async throws -> Response {
+        let text = request.query("q") ?? ""
+        let items = try await GoodsAPI(pool: journal.bus.pool).list(
+            base: nil, text: text, after: request.query("after"), limit: Self.pageLimit + 1)
+        let shown = items.prefix(Self.pageLimit)
+        return page(
+            "goods",
+            [
+                "t": JournalWords.all(language), "q": text, "isEmpty": shown.isEmpty,
+                "items": shown.map { Self.fields($0, language) },
+                "next": items.count > Self.pageLimit ? shown.last.map { "\($0.base) \($0.id)" } ?? "" : "",
+            ])
+    }
+
+    private static func fields(_ good: GoodsAPI.Good, _ language: Language) -> [String: Any] {
+        func quantity(_ text: String) -> String { language == .ru ? text.replacing(".", with: ",") : text }
+        return [
+            "name": good.name, "sku": good.sku ?? "", "base": good.base, "asOf": LocalTime.text(good.asOf),
+            "deleted": good.deleted, "groups": good.groups,
+            "offers": good.offers.prefix(offersShown).map { offer -> [String: Any] in
+                [
+                    "variant": offer.characteristics.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }
+                        .joined(separator: ", "),
+                    "prices": offer.prices.map {
+                        "\($0.type) \(HumanText.money(Self.twoPlaces($0.amount), $0.currency ?? "", language))"
+                    }.joined(separator: ", "),
+                    "stock": offer.stock.map {
+                        ($0.warehouse.map { "\($0) " } ?? "") + quantity($0.quantity)
+                    }.joined(separator: ", "),
+                ]
+            },
+        ]
+    }
+
+    /// Offers of one good that a page shows.
+    private static let offersShown = 20
+
+    private static func twoPlaces(_ amount: String) -> String { Quantity(amount)?.twoPlaces ?? amount }
+
     private func page(_ name: String, _ fields: [String: Any]) -> Response {
         Response.html(library.render(filled(fields), withTemplate: name) ?? "")
     }
@@ -102,6 +146,12 @@ struct JournalPages: Sendable {
 /// The journal's words, Russian first.
 enum JournalWords {
     private static let table: [String: (ru: String, en: String)] = [
+        "goods": ("Товары 1С", "1C's goods"), "goodsHint": ("название, артикул, штрихкод", "name, article, barcode"),
+        "find": ("Найти", "Find"),
+        "noGoods": ("Товаров нет: 1С их ещё не выгружала.", "No goods: 1C has not sent any yet."),
+        "deleted": ("удалён", "deleted"), "sku": ("арт.", "art."), "stock": ("остаток", "stock"),
+        "catalog.checkauth": ("вход", "log-in"), "catalog.init": ("начало", "beginning"),
+        "catalog.file": ("файл товаров", "file of goods"), "catalog.import": ("загрузка товаров", "import of goods"),
         "bank": ("Банк", "Bank"), "bank.statement": ("выписка банка", "bank statement"),
         "title": ("Журнал обмена с 1С", "Exchange with 1C"), "all": ("все", "all"),
         "parked": ("отложен", "parked"), "refused": ("отказ", "refused"), "ok": ("выполнен", "done"),

@@ -30,10 +30,21 @@ public struct Form: Sendable {
             readParts(body, boundary)
             return
         }
-        for pair in String(decoding: body, as: UTF8.self).split(separator: "&") {
-            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            fields[Self.decode(parts[0])] = parts.count > 1 ? Self.decode(parts[1]) : ""
+        for (name, value) in Self.pairs(String(decoding: body, as: UTF8.self)) {
+            fields[Self.decode(name)] = Self.decode(value)
         }
+    }
+
+    private static func pairs(_ text: String) -> [(Substring, Substring)] {
+        text.split(separator: "&").map { pair in
+            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            return (parts[0], parts.count > 1 ? parts[1] : "")
+        }
+    }
+
+    /// The first value of a name in an encoded form, or in a query.
+    static func value(_ name: String, in text: String) -> String? {
+        pairs(text).first { decode($0.0) == name }.map { decode($0.1) }
     }
 
     public subscript(name: String) -> String? { fields[name] }

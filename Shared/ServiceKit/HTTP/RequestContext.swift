@@ -75,9 +75,8 @@ extension Request {
         }
     }
 
-    public func query(_ name: String) -> String? {
-        uri.queryParameters[name[...]].map(String.init)
-    }
+    /// A parameter of the query as browsers write it: a plus is a blank. The first of several.
+    public func query(_ name: String) -> String? { uri.query.flatMap { Form.value(name, in: $0) } }
 
     /// The language a page is wanted in: `?lang=`, the cookie, `Accept-Language` of the workspace that forwards.
     public func language(_ fallback: Language) -> Language {

@@ -18,6 +18,7 @@ struct ExchangeRoute: Sendable {
     let journal: ExchangeJournal
     let queue: OrderQueue
     let files: OrderFileReader
+    let catalog: CatalogExchange
     let log: Logger
 
     static let cookie = "throughline_1c"
@@ -109,13 +110,16 @@ struct ExchangeRoute: Sendable {
         _ type: String, _ mode: String, _ base: SuiteSettings.Base, _ session: ID?, _ request: Request,
         _ body: [UInt8], exchange: ID
     ) async throws -> ExchangeJournal.Answer {
-        if type == "catalog" {
-            return .init(
-                body: "failure\nОбмен товарами ещё не включён, включён только обмен заказами",
-                result: "refused", reason: "обмен товарами ещё не включён")
-        }
+        let isCatalog = type == "catalog"
         switch mode {
         case "checkauth": return try await checkauth(type, base.base, exchange)
+        case "init" where isCatalog: return try await catalog.opened(try known(session))
+        case "file" where isCatalog:
+            return try await catalog.file(
+                body.count, try FileName.clean(request.query("filename")), try known(session), exchange: exchange)
+        case "import" where isCatalog:
+            return try await catalog.importing(
+                try FileName.clean(request.query("filename")), try known(session), exchange: exchange)
         case "init": return .init(body: "zip=no\nfile_limit=\(Self.fileLimitAsked)")
         case "query": return try await query(try known(session), base)
         case "success": return try await success(try known(session), base.base, exchange)
@@ -135,6 +139,7 @@ struct ExchangeRoute: Sendable {
     }
 
     private func checkauth(_ type: String, _ base: String, _ exchange: ID) async throws -> ExchangeJournal.Answer {
+        if type == "catalog" { try await catalog.watchEmpty(base) }
         let session = ID.make()
         try await bus.pool.run([
             Statement(
@@ -175,7 +180,7 @@ struct ExchangeRoute: Sendable {
         _ session: ID, _ base: String, _ request: Request, _ body: [UInt8], _ exchange: ID
     ) async throws -> ExchangeJournal.Answer {
         let name = try FileName.clean(request.query("filename"))
-        let outcome = try await files.take(body, name, session: session, base: base, exchange: exchange)
+        let outcome = try await files.take(body.count, name, session: session, base: base, exchange: exchange)
         if outcome.isGrowing {
             return .init(body: "success", understood: ["часть файла «\(name)» принята, ждём продолжения"])
         }
@@ -190,8 +195,9 @@ struct ExchangeRoute: Sendable {
         _ session: ID, _ base: String, _ request: Request, _ exchange: ID
     ) async throws -> ExchangeJournal.Answer {
         let name = try FileName.clean(request.query("filename"))
-        let outcome = try await files.read(
-            name, session: session, base: base, exchange: exchange, isLast: true)
+        let found = try await ReceivedFiles(pool: bus.pool).find(name, session: session)
+        let place = ReceivedFiles.Place(session: session, filename: found?.sent ?? name)
+        let outcome = try await files.read(place, base: base, exchange: exchange, isLast: true)
         if let problem = outcome.problem {
             return .init(body: "failure\n\(problem)", result: "parked", reason: problem)
         }
@@ -199,13 +205,17 @@ struct ExchangeRoute: Sendable {
     }
 }
 
-/// The name of a file as 1C gives it: perhaps with a Windows path (reference 27).
+/// The name of a file as 1C gives it: a relative path (`import_files/ab/…`, `goods/1/import.xml`), or a whole path of its own
+/// machine, of which only the name matters (reference 27, 28).
 enum FileName {
     static func clean(_ given: String?) throws -> String {
-        let last = (given ?? "").split { $0 == "/" || $0 == "\\" }.last.map(String.init) ?? ""
-        guard !last.isEmpty, last != "..", last.utf8.count <= 255, !last.contains("\0") else {
-            throw Problem.badRequest("нет имени файла в параметре filename")
+        let path = (given ?? "").replacing("\\", with: "/")
+        var parts = path.split(separator: "/").map(String.init)
+        if path.hasPrefix("/") || parts.first?.hasSuffix(":") == true { parts = parts.suffix(1) }
+        let name = parts.filter { $0 != "." }.joined(separator: "/")
+        guard !name.isEmpty, !parts.contains(".."), name.utf8.count <= 255, !name.contains("\0") else {
+            throw Problem.badRequest("параметр filename: имени файла нет, или оно ведёт за пределы папки обмена")
         }
-        return last
+        return name
     }
 }

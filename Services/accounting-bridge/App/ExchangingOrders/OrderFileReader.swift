@@ -10,6 +10,9 @@ import XMLStream
 struct OrderFileReader: Sendable {
     let bus: EventBus
     let currency: Currency
+    private var files: ReceivedFiles { ReceivedFiles(pool: bus.pool) }
+
+    init(bus: EventBus, currency: Currency) { (self.bus, self.currency) = (bus, currency) }
 
     struct Outcome: Sendable {
         var understood: [String] = []
@@ -23,70 +26,89 @@ struct OrderFileReader: Sendable {
     static let fileLimit = 64 * 1024 * 1024
 
     /// Keeps the piece, then tries whether the file is whole: nothing in the protocol says so.
-    func take(_ piece: [UInt8], _ filename: String, session: ID, base: String, exchange: ID) async throws -> Outcome {
-        try await bus.pool.query(
-            """
-            INSERT INTO file_piece (session, filename, position, exchange_id, body)
-            SELECT $1, $2, count(*), $3, $4 FROM file_piece WHERE session = $1 AND filename = $2
-            """, [.id(session), .text(filename), .id(exchange), .bytes(piece)])
-        return try await read(filename, session: session, base: base, exchange: exchange, isLast: false)
+    func take(_ size: Int, _ filename: String, session: ID, base: String, exchange: ID) async throws -> Outcome {
+        do {
+            try await files.add(size, filename, session: session, exchange: exchange)
+        } catch let refusal as XMLRefusal {
+            try await park(.init(session: session, filename: filename), base, exchange, refusal.reason)
+            return Outcome(problem: refusal.reason)
+        }
+        return try await read(
+            .init(session: session, filename: filename), base: base, exchange: exchange, isLast: false)
     }
 
     /// Reads what has come of the file; `isLast` when 1C says there is no more.
-    func read(_ filename: String, session: ID, base: String, exchange: ID, isLast: Bool) async throws -> Outcome {
+    func read(_ place: ReceivedFiles.Place, base: String, exchange: ID, isLast: Bool) async throws -> Outcome {
         if let row = try await bus.pool.query(
             "SELECT state, reason FROM onec_file WHERE session = $1 AND filename = $2 AND state <> 'growing'",
-            [.id(session), .text(filename)]
+            [.id(place.session), .text(place.filename)]
         ).first, isLast {
             return Outcome(problem: try row.optionalString("reason"))
         }
-        let pieces = try await bus.pool.query(
-            "SELECT body FROM file_piece WHERE session = $1 AND filename = $2 ORDER BY position",
-            [.id(session), .text(filename)])
-        let reader = CommerceMLReader()
-        let xml = XMLReader(reader)
-        var total = 0
+        let readers: [CommerceMLReader]
         do {
-            guard !pieces.isEmpty else {
-                throw XMLRefusal(reason: "файл «\(filename)» не был передан", isIncomplete: false)
-            }
-            for piece in pieces {
-                let bytes = try piece.bytes("body")
-                if total == 0, bytes.starts(with: Array("PK".utf8)) {
-                    throw XMLRefusal(reason: "пришёл архив, а сайт просил файлы без сжатия", isIncomplete: false)
-                }
-                total += bytes.count
-                guard total <= Self.fileLimit else {
-                    throw XMLRefusal(reason: "файл больше \(Self.fileLimit) байт", isIncomplete: false)
-                }
-                try xml.feed(bytes)
-            }
-            try xml.finish()
+            readers = try await documents(of: place)
         } catch let refusal as XMLRefusal {
             if refusal.isIncomplete, !isLast {
-                try await note(filename, session, "growing", nil)
+                try await files.note(place, "growing")
                 return Outcome(isGrowing: true)
             }
             let reason = refusal.isIncomplete ? "файл обрывается: \(refusal.reason)" : refusal.reason
-            try await park(filename, session, base, exchange, reason)
+            try await park(place, base, exchange, reason)
             return Outcome(problem: reason)
         }
-        let outcome = try await apply(reader.documents, reader.schemaVersion, base, exchange)
-        try await note(filename, session, "done", nil)
+        var outcome = Outcome()
+        for reader in readers {
+            let part = try await apply(reader.documents, reader.schemaVersion, base, exchange)
+            outcome.understood += part.understood
+            outcome.journeys += part.journeys
+        }
+        try await files.note(place, "done", understood: outcome.understood)
         return outcome
     }
 
-    private func note(_ filename: String, _ session: ID, _ state: String, _ reason: String?) async throws {
-        try await bus.pool.query(
-            """
-            INSERT INTO onec_file (session, filename, state, reason) VALUES ($1, $2, $3, $4)
-            ON CONFLICT (session, filename) DO UPDATE SET state = excluded.state, reason = excluded.reason
-            """, [.id(session), .text(filename), .text(state), .text(reason)])
+    /// The documents of a file, or of each XML file of an archive.
+    private func documents(of place: ReceivedFiles.Place) async throws -> [CommerceMLReader] {
+        let isArchive = try await files.find(place.filename, session: place.session)?.archive != nil
+        guard try await files.startsAsArchive(place) || isArchive else {
+            let reader = CommerceMLReader()
+            let xml = XMLReader(reader)
+            var total = 0
+            try await files.read(place) { bytes in
+                total += bytes.count
+                try Self.check(total)
+                try xml.feed(bytes)
+            }
+            try xml.finish()
+            return [reader]
+        }
+        var readers: [CommerceMLReader] = []
+        var total = 0
+        try await files.entries(of: place) { name, next in
+            guard name.lowercased().hasSuffix(".xml") else { return }
+            let reader = CommerceMLReader()
+            let xml = XMLReader(reader)
+            while true {
+                let bytes = try next()
+                if bytes.isEmpty { break }
+                total += bytes.count
+                try Self.check(total)
+                try xml.feed(bytes)
+            }
+            try xml.finish()
+            readers.append(reader)
+        }
+        return readers
     }
 
-    private func park(_ filename: String, _ session: ID, _ base: String, _ exchange: ID, _ reason: String) async throws
-    {
-        try await note(filename, session, "parked", reason)
+    private static func check(_ total: Int) throws {
+        guard total <= fileLimit else {
+            throw XMLRefusal(reason: "файл больше \(fileLimit) байт", isIncomplete: false)
+        }
+    }
+
+    private func park(_ place: ReceivedFiles.Place, _ base: String, _ exchange: ID, _ reason: String) async throws {
+        try await files.note(place, "parked", reason)
         try await bus.transaction { transaction in
             try await transaction.query(
                 "INSERT INTO parked_document (id, base, exchange_id, reason) VALUES ($1, $2, $3, $4)",
@@ -104,7 +126,7 @@ struct OrderFileReader: Sendable {
             """, [.text(base), .id(session)])
         for row in rows {
             try await park(
-                try row.string("filename"), try row.id("session"), base, exchange,
+                .init(session: try row.id("session"), filename: try row.string("filename")), base, exchange,
                 "файл «\(try row.string("filename"))» не был передан до конца")
         }
     }

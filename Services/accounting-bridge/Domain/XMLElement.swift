@@ -1,0 +1,80 @@
+import XMLStream
+
+/// A small tree of one record (a Документ, a Товар …); never of a whole file.
+final class XMLElement {
+    let name: String
+    let attributes: XMLAttributes
+    /// Without white space at both ends.
+    fileprivate(set) var text = ""
+    private(set) var children: [XMLElement] = []
+
+    init(_ name: String, _ attributes: XMLAttributes) { (self.name, self.attributes) = (name, attributes) }
+
+    fileprivate func add(_ child: XMLElement) { children.append(child) }
+    func first(_ name: String) -> XMLElement? { children.first { isSameName($0.name, name) } }
+    func all(_ name: String) -> [XMLElement] { children.filter { isSameName($0.name, name) } }
+
+    /// The text of a child; nil when it is absent or empty.
+    func value(_ name: String) -> String? {
+        guard let text = first(name)?.text, !text.isEmpty else { return nil }
+        return text
+    }
+
+    /// ЗначенияРеквизитов as names and values.
+    var requisites: [String: String] {
+        var values: [String: String] = [:]
+        for entry in first("ЗначенияРеквизитов")?.all("ЗначениеРеквизита") ?? [] {
+            if let name = entry.value("Наименование") { values[name] = entry.value("Значение") ?? "" }
+        }
+        return values
+    }
+}
+
+/// Builds the tree of one record out of what a reader is told.
+struct XMLRecordBuilder {
+    /// Bytes of text in one record at most.
+    let limit: Int
+    private var open: [XMLElement] = []
+    private var bytes: [UInt8] = []
+    private var size = 0
+
+    init(limit: Int) { self.limit = limit }
+
+    var isOpen: Bool { !open.isEmpty }
+
+    /// An element begins: the record's own, or one within it.
+    mutating func start(_ name: String, _ attributes: XMLAttributes) {
+        if open.isEmpty { size = 0 } else { keepText() }
+        let element = XMLElement(name, attributes)
+        open.last?.add(element)
+        open.append(element)
+    }
+
+    /// Text outside of a record is nobody's.
+    mutating func text(_ text: UnsafeBufferPointer<UInt8>) throws {
+        guard isOpen else { return }
+        size += text.count
+        guard size <= limit else {
+            throw XMLRefusal(reason: "запись «\(open[0].name)» больше \(limit) байт", isIncomplete: false)
+        }
+        bytes.append(contentsOf: text)
+    }
+
+    /// The record, when it is its end.
+    mutating func end() -> XMLElement? {
+        guard isOpen else { return nil }
+        keepText()
+        let closed = open.removeLast()
+        return open.isEmpty ? closed : nil
+    }
+
+    /// Line breaks and blanks between elements are no text.
+    private mutating func keepText() {
+        defer { bytes.removeAll(keepingCapacity: true) }
+        guard let first = bytes.firstIndex(where: { $0 > 0x20 }), let last = bytes.lastIndex(where: { $0 > 0x20 })
+        else {
+            return
+        }
+        open[open.count - 1].text += String(decoding: bytes[first...last], as: UTF8.self)
+    }
+}
