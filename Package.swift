@@ -164,9 +164,10 @@ let package = Package(
             "accounting-bridge", "AccountingBridge", core + ["Archive", "Sodium", "XMLStream", mustache],
             embed: [
                 "Migrations/V003_bridge.sql", "Migrations/V004_bank.sql", "Migrations/V005_catalog.sql",
+                "Migrations/V006_repair.sql",
                 "App/openapi.yaml",
                 "Web/Templates/journal.mustache",
-                "Web/Templates/exchange.mustache", "Web/Templates/bank.mustache",
+                "Web/Templates/exchange.mustache", "Web/Templates/bank.mustache", "Web/Templates/order.mustache",
                 "Web/Templates/goods.mustache",
             ])
         + service(

@@ -32,6 +32,7 @@ public enum EveryContract {
         ExchangeRecovered.self,
         OrderRefused.self,
         OrderReported.self,
+        OrderRetried.self,
         OrderSent.self,
     ]
 }

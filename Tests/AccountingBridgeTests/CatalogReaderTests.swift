@@ -49,7 +49,8 @@ import XMLStream
             #expect(records.contains(.group(id: "g3", parent: nil, name: "Фрезы")))
             #expect(records.contains(.property(id: "p1", name: "Вес")))
             let good = CatalogGood(
-                id: "t1", name: "Станок \"Ш-1\"", sku: nil, barcode: "460", unit: "шт", description: nil, groups: ["g2"],
+                id: "t1", name: "Станок \"Ш-1\"", sku: nil, barcode: "460", unit: "шт", description: nil,
+                groups: ["g2"],
                 properties: ["p1": "12", "Вид": "Товар"], isDeleted: true)
             #expect(records.contains(.good(good)))
             #expect(reader.refused == ["«Товар» без Ид: Без Ид"])

@@ -88,7 +88,7 @@ def living(suite):
             "/api/v1/leads/{id}": lead["id"], "/api/v1/deals/{id}": deal["id"], "/api/v1/orders/{id}": order["orderId"],
             "/api/v1/companies/{id}": company["id"], "/api/v1/contacts/{id}": contact["id"], "/api/v1/journeys/{id}": journey,
             "/api/v1/conversations/{id}/messages": talk["id"], "/api/v1/exchanges/{id}": exchange["id"],
-            "/api/v1/bank-payments/{id}": paid["id"]}
+            "/api/v1/bank-payments/{id}": paid["id"], "/api/v1/order-stories/{number}": order["number"]}
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -100,7 +100,7 @@ def test_every_answer_has_the_described_shape(suite, living, service):
         schema = answer.get("content", {}).get("application/json", {}).get("schema")
         if not schema:
             continue
-        place = path.replace("{id}", living.get(path, "")).replace("{name}", "money.received")
+        place = path.replace("{id}", living.get(path, "")).replace("{name}", "money.received").replace("{number}", living.get(path, ""))
         params = {"q": "Фреза", "contactId": living["contact"], "companyId": living["company"]} if path in (
             "/api/v1/search", "/api/v1/journeys") else {"journeyId": living["journey"]} if path == "/api/v1/whereabouts" else {}
         if path == "/api/v1/replays/{id}":

@@ -12,6 +12,7 @@ public struct AccountingBridge: SuiteService {
         Migration(3, "V003_bridge.sql", PackageResources.V003_bridge_sql),
         Migration(4, "V004_bank.sql", PackageResources.V004_bank_sql),
         Migration(5, "V005_catalog.sql", PackageResources.V005_catalog_sql),
+        Migration(6, "V006_repair.sql", PackageResources.V006_repair_sql),
     ]
     public static let openAPI = PackageResources.openapi_yaml
 
@@ -20,8 +21,10 @@ public struct AccountingBridge: SuiteService {
     private let log: Logger
     private let pages: JournalPages
     private let bank: BankRoutes
+    private let orderFiles: OrderFileReader
     private let catalogs: CatalogDesk
     private let bankPages: BankPages
+    private let orderPages: OrderPages
 
     public init(_ context: ServiceContext) throws {
         settings = context.settings
@@ -30,11 +33,15 @@ public struct AccountingBridge: SuiteService {
         RevokedSessions.take(in: &crm, context.access)
         let bus = try context.bus(subscriptions: [StreamName(publisher: "crm-core"): crm])
         self.bus = bus
+        orderFiles = OrderFileReader(bus: bus, currency: context.settings.company.currency)
         catalogs = CatalogDesk(bus: bus, log: context.log)
         let matching = BankMatching(bus: bus)
         bank = BankRoutes(
             bus: bus, statements: BankStatements(bus: bus, settings: context.settings, matching: matching),
             matching: matching, journal: ExchangeJournal(pool: bus.pool))
+        orderPages = try OrderPages(
+            OrderStories(pool: bus.pool), repair: Repair(bus: bus, files: orderFiles, catalogs: catalogs),
+            locale: context.settings.company.locale)
         bankPages = try BankPages(bank, settings: context.settings)
         pages = try JournalPages(
             JournalAPI(bus: bus, settings: context.settings), locale: context.settings.company.locale)
@@ -43,7 +50,8 @@ public struct AccountingBridge: SuiteService {
     public func setAside(_ limit: Int) async throws -> [ParkedItem] {
         try await bus.pool.query(
             """
-            SELECT p.id, p.base, p.number, p.reason, p.at FROM parked_document p ORDER BY p.id DESC LIMIT $1
+            SELECT p.id, p.base, p.number, p.reason, p.at FROM parked_document p WHERE p.settled_at IS NULL
+            ORDER BY p.id DESC LIMIT $1
             """, [.int(limit)]
         ).map {
             let number = try $0.optionalString("number")
@@ -58,15 +66,20 @@ public struct AccountingBridge: SuiteService {
         ExchangeRoute(
             settings: settings, bus: bus, journal: ExchangeJournal(pool: bus.pool),
             queue: OrderQueue(bus: bus),
-            files: OrderFileReader(bus: bus, currency: settings.company.currency),
+            files: orderFiles,
             catalog: CatalogExchange(bus: bus, desk: catalogs), log: log
         ).add(to: router)
         GoodsAPI(pool: bus.pool).add(to: router)
         bank.add(to: router)
         bankPages.add(to: router)
+        orderPages.add(to: router)
         JournalAPI(bus: bus, settings: settings).add(to: router)
         pages.add(to: router)
     }
+
+    public var ownReplays: (any OwnReplays)? { ExchangeReplays(pool: bus.pool, repair: repair) }
+
+    private var repair: Repair { Repair(bus: bus, files: orderFiles, catalogs: catalogs) }
 
     public var loops: [(name: String, run: @Sendable () async throws -> Void)] {
         [

@@ -63,7 +63,7 @@ struct BankPages: Sendable {
                         payerInn: form.filled("payerInn"), orderNumber: form.filled("orderNumber"), comment: nil),
                     by: caller)
                 let state = answer.payments.first?.state ?? "unmatched"
-                return "?state=\(state)&traced=\(Self.escaped(answer.words))"
+                return "?state=\(state)&traced=\(Form.encoded(answer.words))"
             }
         }
     }
@@ -77,17 +77,9 @@ struct BankPages: Sendable {
     private func back(_ request: Request, _ act: () async throws -> String) async throws -> Response {
         let query: String
         do { query = try await act() } catch let problem as Problem {
-            query = "?error=\(Self.escaped(problem.detail ?? problem.title))"
+            query = "?error=\(Form.encoded(problem.detail ?? problem.title))"
         }
         return Response(status: .seeOther, headers: [.location: "/journal/bank\(query)"])
-    }
-
-    private static func escaped(_ text: String) -> String {
-        text.utf8.map { byte in
-            let isPlain = (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte)
-            let hex = String(byte, radix: 16, uppercase: true)
-            return isPlain ? String(UnicodeScalar(byte)) : "%" + (hex.count == 1 ? "0" : "") + hex
-        }.joined()
     }
 
     private func page(_ request: Request, _ caller: Caller) async throws -> Response {

@@ -74,9 +74,18 @@ struct JournalPages: Sendable {
                 "cannotTell": base.cannotTell == nil ? "" : JournalWords.word("cannotTell", language),
             ]
         }
+        let sought = request.query("q") ?? ""
+        let orders = try await OrderStories(pool: journal.bus.pool).find(sought)
         return page(
             "journal",
             [
+                "q": sought, "noOrders": !sought.isEmpty && orders.isEmpty,
+                "orders": orders.map {
+                    [
+                        "number": $0.number, "client": $0.client, "base": $0.base, "onecNumber": $0.onecNumber ?? "",
+                        "state": JournalWords.word("order.\($0.state)", language), "at": LocalTime.text($0.at),
+                    ]
+                },
                 "t": JournalWords.all(language), "items": views.map { Self.fields($0, language) },
                 "empty": views.isEmpty, "bases": bases, "status": request.query("status") ?? "",
                 "next": rows.count > Self.pageLimit ? views.last?.id.description ?? "" : "",
@@ -152,6 +161,11 @@ enum JournalWords {
         "deleted": ("удалён", "deleted"), "sku": ("арт.", "art."), "stock": ("остаток", "stock"),
         "catalog.checkauth": ("вход", "log-in"), "catalog.init": ("начало", "beginning"),
         "catalog.file": ("файл товаров", "file of goods"), "catalog.import": ("загрузка товаров", "import of goods"),
+        "whyHint": ("номер заказа, клиент или ИНН", "order number, client or INN"),
+        "why": ("Что с заказом?", "What of an order?"), "noOrders": ("Таких заказов нет.", "No such orders."),
+        "order": ("Заказ", "Order"), "inn": ("ИНН", "INN"), "again": ("Повторить", "Do it again"),
+        "bytes": ("исходные данные", "raw data"), "order.ready": ("ждёт 1С", "waits for 1C"),
+        "order.sent": ("в 1С", "in 1C"), "order.refused": ("отложен", "set aside"),
         "bank": ("Банк", "Bank"), "bank.statement": ("выписка банка", "bank statement"),
         "title": ("Журнал обмена с 1С", "Exchange with 1C"), "all": ("все", "all"),
         "parked": ("отложен", "parked"), "refused": ("отказ", "refused"), "ok": ("выполнен", "done"),

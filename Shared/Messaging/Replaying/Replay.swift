@@ -14,6 +14,21 @@ public struct Replay: Codable, Sendable {
     /// Messages of the frozen list, by what came of them.
     public let counts: [String: Int]
     public let preview: ReplayPreview?
+
+    public init(
+        id: ID, state: String, plannedAt: Timestamp, plannedBy: String, appliedBy: String?, appliedAt: Timestamp?,
+        filter: String, counts: [String: Int], preview: ReplayPreview?
+    ) {
+        self.id = id
+        self.state = state
+        self.plannedAt = plannedAt
+        self.plannedBy = plannedBy
+        self.appliedBy = appliedBy
+        self.appliedAt = appliedAt
+        self.filter = filter
+        self.counts = counts
+        self.preview = preview
+    }
 }
 
 /// What the real handlers did in the transaction that was rolled back.
@@ -33,6 +48,8 @@ public struct ReplayPreview: Codable, Sendable {
     public var changes: [Change] = []
     /// Type → events that would be said.
     public var says: [String: Int] = [:]
+
+    public init() {}
 }
 
 /// One message of a frozen list.

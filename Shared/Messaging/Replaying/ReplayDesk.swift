@@ -222,5 +222,5 @@ public struct ReplayDesk: Sendable {
 /// A replay that is not done, with the reason in plain words.
 public struct ReplayRefused: Error, CustomStringConvertible {
     public let description: String
-    init(_ description: String) { self.description = description }
+    public init(_ description: String) { self.description = description }
 }

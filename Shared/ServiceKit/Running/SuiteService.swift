@@ -23,12 +23,15 @@ public protocol SuiteService: Sendable {
     func queues() async throws -> [WorkQueue]
     /// Where something of a journey waits in those queues.
     func queuePlaces(_ journey: ID) async throws -> [QueuePlace]
+    /// Its own work that can be done again; nil when there is none.
+    var ownReplays: (any OwnReplays)? { get }
     /// The OpenAPI description of what this service alone serves; what all serve is put in front of it.
     static var openAPI: [UInt8] { get }
 }
 
 extension SuiteService {
     public func prepare() async throws {}
+    public var ownReplays: (any OwnReplays)? { nil }
     public func queues() async throws -> [WorkQueue] { [] }
     public func queuePlaces(_ journey: ID) async throws -> [QueuePlace] { [] }
     public func setAside(_ limit: Int) async throws -> [ParkedItem] { [] }

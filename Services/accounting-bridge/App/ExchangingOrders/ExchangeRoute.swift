@@ -163,7 +163,8 @@ struct ExchangeRoute: Sendable {
         return .init(
             body: xml, contentType: "application/xml; charset=utf-8",
             understood: orders.isEmpty
-                ? ["заказов нет"] : ["отданы заказы: " + orders.map(\.order.number).joined(separator: ", ")])
+                ? ["заказов нет"] : ["отданы заказы: " + orders.map(\.order.number).joined(separator: ", ")],
+            orders: orders.map(\.order.number))
     }
 
     private func success(_ session: ID, _ base: String, _ exchange: ID) async throws -> ExchangeJournal.Answer {
@@ -173,7 +174,7 @@ struct ExchangeRoute: Sendable {
             understood: taken.isEmpty
                 ? ["подтверждать нечего"]
                 : ["1С забрала заказы: " + taken.map(\.number).joined(separator: ", ")],
-            journeys: taken.compactMap(\.journey))
+            journeys: taken.compactMap(\.journey), orders: taken.map(\.number))
     }
 
     private func file(
@@ -188,7 +189,7 @@ struct ExchangeRoute: Sendable {
         // (reference 24). What is wrong with it is ours to show.
         return .init(
             body: "success", result: outcome.problem == nil ? "ok" : "parked", reason: outcome.problem,
-            understood: outcome.understood, journeys: outcome.journeys)
+            understood: outcome.understood, journeys: outcome.journeys, orders: outcome.orders)
     }
 
     private func importing(
@@ -201,7 +202,8 @@ struct ExchangeRoute: Sendable {
         if let problem = outcome.problem {
             return .init(body: "failure\n\(problem)", result: "parked", reason: problem)
         }
-        return .init(body: "success", understood: outcome.understood, journeys: outcome.journeys)
+        return .init(
+            body: "success", understood: outcome.understood, journeys: outcome.journeys, orders: outcome.orders)
     }
 }
 

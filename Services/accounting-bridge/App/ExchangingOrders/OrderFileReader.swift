@@ -17,6 +17,8 @@ struct OrderFileReader: Sendable {
     struct Outcome: Sendable {
         var understood: [String] = []
         var journeys: [ID] = []
+        /// Numbers of the orders that it tells of.
+        var orders: [String] = []
         var problem: String?
         /// The file is right so far and not at its end.
         var isGrowing = false
@@ -59,9 +61,10 @@ struct OrderFileReader: Sendable {
         }
         var outcome = Outcome()
         for reader in readers {
-            let part = try await apply(reader.documents, reader.schemaVersion, base, exchange)
+            let part = try await apply(reader, place, base, exchange)
             outcome.understood += part.understood
             outcome.journeys += part.journeys
+            outcome.orders += part.orders
         }
         try await files.note(place, "done", understood: outcome.understood)
         return outcome
@@ -111,8 +114,13 @@ struct OrderFileReader: Sendable {
         try await files.note(place, "parked", reason)
         try await bus.transaction { transaction in
             try await transaction.query(
-                "INSERT INTO parked_document (id, base, exchange_id, reason) VALUES ($1, $2, $3, $4)",
-                [.id(.make()), .text(base), .id(exchange), .text(reason)])
+                """
+                INSERT INTO parked_document (id, base, exchange_id, reason, kind, session, filename)
+                VALUES ($1, $2, $3, $4, 'file', $5, $6)
+                """,
+                [
+                    .id(.make()), .text(base), .id(exchange), .text(reason), .id(place.session), .text(place.filename),
+                ])
             try await BaseHealth.failing(base, "файл от 1С не читается", in: transaction)
         }
     }
@@ -131,23 +139,25 @@ struct OrderFileReader: Sendable {
         }
     }
 
-    private func apply(_ documents: [XMLElement], _ schema: String, _ base: String, _ exchange: ID) async throws
-        -> Outcome
-    {
+    private func apply(
+        _ reader: CommerceMLReader, _ place: ReceivedFiles.Place, _ base: String, _ exchange: ID
+    ) async throws -> Outcome {
         var outcome = Outcome()
-        for document in documents {
+        for document in reader.documents {
+            let number = document.value("Номер")
+            outcome.orders += number.map { [$0] } ?? []
             do {
-                let report = try OrderReportReader(document, schema: schema, fallback: currency)
-                let (words, isNews, journey) = try await say(report, base, exchange)
-                outcome.understood.append(words)
+                let report = try OrderReportReader(document, schema: reader.schemaVersion, fallback: currency)
+                let said = try await bus.transaction { try await say(report, base, exchange, in: $0) }
+                outcome.understood.append(said.words)
                 outcome.understood += report.passedOver.map { "не учитывается: подчинённый документ «\($0)»" }
                 for reason in report.refused {
                     outcome.understood.append("отложено: \(reason)")
-                    if isNews { try await parkDocument(report.number, base, exchange, reason) }
+                    if said.isNews { try await park(report.number, place, base, exchange, reason) }
                 }
-                if let journey { outcome.journeys.append(journey) }
+                if let journey = said.journey { outcome.journeys.append(journey) }
             } catch let refusal as XMLRefusal {
-                try await parkDocument(document.value("Номер"), base, exchange, refusal.reason)
+                try await park(number, place, base, exchange, refusal.reason)
                 outcome.understood.append("отложено: \(refusal.reason)")
             }
         }
@@ -155,66 +165,97 @@ struct OrderFileReader: Sendable {
         return outcome
     }
 
-    private func parkDocument(_ number: String?, _ base: String, _ exchange: ID, _ reason: String) async throws {
+    private func park(
+        _ number: String?, _ place: ReceivedFiles.Place, _ base: String, _ exchange: ID, _ reason: String
+    ) async throws {
         try await bus.pool.query(
-            "INSERT INTO parked_document (id, base, exchange_id, number, reason) VALUES ($1, $2, $3, $4, $5)",
-            [.id(.make()), .text(base), .id(exchange), .text(number), .text(reason)])
+            """
+            INSERT INTO parked_document (id, base, exchange_id, number, reason, session, filename)
+            VALUES ($1, $2, $3, $4, $5, $6, $7)
+            """,
+            [
+                .id(.make()), .text(base), .id(exchange), .text(number), .text(reason), .id(place.session),
+                .text(place.filename),
+            ])
+    }
+
+    // MARK: again
+
+    /// The documents of a file that is read again; those of one order when a number is given.
+    ///
+    /// - Throws: ``XMLRefusal`` when the file still cannot be read, or holds no such document.
+    func reports(_ place: ReceivedFiles.Place, number: String?) async throws -> [OrderReportReader] {
+        let reports = try await documents(of: place).flatMap { reader in
+            try reader.documents.filter { number == nil || $0.value("Номер") == number }.map {
+                try OrderReportReader($0, schema: reader.schemaVersion, fallback: currency)
+            }
+        }
+        guard !reports.isEmpty else {
+            throw XMLRefusal(reason: "в файле нет документа\(number.map { " \($0)" } ?? "")", isIncomplete: false)
+        }
+        if let refused = reports.flatMap(\.refused).first { throw XMLRefusal(reason: refused, isIncomplete: false) }
+        return reports
     }
 
     /// One order's state. The same content again changes nothing and says nothing.
-    private func say(_ report: OrderReportReader, _ base: String, _ exchange: ID) async throws
-        -> (words: String, isNews: Bool, journey: ID?)
-    {
-        try await bus.transaction { transaction in
-            guard
-                let order = try await transaction.query(
-                    """
-                    SELECT id, base, journey_id, last_event, report_digest FROM order_out WHERE number = $1 FOR UPDATE
-                    """, [.text(report.number)]
-                ).first
-            else {
-                throw XMLRefusal(
-                    reason: "заказ с номером \(report.number) нам неизвестен", isIncomplete: false)
-            }
-            guard try order.string("base") == base else {
-                throw XMLRefusal(
-                    reason: "заказ \(report.number) ведёт база \(try order.string("base")), а не \(base)",
-                    isIncomplete: false)
-            }
-            let tells = try await learn(report, base, in: transaction)
-            let id = try order.id("id")
-            let journey = try order.optionalID("journey_id")
-            let event = OrderReported(
-                orderId: id, number: report.number, base: base, exchangeId: exchange,
-                onecId: report.onecId, onecNumber: report.onecNumber, posted: report.posted,
-                cancelled: report.cancelled, statusText: report.statusText, total: report.total,
-                paidFlag: report.paidFlag, shippedFlag: report.shippedFlag, tellsPayments: tells,
-                documents: report.documents, dueDate: report.dueDate, by: "1С \(base)")
-            let digest = try sha256(JSON.encode(Digest(event, report.refused)))
-            if try order.optionalBytes("report_digest") == digest {
-                return ("заказ \(report.number): без изменений", false, journey)
-            }
-            let said = try transaction.emit(
-                event, key: id.description, correlation: journey, causation: try order.id("last_event"))
+    func say(
+        _ report: OrderReportReader, _ base: String, _ exchange: ID, in transaction: EventTransaction
+    ) async throws -> (words: String, isNews: Bool, journey: ID?) {
+        guard
+            let order = try await transaction.query(
+                """
+                SELECT id, base, journey_id, last_event, report_digest FROM order_out WHERE number = $1 FOR UPDATE
+                """, [.text(report.number)]
+            ).first
+        else {
+            throw XMLRefusal(reason: "заказ с номером \(report.number) нам неизвестен", isIncomplete: false)
+        }
+        guard try order.string("base") == base else {
+            throw XMLRefusal(
+                reason: "заказ \(report.number) ведёт база \(try order.string("base")), а не \(base)",
+                isIncomplete: false)
+        }
+        let tells = try await learn(report, base, in: transaction)
+        let id = try order.id("id")
+        let journey = try order.optionalID("journey_id")
+        let event = OrderReported(
+            orderId: id, number: report.number, base: base, exchangeId: exchange,
+            onecId: report.onecId, onecNumber: report.onecNumber, posted: report.posted,
+            cancelled: report.cancelled, statusText: report.statusText, total: report.total,
+            paidFlag: report.paidFlag, shippedFlag: report.shippedFlag, tellsPayments: tells,
+            documents: report.documents, dueDate: report.dueDate, by: "1С \(base)")
+        if report.refused.isEmpty {
+            // What could not be understood of this order before is told anew by this.
             try await transaction.query(
                 """
-                UPDATE order_out SET report_digest = $2, onec_id = coalesce($3, onec_id), last_event = $4,
-                    onec_number = coalesce($5, onec_number), told_total = coalesce($6::jsonb, told_total),
-                    told_documents = $7::jsonb, told_cancelled = $8, match_again = true,
-                    state = CASE WHEN state = 'ready' THEN 'sent' ELSE state END,
-                    sent_at = coalesce(sent_at, now()) WHERE id = $1
-                """,
-                [
-                    .id(id), .bytes(digest), .text(report.onecId), .id(said), .text(report.onecNumber),
-                    .text(try report.total.map { try JSON.text($0) }), .text(try JSON.text(report.documents)),
-                    .bool(report.cancelled),
-                ])
-            let sums = report.documents.compactMap { document in
-                document.amount.map { "\(Self.kinds[document.kind] ?? document.kind) \(HumanText.money($0))" }
-            }
-            let words = "заказ \(report.number) = \(report.onecNumber ?? "без номера 1С")"
-            return (([words] + sums).joined(separator: ", "), true, journey)
+                UPDATE parked_document SET settled_at = now(), settled_by = '1С прислала заново'
+                WHERE base = $1 AND number = $2 AND settled_at IS NULL
+                """, [.text(base), .text(report.number)])
         }
+        let digest = try sha256(JSON.encode(Digest(event, report.refused)))
+        if try order.optionalBytes("report_digest") == digest {
+            return ("заказ \(report.number): без изменений", false, journey)
+        }
+        let said = try transaction.emit(
+            event, key: id.description, correlation: journey, causation: try order.id("last_event"))
+        try await transaction.query(
+            """
+            UPDATE order_out SET report_digest = $2, onec_id = coalesce($3, onec_id), last_event = $4,
+                onec_number = coalesce($5, onec_number), told_total = coalesce($6::jsonb, told_total),
+                told_documents = $7::jsonb, told_cancelled = $8, told_posted = coalesce($9, told_posted),
+                match_again = true, state = CASE WHEN state = 'ready' THEN 'sent' ELSE state END,
+                sent_at = coalesce(sent_at, now()) WHERE id = $1
+            """,
+            [
+                .id(id), .bytes(digest), .text(report.onecId), .id(said), .text(report.onecNumber),
+                .text(try report.total.map { try JSON.text($0) }), .text(try JSON.text(report.documents)),
+                .bool(report.cancelled), .bool(report.posted),
+            ])
+        let sums = report.documents.compactMap { document in
+            document.amount.map { "\(Self.kinds[document.kind] ?? document.kind) \(HumanText.money($0))" }
+        }
+        let words = "заказ \(report.number) = \(report.onecNumber ?? "без номера 1С")"
+        return (([words] + sums).joined(separator: ", "), true, journey)
     }
 
     private static let kinds = [

@@ -14,6 +14,8 @@ struct ExchangeJournal: Sendable {
         /// What was understood of it, in words.
         var understood: [String] = []
         var journeys: [ID] = []
+        /// Numbers of the orders that it is about.
+        var orders: [String] = []
         var cookie: String?
     }
 
@@ -38,11 +40,12 @@ struct ExchangeJournal: Sendable {
         try await pool.query(
             """
             UPDATE exchange SET answered_at = now(), status = $2, answer = $3, result = $4, reason = $5,
-                understood = $6::jsonb, journeys = $7::uuid[] WHERE id = $1
+                understood = $6::jsonb, journeys = $7::uuid[], orders = $8::text[] WHERE id = $1
             """,
             [
                 .id(id), .int(answer.status), .bytes(Array(answer.body.utf8)), .text(answer.result),
                 .text(answer.reason), .text(understood), .ids(answer.journeys),
+                .texts(answer.orders.map(\.withoutNUL)),
             ])
     }
 

@@ -70,7 +70,10 @@ struct JournalAPI: Sendable {
         router.get("/api/v1/parked") { request, context in
             try context.require("head", "accountant", "integrator")
             let rows = try await bus.pool.query(
-                "SELECT id, base, exchange_id, number, reason, at FROM parked_document ORDER BY id DESC LIMIT $1",
+                """
+                SELECT id, base, exchange_id, number, reason, at FROM parked_document WHERE settled_at IS NULL
+                ORDER BY id DESC LIMIT $1
+                """,
                 [.int(try request.limit())])
             struct Item: AnswerShape {
                 let id: ID
@@ -126,7 +129,10 @@ struct JournalAPI: Sendable {
                 AND ($5::uuid IS NULL OR journeys @> ARRAY[$5::uuid])
                 AND ($6::text IS NULL OR understood::text ILIKE $6 OR reason ILIKE $6)
                 AND ($7::timestamptz IS NULL OR at >= $7) AND ($8::timestamptz IS NULL OR at < $8)
-                AND ($9::uuid IS NULL OR id < $9)
+                AND ($9::uuid IS NULL OR id < $9) AND ($11::text IS NULL OR orders @> ARRAY[$11::text])
+                AND ($12::text IS NULL OR orders && ARRAY(
+                    SELECT number FROM order_out
+                    WHERE inn = $12 OR counterparty_id = $12 OR position(lower($12) IN lower(client)) > 0))
             ORDER BY id DESC LIMIT $10
             """,
             [
@@ -135,7 +141,8 @@ struct JournalAPI: Sendable {
                 .id(request.query("journeyId").flatMap { ID($0) }), .text(text),
                 .time(request.query("from").flatMap { Timestamp($0) }),
                 .time(request.query("to").flatMap { Timestamp($0) }),
-                .id(request.query("after").flatMap { ID($0) }), .int(limit + 1),
+                .id(request.query("after").flatMap { ID($0) }), .int(limit + 1), .text(request.query("order")),
+                .text(request.query("counterparty")?.withoutNUL),
             ])
         let items = try rows.prefix(limit).map { try Self.view($0) }
         return Page(items: items, next: rows.count > limit ? items.last?.id.description : nil)

@@ -72,6 +72,9 @@ actor CatalogDesk {
         }
     }
 
+    /// Something was queued by another way.
+    nonisolated func wake() { poke.yield() }
+
     private func tell(_ place: ReceivedFiles.Place) {
         for continuation in waiting.removeValue(forKey: place) ?? [] { continuation.resume() }
     }
@@ -140,8 +143,8 @@ actor CatalogDesk {
         try await bus.transaction { transaction in
             try await transaction.query(
                 """
-                INSERT INTO parked_document (id, base, exchange_id, reason)
-                SELECT $1, $2, exchange_id, $3 FROM onec_file
+                INSERT INTO parked_document (id, base, exchange_id, reason, kind, session, filename)
+                SELECT $1, $2, exchange_id, $3, 'catalog', session, filename FROM onec_file
                 WHERE session = $4 AND filename = $5 AND exchange_id IS NOT NULL
                 """,
                 [

@@ -1,0 +1,109 @@
+import Contracts
+import Messaging
+import Postgres
+import Primitives
+import XMLStream
+
+/// Does again one thing that was set aside between the bridge and 1C. In 1C nothing is made twice: it finds an order by its number, and the same
+/// content of a document changes nothing here.
+struct Repair: Sendable {
+    let bus: EventBus
+    let files: OrderFileReader
+    let catalogs: CatalogDesk
+
+    enum Kind: String, Sendable, CaseIterable {
+        /// An order that was refused, offered to 1C again.
+        case order
+        /// A document of 1C's that was not understood, read again from the file it came in.
+        case document
+        /// A file that could not be read at all.
+        case file
+        /// A file of goods.
+        case catalog
+    }
+    /// Why it still cannot be done.
+    struct Refused: Error { let reason: String }
+
+    /// What was done, in words.
+    ///
+    /// - Throws: ``Refused``, or ``XMLRefusal``.
+    func attempt(_ kind: Kind, _ ref: ID, by: String, in transaction: EventTransaction) async throws -> String {
+        switch kind {
+        case .order: return try await offer(ref, by: by, in: transaction)
+        case .document, .file: return try await read(ref, by: by, in: transaction)
+        case .catalog: return try await queue(ref, by: by, in: transaction)
+        }
+    }
+
+    private func offer(_ id: ID, by: String, in transaction: EventTransaction) async throws -> String {
+        let rows = try await transaction.query(
+            """
+            SELECT number, base, state, journey_id, last_event, request::text AS request FROM order_out
+            WHERE id = $1 FOR UPDATE
+            """, [.id(id)])
+        guard let order = rows.first else { throw Refused(reason: "заказа больше нет") }
+        let number = try order.string("number")
+        guard try order.string("state") == "refused" else { throw Refused(reason: "заказ \(number) уже не отклонён") }
+        let request = try JSON.decode(OrderRequested.self, from: try order.string("request").utf8)
+        if let problem = OrderQueue.problem(request) { throw Refused(reason: problem) }
+        let event = try transaction.emit(
+            OrderRetried(orderId: id, number: number, base: try order.string("base"), by: by), key: id.description,
+            correlation: try order.optionalID("journey_id"), causation: try order.id("last_event"))
+        try await transaction.query(
+            "UPDATE order_out SET state = 'ready', offered = 0, reason = NULL, last_event = $2 WHERE id = $1",
+            [.id(id), .id(event)])
+        return "заказ \(number) снова ждёт 1С"
+    }
+
+    private struct Parked {
+        let place: ReceivedFiles.Place
+        let base: String
+        let number: String?
+        let exchange: ID
+    }
+
+    private func parked(_ id: ID, in transaction: EventTransaction) async throws -> Parked {
+        let rows = try await transaction.query(
+            """
+            SELECT p.base, p.number, p.session, p.filename, p.exchange_id, p.settled_by, f.archive
+            FROM parked_document p LEFT JOIN onec_file f ON f.session = p.session AND f.filename = p.filename
+            WHERE p.id = $1 FOR UPDATE OF p
+            """, [.id(id)])
+        guard let row = rows.first else { throw Refused(reason: "записи больше нет") }
+        if let by = try row.optionalString("settled_by") { throw Refused(reason: "уже улажено: \(by)") }
+        guard let session = try row.optionalID("session"), let filename = try row.optionalString("filename") else {
+            throw Refused(reason: "файл этой записи не сохранился отдельно, попросите 1С прислать его заново")
+        }
+        return Parked(
+            place: .init(session: session, filename: filename, archive: try row.optionalString("archive")),
+            base: try row.string("base"), number: try row.optionalString("number"), exchange: try row.id("exchange_id"))
+    }
+
+    private func read(_ id: ID, by: String, in transaction: EventTransaction) async throws -> String {
+        let parked = try await parked(id, in: transaction)
+        var words: [String] = []
+        for report in try await files.reports(parked.place, number: parked.number) {
+            words.append(try await files.say(report, parked.base, parked.exchange, in: transaction).words)
+        }
+        try await settle(id, by: by, in: transaction)
+        return words.joined(separator: "; ")
+    }
+
+    private func queue(_ id: ID, by: String, in transaction: EventTransaction) async throws -> String {
+        let parked = try await parked(id, in: transaction)
+        try await transaction.query(
+            """
+            UPDATE onec_file SET state = 'queued', begun = 0, reason = NULL, queued_at = clock_timestamp()
+            WHERE session = $1 AND filename = $2
+            """, [.id(parked.place.session), .text(parked.place.filename)])
+        try await settle(id, by: by, in: transaction)
+        transaction.afterCommit { catalogs.wake() }
+        return "файл «\(parked.place.filename)» будет прочитан заново"
+    }
+
+    private func settle(_ id: ID, by: String, in transaction: EventTransaction) async throws {
+        try await transaction.query(
+            "UPDATE parked_document SET settled_at = now(), settled_by = $2 WHERE id = $1 AND settled_at IS NULL",
+            [.id(id), .text(by)])
+    }
+}
