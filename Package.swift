@@ -157,6 +157,7 @@ let package = Package(
             "crm-core", "CRMCore", core + ["Curl", "Sodium", mustache],
             embed: [
                 "Migrations/V003_crm.sql", "Migrations/V004_document_per_order.sql", "Migrations/V005_due_dates.sql",
+                "Migrations/V006_order_flags.sql",
                 "App/openapi.yaml",
             ]
                 + crmTemplates)

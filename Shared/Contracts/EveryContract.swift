@@ -20,6 +20,7 @@ public enum EveryContract {
         LeadRejected.self,
         LeadTaken.self,
         OrderChanged.self,
+        OrderFlagged.self,
         OrderRequested.self,
         PaymentRecorded.self,
         ReplyRequested.self,

@@ -151,6 +151,28 @@ struct OrderReportReader {
     var posted: Bool? { flag("Проведен") }
     var cancelled: Bool { flag("Отменен") == true || flag("ПометкаУдаления") == true }
     var statusText: String? { requisites["Статус заказа"] ?? requisites["Статуса заказа ИД"] }
+    /// «Исполнено: Бухгалтерия» = true, with «Исполнил: Бухгалтерия» and «Дата исполнения: Бухгалтерия» beside it: what the people of a department
+    /// set on an order, sent as attributes that the node's owner chose (fact 48).
+    var flags: [ReportedFlag] {
+        requisites.compactMap { name, value in
+            guard let department = Self.department(name, "исполнено") else { return nil }
+            func beside(_ word: String) -> String? {
+                requisites.first { Self.department($0.key, word) == department }?.value.nonEmpty
+            }
+            return ReportedFlag(
+                department: department, done: Self.isTrue(value), by: beside("исполнил"),
+                at: beside("дата исполнения").flatMap { Timestamp($0) })
+        }.sorted { $0.department < $1.department }
+    }
+
+    /// The department of `Исполнено: Бухгалтерия`, `Исполнено Бухгалтерия` or `Исполнено (Бухгалтерия)`.
+    private static func department(_ name: String, _ word: String) -> String? {
+        guard name.lowercased().hasPrefix(word) else { return nil }
+        let rest = name.dropFirst(word.count)
+        guard let mark = rest.first, " :(.".contains(mark) else { return nil }
+        return String(rest.drop { " :(.".contains($0) }.prefix { $0 != ")" }).trimmed.nonEmpty
+    }
+
     /// УНФ says it; УТ only by giving the last payment's number once nothing is left to pay (fact 49).
     var paidFlag: Bool? { flag("Оплачен") ?? (isFilled("Номер оплаты по 1С") ? true : nil) }
     var shippedFlag: Bool? { flag("Отгружен") ?? (isFilled("Номер отгрузки по 1С") ? true : nil) }

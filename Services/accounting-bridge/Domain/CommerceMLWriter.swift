@@ -56,11 +56,20 @@ enum CommerceMLWriter {
         if !line.sku.isEmpty { out += tag("Артикул", line.sku) }
         out += tag("Наименование", line.name)
         out += "        " + unit(line.unit ?? "шт") + "\n"
-        out += tag("ЦенаЗаЕдиницу", line.price.twoPlaces) + tag("Количество", line.quantity.description)
-        out += tag("Сумма", line.sum.amount)
+        // What every good has comes first, then what it is in this order: УТ reads by the schema's sequence.
+        if let rate = line.vat?.filter({ $0.isASCII && $0.isNumber }), !rate.isEmpty {
+            out += "        <СтавкиНалогов>\n      <СтавкаНалога>\n" + tag("Наименование", "НДС") + tag("Ставка", rate)
+            out += "      </СтавкаНалога>\n        </СтавкиНалогов>\n"
+        }
         out +=
             "        <ЗначенияРеквизитов>\n" + requisite("ТипНоменклатуры", "Товар")
             + "        </ЗначенияРеквизитов>\n"
+        out += tag("ЦенаЗаЕдиницу", line.price.rounded) + tag("Количество", line.quantity.description)
+        out += tag("Сумма", line.sum.amount)
+        if let discount = line.discount, discount.minor > 0 {
+            out += "        <Скидки>\n      <Скидка>\n" + tag("Наименование", "Скидка") + tag("Сумма", discount.amount)
+            out += tag("УчтеноВСумме", "true") + "      </Скидка>\n        </Скидки>\n"
+        }
         return out + "      </Товар>\n"
     }
 
@@ -107,7 +116,12 @@ enum CommerceMLWriter {
 }
 
 extension Quantity {
-    /// A price with two decimals, as schema and 1C want sums; finer prices keep their places.
+    /// A price with two decimals, as schema and 1C's prices have: a finer one is rounded, the line's sum stays what was agreed.
+    var rounded: String {
+        Quantity(tenThousandths: 10_000).times(price: self, in: .rub)?.amount ?? twoPlaces
+    }
+
+    /// A price with two decimals at least; a finer one keeps its places.
     var twoPlaces: String {
         let text = description
         guard let point = text.firstIndex(of: ".") else { return text + ".00" }

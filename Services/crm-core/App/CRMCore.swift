@@ -12,6 +12,7 @@ public struct CRMCore: SuiteService {
         Migration(3, "V003_crm.sql", PackageResources.V003_crm_sql),
         Migration(4, "V004_document_per_order.sql", PackageResources.V004_document_per_order_sql),
         Migration(5, "V005_due_dates.sql", PackageResources.V005_due_dates_sql),
+        Migration(6, "V006_order_flags.sql", PackageResources.V006_order_flags_sql),
     ]
     public static let openAPI = PackageResources.openapi_yaml
 
@@ -29,7 +30,10 @@ public struct CRMCore: SuiteService {
             var handlers =
                 switch service {
                 case .botGateway: LeadOpening(live: live).handlers()
-                case .accountingBridge: OrderReports(documents: OrderDocuments(live: live)).handlers()
+                case .accountingBridge:
+                    OrderReports(
+                        documents: OrderDocuments(live: live), flags: OrderFlags(settings: context.settings)
+                    ).handlers()
                 default: EventHandlers()
                 }
             projection.add(to: &handlers)

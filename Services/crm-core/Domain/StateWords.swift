@@ -43,6 +43,17 @@ enum StateWords {
             ])
     }
 
+    static let orderKinds = ["goods", "prepayment", "signing"]
+
+    static func orderKind(_ kind: String, _ language: Language) -> String {
+        word(
+            kind, language,
+            [
+                "goods": ("Товары", "Goods"), "prepayment": ("Предварительная оплата", "Prepayment"),
+                "signing": ("Подписание документов", "Signing of documents"),
+            ])
+    }
+
     static func document(_ kind: String, _ language: Language) -> String {
         word(
             kind, language,

@@ -81,7 +81,7 @@ struct DealPages: Sendable {
             sku: "", name: form["name"] ?? "", quantity: quantity, price: price, unit: nil, vat: nil,
             discount: nil)
         return .init(
-            kind: nil, organization: nil, lines: [line], currency: settings.company.currency,
+            kind: form.filled("kind"), organization: nil, lines: [line], currency: settings.company.currency,
             contractId: nil, address: nil, comment: nil)
     }
 
@@ -100,6 +100,7 @@ struct DealPages: Sendable {
             "companyId": deal.companyId?.description ?? "",
             "leadId": try answers[0].first?.id("id").description ?? "", "task": deal.nextTask?.text ?? "",
             "orderKey": ID.make().description, "orders": orders.map { Self.fields($0, caller, language) },
+            "orderKinds": StateWords.orderKinds.map { ["key": $0, "value": StateWords.orderKind($0, language)] },
             "ownBooks": settings.keepsOwnBooks,
             "stages": DealActions.stages.map {
                 ["key": $0, "value": StateWords.stage($0, language), "current": $0 == deal.stage]
@@ -126,6 +127,12 @@ struct DealPages: Sendable {
             "owed": order.owed.flatMap { $0.minor > 0 ? HumanText.money($0, language) : nil } ?? "",
             "unknown": order.paidUnknown == nil || order.payment == "full"
                 ? "" : ScreenTexts.word("paymentsUnknown", language),
+            "flags": order.flags.map {
+                [
+                    "sign": $0.done ? "✓" : "…", "department": $0.department,
+                    "words": [$0.by, $0.at.map { LocalTime.text($0) }].compactMap { $0 }.joined(separator: ", "),
+                ]
+            },
             "documents": order.documents.map {
                 [
                     "kind": StateWords.document($0.kind, language), "documentNumber": $0.number ?? "",

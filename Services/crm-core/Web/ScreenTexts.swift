@@ -29,6 +29,7 @@ enum ScreenTexts {
         "amount": ("Сумма", "Amount"), "convert": ("Создать сделку", "Make a deal"),
         "reason": ("Причина", "Reason"), "reject": ("Отклонить", "Reject"), "stage": ("Стадия", "Stage"),
         "lostReason": ("причина, если проиграна", "reason, if lost"), "save": ("Сохранить", "Save"),
+        "orderKind": ("Вид заказа", "Kind of order"),
         "newOrder": ("Заказ в 1С", "Order in 1C"), "item": ("Что заказать", "Item"),
         "quantity": ("Количество", "Quantity"), "price": ("Цена", "Price"),
         "askOrder": ("Передать в 1С", "Send to 1C"), "order": ("Заказ", "Order"),

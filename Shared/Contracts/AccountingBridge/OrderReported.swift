@@ -20,6 +20,8 @@ public struct OrderReported: EventContract {
     public let documents: [ReportedDocument]
     /// The day by which all of it is to be paid.
     public let dueDate: String?
+    /// Marks of departments; nil when it tells none.
+    public let flags: [ReportedFlag]?
     public let by: String?
 
     public init(
@@ -27,7 +29,7 @@ public struct OrderReported: EventContract {
         onecNumber: String? = nil, posted: Bool? = nil, cancelled: Bool? = nil,
         statusText: String? = nil, total: Money? = nil, paidFlag: Bool? = nil,
         shippedFlag: Bool? = nil, tellsPayments: Bool, documents: [ReportedDocument],
-        dueDate: String? = nil, by: String? = nil
+        dueDate: String? = nil, flags: [ReportedFlag]? = nil, by: String? = nil
     ) {
         self.orderId = orderId
         self.number = number
@@ -44,6 +46,7 @@ public struct OrderReported: EventContract {
         self.tellsPayments = tellsPayments
         self.documents = documents
         self.dueDate = dueDate
+        self.flags = flags
         self.by = by
     }
 }

@@ -181,7 +181,7 @@ extension SuiteSettings {
 
     private static func bases(_ top: Section) -> [Base] {
         let known: Set = [
-            "base", "driver", "login", "password", "passwordFile", "firstNumber", "timeZone",
+            "base", "driver", "login", "password", "passwordFile", "firstNumber", "timeZone", "departments",
         ]
         let bases = top.list("onec", known) { item in
             if item.string("base") == ownBooks { item.complain("«\(ownBooks)» means: without 1C", "base") }
@@ -191,7 +191,7 @@ extension SuiteSettings {
                 driver: item.choice("driver", ["commerceml"], default: "commerceml"),
                 login: item.required("login"), password: item.requiredSecret("password"),
                 firstNumber: item.int("firstNumber", 1...99_999_999_999) ?? 1,
-                timeZone: item.string("timeZone") ?? "Europe/Moscow")
+                timeZone: item.string("timeZone") ?? "Europe/Moscow", departments: item.strings("departments"))
         }
         unique(bases.map(\.base), top, "onec", "base")
         return bases

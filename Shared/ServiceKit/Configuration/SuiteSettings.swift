@@ -34,6 +34,8 @@ public struct SuiteSettings: Sendable {
         public let base, driver, login, password: String
         public let firstNumber: Int64
         public let timeZone: String
+        /// Those who have to mark an order for signing as done.
+        public let departments: [String]
     }
     public struct SMTP: Sendable {
         public let url, from: String
@@ -87,6 +89,9 @@ public struct SuiteSettings: Sendable {
 
     /// There is no 1C: what was paid and shipped is written down by hand.
     public var keepsOwnBooks: Bool { bases.isEmpty }
+
+    /// Departments that have to mark an order for signing in a base.
+    public func departments(_ base: String) -> [String] { bases.first { $0.base == base }?.departments ?? [] }
 
     /// The base that keeps an organization's books: its own, else the only one there is.
     public func base(of organization: Organization) -> Base? {

@@ -223,7 +223,8 @@ struct OrderFileReader: Sendable {
             onecId: report.onecId, onecNumber: report.onecNumber, posted: report.posted,
             cancelled: report.cancelled, statusText: report.statusText, total: report.total,
             paidFlag: report.paidFlag, shippedFlag: report.shippedFlag, tellsPayments: tells,
-            documents: report.documents, dueDate: report.dueDate, by: "1С \(base)")
+            documents: report.documents, dueDate: report.dueDate, flags: report.flags.isEmpty ? nil : report.flags,
+            by: "1С \(base)")
         if report.refused.isEmpty {
             // What could not be understood of this order before is told anew by this.
             try await transaction.query(
@@ -271,8 +272,10 @@ struct OrderFileReader: Sendable {
         let tellsPayments: Bool
         let documents: [ReportedDocument]
         let refused: [String]
+        let flags: [ReportedFlag]?
         init(_ r: OrderReported, _ refused: [String]) {
             self.refused = refused
+            flags = r.flags
             (onecId, onecNumber, statusText, dueDate) = (r.onecId, r.onecNumber, r.statusText, r.dueDate)
             (posted, cancelled, paidFlag, shippedFlag) = (r.posted, r.cancelled, r.paidFlag, r.shippedFlag)
             (total, tellsPayments, documents) = (r.total, r.tellsPayments, r.documents)

@@ -52,6 +52,7 @@ struct StepWords {
     private static let variants = [
         "bot.message.sent": ["state"], "bot.answers.changed": ["state"], "bot.conversation.handed_over": ["to"],
         "crm.payment.recorded": ["counted", "kind"], "onec.bank_payment.allocated": ["stands"],
+        "crm.order.flagged": ["done"],
         "notifier.notification.sent": ["state"],
     ]
 
@@ -92,6 +93,13 @@ struct StepWords {
         "crm.deal.won": ("Сделка № {number} выиграна", "Deal no. {number} was won"),
         "crm.deal.lost": ("Сделка проиграна: {reason}", "The deal was lost: {reason}"),
         "crm.order.requested": ("Заказ {number} поставлен в очередь для 1С", "Order {number} waits for 1C"),
+        "crm.order.flagged": (
+            "{department}: отметка «исполнено» по заказу {number} снята ({by})",
+            "{department}: no longer done for order {number} ({by})"
+        ),
+        "crm.order.flagged/true": (
+            "{department}: исполнено по заказу {number} ({by})", "{department}: done for order {number} ({by})"
+        ),
         "crm.order.changed": (
             "Заказ {number}: оплата {payment:payment}, отгрузка {shipment:payment}",
             "Order {number}: payment {payment:payment}, shipment {shipment:payment}"

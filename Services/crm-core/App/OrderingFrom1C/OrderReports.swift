@@ -7,6 +7,7 @@ import ServiceKit
 /// What the bridge says of our orders: taken, refused, and each state with its documents.
 struct OrderReports: Sendable {
     let documents: OrderDocuments
+    let flags: OrderFlags
 
     func handlers() -> EventHandlers {
         var handlers = EventHandlers()
@@ -47,7 +48,8 @@ struct OrderReports: Sendable {
     ) async throws {
         guard
             let order = try await transaction.query(
-                "SELECT base, currency, tells_payments FROM sales_order WHERE id = $1 FOR UPDATE", [.id(report.orderId)]
+                "SELECT base, kind, deal_id, currency, tells_payments FROM sales_order WHERE id = $1 FOR UPDATE",
+                [.id(report.orderId)]
             ).first
         else { throw Parked("there is no order \(report.number) here") }
         guard try order.string("base") == report.base else {
@@ -60,6 +62,7 @@ struct OrderReports: Sendable {
             throw Parked(
                 "order \(report.number) is in \(currency), base \(report.base) reports it in \(total.currency.code)")
         }
+        let signed = try await flags.keep(report.flags ?? [], of: order, report, event, in: transaction)
         try await transaction.query(
             """
             UPDATE sales_order SET
@@ -76,7 +79,7 @@ struct OrderReports: Sendable {
             """,
             [
                 .id(report.orderId), .bool(report.cancelled == true),
-                .bool(Self.closes(report.statusText)), .text(report.onecNumber), .text(report.onecId),
+                .bool(signed ?? Self.closes(report.statusText)), .text(report.onecNumber), .text(report.onecId),
                 .int(report.total?.minor), .bool(report.tellsPayments), .bool(report.paidFlag),
                 .bool(report.shippedFlag), .time(event.at), .id(event.id), .text(report.dueDate),
             ])

@@ -33,7 +33,7 @@ struct OrderRequest: Sendable {
         _ dealID: ID, _ body: Body, by caller: Caller, in transaction: EventTransaction
     ) async throws -> Asked {
         let kind = body.kind ?? "goods"
-        guard ["goods", "prepayment", "signing"].contains(kind) else {
+        guard StateWords.orderKinds.contains(kind) else {
             throw Problem.invalid("kind is goods, prepayment or signing")
         }
         let lines = try lines(body)

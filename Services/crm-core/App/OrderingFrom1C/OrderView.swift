@@ -89,11 +89,24 @@ struct OrderView: AnswerShape {
                     SELECT id FROM sales_order WHERE \(condition) ORDER BY created_at LIMIT \(limit))
                 ORDER BY date, onec_id
                 """, [.id(id)]),
+            Statement(
+                """
+                SELECT order_id, department, done, by_whom, at FROM order_flag WHERE order_id IN (
+                    SELECT id FROM sales_order WHERE \(condition) ORDER BY created_at LIMIT \(limit))
+                ORDER BY department
+                """, [.id(id)]),
         ])
         let documents = Dictionary(grouping: answers[1]) { (try? $0.id("order_id")) ?? id }
+        let flags = Dictionary(grouping: answers[2]) { (try? $0.id("order_id")) ?? id }
         return try answers[0].compactMap { row in
             guard let asked = try row.money("asked_minor") else { return nil }
-            return try OrderView(row, asked: asked, documents: documents[try row.id("id")] ?? [])
+            var order = try OrderView(row, asked: asked, documents: documents[try row.id("id")] ?? [])
+            order.flags = try (flags[order.id] ?? []).map {
+                Flag(
+                    department: try $0.string("department"), done: try $0.bool("done"),
+                    by: try $0.optionalString("by_whom"), at: try $0.optionalTime("at"))
+            }
+            return order
         }
     }
 
