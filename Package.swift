@@ -58,7 +58,8 @@ let core: [Target.Dependency] =
     ] + nio + http
 
 let crmTemplates =
-    ["layout", "login", "leads", "lead", "deal", "talk", "company", "search", "flow", "replays", "replay"].map {
+    ["layout", "login", "leads", "lead", "deal", "talk", "company", "search", "flow", "replays", "replay", "disputes"]
+    .map {
         "Web/Templates/\($0).mustache"
     } + ["Web/Templates/workspace.css"]
 

@@ -70,6 +70,7 @@ public struct AccountingBridge: SuiteService {
             catalog: CatalogExchange(bus: bus, desk: catalogs), log: log
         ).add(to: router)
         GoodsAPI(pool: bus.pool).add(to: router)
+        ToldMoney(pool: bus.pool).add(to: router)
         bank.add(to: router)
         bankPages.add(to: router)
         orderPages.add(to: router)

@@ -78,6 +78,10 @@ public struct CRMCore: SuiteService {
         let others = OtherServices(
             addresses: Dictionary(uniqueKeysWithValues: ServiceIdentity.allCases.map { ($0, context.httpAddress($0)) }))
         FlowPages(pool: bus.pool, sessions: sessions, renderer: renderer, others: others).add(to: router)
+        DisputePages(
+            disputes: Disputes(pool: bus.pool), reconciliation: Reconciliation(pool: bus.pool, others: others),
+            renderer: renderer
+        ).add(to: router)
         ReplayPages(sessions: sessions, renderer: renderer, others: others).add(to: router)
         Assets().add(to: router)
     }

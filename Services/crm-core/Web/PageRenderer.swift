@@ -29,6 +29,7 @@ struct PageRenderer: Sendable {
             "search": try template(PackageResources.search_mustache),
             "talk": try template(PackageResources.talk_mustache),
             "flow": try template(PackageResources.flow_mustache),
+            "disputes": try template(PackageResources.disputes_mustache),
             "replays": try template(PackageResources.replays_mustache),
             "replay": try template(PackageResources.replay_mustache),
         ])
@@ -65,6 +66,7 @@ struct PageRenderer: Sendable {
             fields["user"] = caller.name
             fields["hasBases"] = !settings.keepsOwnBooks
             fields["seesFlow"] = caller.isAdmin || !caller.roles.isDisjoint(with: ["head", "integrator"])
+            fields["seesDisputes"] = caller.isAdmin || !caller.roles.isDisjoint(with: ["head", "accountant"])
             fields["csrf"] = sessions.csrf(session)
             fields["atWork"] =
                 try await pool.query(

@@ -243,7 +243,7 @@ struct OrderFileReader: Sendable {
             """
             UPDATE order_out SET report_digest = $2, onec_id = coalesce($3, onec_id), last_event = $4,
                 onec_number = coalesce($5, onec_number), told_total = coalesce($6::jsonb, told_total),
-                told_documents = $7::jsonb, told_cancelled = $8, told_posted = coalesce($9, told_posted),
+                told_documents = $7::jsonb, told_cancelled = $8, told_posted = coalesce($9, told_posted), told_payments = $10,
                 match_again = true, state = CASE WHEN state = 'ready' THEN 'sent' ELSE state END,
                 sent_at = coalesce(sent_at, now()) WHERE id = $1
             """,
@@ -251,6 +251,7 @@ struct OrderFileReader: Sendable {
                 .id(id), .bytes(digest), .text(report.onecId), .id(said), .text(report.onecNumber),
                 .text(try report.total.map { try JSON.text($0) }), .text(try JSON.text(report.documents)),
                 .bool(report.cancelled), .bool(report.posted),
+                .bool(tells),
             ])
         let sums = report.documents.compactMap { document in
             document.amount.map { "\(Self.kinds[document.kind] ?? document.kind) \(HumanText.money($0))" }

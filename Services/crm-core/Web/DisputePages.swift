@@ -1,0 +1,138 @@
+import Contracts
+import Hummingbird
+import Primitives
+import ServiceKit
+
+/// `/disputes`: what departments dispute about, ready to be settled, and the comparison of books, CRM and report.
+struct DisputePages: Sendable {
+    let disputes: Disputes
+    let reconciliation: Reconciliation
+    let renderer: PageRenderer
+
+    private struct Lists: AnswerShape {
+        let wonUnpaid, partlyUnchanged: [Disputes.Row]
+    }
+
+    func add(to router: Router<ServiceRequestContext>) {
+        router.get("/api/v1/disputes") { _, context in
+            try context.require("head", "accountant", "reader")
+            return try Response.json(
+                Lists(wonUnpaid: try await disputes.wonUnpaid(), partlyUnchanged: try await disputes.partlyUnchanged()))
+        }
+        router.get("/api/v1/reconciliation") { request, context in
+            try context.require("head", "accountant")
+            do {
+                return try Response.json(
+                    try await reconciliation.run(session: try OtherServices.session(request, context)))
+            } catch is OtherServices.Away {
+                throw Problem(.badGateway, "away", "accounting-bridge or bi-aggregator does not answer")
+            }
+        }
+        router.get("/disputes") { request, context in
+            let caller = try context.person()
+            try context.require("head", "accountant")
+            let session = try OtherServices.session(request, context)
+            return try await renderer.page(
+                "disputes", title: ScreenTexts.word("disputes", renderer.language(request)),
+                try await fields(request, session), request, caller)
+        }
+    }
+
+    private func fields(_ request: Request, _ session: String) async throws -> [String: Any] {
+        let language = renderer.language(request)
+        var reports = [
+            report("wonUnpaid", try await disputes.wonUnpaid().map { Self.fields($0, language) }, language),
+            report("partlyUnchanged", try await disputes.partlyUnchanged().map { Self.fields($0, language) }, language),
+        ]
+        var away = ""
+        do {
+            reports.insert(try await paidUnseen(session, language), at: 1)
+            reports.append(try await claims(session, language))
+        } catch is OtherServices.Away { away = ScreenTexts.word("sectionAway", language) }
+        var fields: [String: Any] = ["reports": reports]
+        if request.query("check") != nil {
+            do {
+                let answer = try await reconciliation.run(session: session)
+                fields["compared"] = language.pick(
+                    "Сверено документов: \(answer.checked), расхождений: \(answer.differences.count)",
+                    "Documents compared: \(answer.checked), differences: \(answer.differences.count)")
+                fields["differences"] = answer.differences.map { difference($0, language) }
+            } catch is OtherServices.Away { away = ScreenTexts.word("sectionAway", language) }
+        }
+        fields["away"] = away
+        return fields
+    }
+
+    private func report(_ name: String, _ rows: [[String: Any]], _ language: Language) -> [String: Any] {
+        ["heading": ScreenTexts.word("dispute.\(name)", language), "rows": rows, "count": "\(rows.count)"]
+    }
+
+    private static func fields(_ row: Disputes.Row, _ language: Language) -> [String: Any] {
+        let sums = [row.paid, row.amount].compactMap { $0 }.map { HumanText.money($0, language) }
+        return [
+            "what": "№ \(row.dealNumber) \(row.title)", "link": "/deals/\(row.dealId)", "who": row.responsible ?? "",
+            "sums": sums.joined(separator: " / "), "words": row.words,
+        ]
+    }
+
+    /// «Оплачено, менеджер не видит»: money that the bank shows and no order has, and answers of 1C that were not understood.
+    private func paidUnseen(_ session: String, _ language: Language) async throws -> [String: Any] {
+        let payments = try await items("/api/v1/bank-payments?state=unmatched&limit=100", session)
+        let parked = try await items("/api/v1/parked?limit=100", session)
+        let rows = payments.map { payment -> [String: Any] in
+            [
+                "what": payment["payer"]?["name"]?.stringValue ?? "—", "link": "/journal/bank",
+                "sums": Self.money(payment["amount"], language), "words": payment["reason"]?.stringValue ?? "",
+            ]
+        }
+        let unread = parked.filter { $0["number"]?.stringValue != nil }.map { item -> [String: Any] in
+            let number = item["number"]?.stringValue ?? ""
+            return [
+                "what": "\(ScreenTexts.word("order", language)) № \(number)", "link": "/journal/order/\(number)",
+                "words": item["reason"]?.stringValue ?? "",
+            ]
+        }
+        return report("paidUnseen", rows + unread, language)
+    }
+
+    /// «Клиент говорит, что оплатил»: claims that nothing was found for.
+    private func claims(_ session: String, _ language: Language) async throws -> [String: Any] {
+        let open = try await items("/api/v1/payment-claims?limit=100", session).filter {
+            !["matched", "told"].contains($0["finding"]?.stringValue)
+        }
+        return report(
+            "claims",
+            open.map { claim in
+                [
+                    "what": claim["orderNumber"]?.stringValue.map { "\(ScreenTexts.word("order", language)) № \($0)" }
+                        ?? "—",
+                    "link": "/journal/bank", "who": claim["by"]?.stringValue ?? "",
+                    "sums": Self.money(claim["amount"], language),
+                    "words": ScreenTexts.word("claim.\(claim["finding"]?.stringValue ?? "")", language),
+                ]
+            }, language)
+    }
+
+    private func items(_ path: String, _ session: String) async throws -> [RawJSON] {
+        let answer = try await reconciliation.others.get(.accountingBridge, path, session: session)
+        guard answer.status == 200 else { throw OtherServices.Away() }
+        return answer.json["items"]?.items ?? []
+    }
+
+    private func difference(_ row: Reconciliation.Difference, _ language: Language) -> [String: Any] {
+        func sum(_ money: Money?) -> String { money.map { HumanText.money($0, language) } ?? "—" }
+        // What the CRM lacks the CRM takes again; what the report lacks the report does.
+        let lacks = row.crm == row.books ? ServiceIdentity.biAggregator : .crmCore
+        let parts = row.key.split(separator: "/")
+        return [
+            "order": row.orderNumber, "books": sum(row.books), "crm": sum(row.crm), "report": sum(row.report),
+            "words": row.words, "key": row.key, "service": lacks.name,
+            "text": parts.count > 2 ? String(parts[2]) : row.orderNumber,
+        ]
+    }
+
+    private static func money(_ json: RawJSON?, _ language: Language) -> String {
+        guard let amount = json?["amount"]?.stringValue else { return "" }
+        return HumanText.money(amount, json?["currency"]?.stringValue ?? "", language)
+    }
+}

@@ -1,0 +1,73 @@
+"""One version of truth: standing disputes as ready reports, and books, CRM and report compared document by document."""
+import html
+import re
+
+import pytest
+import requests
+from suite import OneC, Suite, wait_for
+from test_bank import asked, load, seen, statement
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory):
+    """A suite of its own: every report holds exactly what is seeded here."""
+    folder = tmp_path_factory.mktemp("suite")
+    folder.chmod(0o755)
+    running = Suite(folder)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+def page(suite, path="/disputes"):
+    browser = requests.Session()
+    browser.post(suite.url("crm-core") + "/login", data={"login": "admin", "password": "admin-password"}, timeout=20)
+    return html.unescape(browser.get(suite.url("crm-core") + path, timeout=60).text), browser
+
+
+def test_one_case_of_each_dispute_is_one_row_of_its_report(suite):
+    token = suite.token()
+    reports = lambda: dict(re.findall(r'<h2 class="h6">([^<]+) <span class="badge [^"]+">(\d+)</span>', page(suite)[0]))
+    assert set(reports().values()) == {"0"}
+    won, partly, healthy = (asked(suite, token, f"dispute-{n}", "7736050003", price=p) for n, p in [("won", "100.00"), ("partly", "200.00"), ("ok", "300.00")])
+    deal = lambda order: suite.get("crm-core", f"/api/v1/orders/{order['orderId']}", token)["dealId"]
+    suite.post("crm-core", f"/api/v1/deals/{deal(won)}/stage", token, {"stage": "won"})
+    suite.post("crm-core", f"/api/v1/deals/{deal(healthy)}/stage", token, {"stage": "won"})
+    load(suite, token, statement(("1", "50.00", "7736050003", f"счет {partly['number']}"), ("2", "300.00", "7736050003", f"счет {healthy['number']}"),
+                                 ("3", "77.00", "7704217370", "Оплата"), day="01.02.2026"))
+    wait_for(lambda: seen(suite, token, partly)[0] == "partly" and seen(suite, token, healthy)[0] == "full", what="the payments")
+    suite.post("accounting-bridge", "/api/v1/payment-claims", token, {"amount": {"amount": "55.55", "currency": "RUB"}, "date": "2026-02-01"}, status=201)
+    told = suite.get("crm-core", "/api/v1/disputes", token)
+    assert [r["orderNumber"] for r in told["wonUnpaid"]] == [won["number"]]
+    assert [(r["orderNumber"], r["paid"]["amount"]) for r in told["partlyUnchanged"]] == [(partly["number"], "50.00")]
+    assert reports() == {"Выиграно в CRM, денег в отчёте нет": "1", "Оплачено, менеджер не видит": "1",
+                         "Оплачено частично, статус не изменился": "1", "Клиент говорит, что оплатил": "1"}
+    # Settled, each goes.
+    suite.post("crm-core", f"/api/v1/deals/{deal(partly)}/stage", token, {"stage": "agreed"})
+    load(suite, token, statement(("4", "100.00", "7736050003", f"счет {won['number']}"), day="02.02.2026"))
+    wait_for(lambda: suite.get("crm-core", "/api/v1/disputes", token) == {"wonUnpaid": [], "partlyUnchanged": []}, what="both to be settled")
+
+
+def test_books_crm_and_report_agree_and_each_difference_is_its_document(suite):
+    token = suite.token()
+    order = asked(suite, token, "recon", "7710140679", price="1000.00", organization="ooo")
+    onec = OneC(suite)
+    onec.open()
+    onec.send(order["number"], "1000.00", payments=[("recon-1", "400.00", "true"), ("recon-2", "100.00", "false")])
+    check = lambda: suite.get("crm-core", "/api/v1/reconciliation", token)
+    wait_for(lambda: check()["checked"] >= 4 and check()["differences"] == [], what="all to agree")
+    key = f"unf/payment/recon-1/{order['number']}"
+    suite.sql("bi_aggregator", f"UPDATE fact SET counted = false WHERE metric = 'money.received' AND key = '{key}'")
+    [row] = check()["differences"]
+    assert (row["key"], row["report"], row["crm"]["amount"], row["words"]) == (key, None, "400.00", "в CRM учтено, в отчёте нет")
+    suite.sql("crm_core", "UPDATE document SET amount_minor = 40001 WHERE onec_id = 'recon-1'")
+    [row] = check()["differences"]
+    assert (row["books"]["amount"], row["crm"]["amount"]) == ("400.00", "400.01")
+    shown, browser = page(suite, "/disputes?check=1")
+    assert "расхождений: 1" in shown and "400,01" in shown
+    fields = dict(re.findall(r'name="(csrf|service|source|text)" value="([^"]*)"', shown[shown.index('action="/replays"'):]))
+    plan = browser.post(suite.url("crm-core") + "/replays", data=fields, timeout=30)
+    assert plan.status_code == 200 and "/replays/crm-core/" in plan.url, "one click to a plan"
+    assert requests.get(suite.url("crm-core") + "/api/v1/reconciliation", headers={"Authorization": f"Bearer {suite.token('maria')}"}, timeout=20).status_code == 403
