@@ -18,6 +18,7 @@ import zmq
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1] / "Tests/SuiteTests"))
 import bus  # noqa: E402
+import catalog  # noqa: E402
 from suite import SECRET, SERVICES, Suite, wait_for  # noqa: E402
 
 figures = []
@@ -180,6 +181,7 @@ with tempfile.TemporaryDirectory(prefix="throughline-bench-") as folder:
         server = Server(suite)
         delays(suite, server, 200)
         accepts(suite, server, arguments.seconds)
+        catalog.measure(suite, figure, arguments.quick)
         bus.measure(server, figure, arguments.quick)
     finally:
         suite.stop()

@@ -11,7 +11,7 @@ struct CatalogExchange: Sendable {
     let desk: CatalogDesk
 
     /// Bytes of a piece that we ask for: small, so that many bases at once need little memory.
-    static let pieceAsked = 4 * 1024 * 1024
+    static let pieceAsked = 1024 * 1024
     /// Seconds that an `import` waits for its file: УТ gives 180, and asks again without a pause (reference 21, 22).
     private static let patience = 4.0
     /// Sessions without a file, one after another, before somebody is told.
