@@ -83,6 +83,8 @@ public final class XMLReader {
     public func finish() throws { try parse([], end: true) }
 
     private func parse(_ bytes: [UInt8], end: Bool) throws {
+        // The last task may have run on another thread.
+        throughline_quieten()
         let result = bytes.withUnsafeBytes { memory in
             xmlParseChunk(
                 parser, memory.baseAddress?.assumingMemoryBound(to: CChar.self), Int32(memory.count),

@@ -52,7 +52,11 @@ struct DemoWorld {
                 group.addTask { await StaffMember(login: login, company: company, suite: suite).run() }
             }
             group.addTask { await OneCBase(name: "unf", tellsPayments: true, company: company, suite: suite).run() }
-            group.addTask { await OneCBase(name: "ut", tellsPayments: false, company: company, suite: suite).run() }
+            group.addTask {
+                await OneCBase(
+                    name: "ut", tellsPayments: false, company: company, suite: suite, bank: DemoBank(suite: suite)
+                ).run()
+            }
             try await group.waitForAll()
         }
     }

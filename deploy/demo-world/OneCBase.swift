@@ -10,6 +10,8 @@ struct OneCBase: Sendable {
     let tellsPayments: Bool
     let company: DemoCompany
     let suite: SuiteAPI
+    /// Where the money of a base that tells no partial payments is seen.
+    var bank: DemoBank?
 
     private struct Order {
         let number, total: String
@@ -23,6 +25,7 @@ struct OneCBase: Sendable {
 
     func run() async {
         var orders: [Order] = []
+        await sendGoods()
         while !Task.isCancelled {
             if let cookie = await call("checkauth")?.split(separator: "\n").last.map(String.init) {
                 if let xml = await call("query", cookie: cookie) {
@@ -33,7 +36,9 @@ struct OneCBase: Sendable {
                     _ = await call("success", cookie: cookie)
                 }
                 for index in orders.indices {
+                    let paid = orders[index].paidShares
                     if let xml = step(&orders[index]) {
+                        if orders[index].paidShares > paid { await payByBank(orders[index]) }
                         _ = await call("file", cookie: cookie, file: "orders-\(orders[index].number).xml", body: xml)
                     }
                 }
@@ -43,12 +48,60 @@ struct OneCBase: Sendable {
         }
     }
 
-    private func call(_ mode: String, cookie: String? = nil, file: String? = nil, body: String? = nil) async -> String?
-    {
+    private func payByBank(_ order: Order) async {
+        guard let bank, let total = Money(order.total, .rub) else { return }
+        let part = order.habit == 1 ? Money(minor: total.minor * 3 / 10, currency: .rub) : total
+        let share = order.habit == 1 && order.paidShares == 2 ? total - part : part
+        await bank.pay(share, purpose: "Оплата по счету № \(order.number)")
+        if order.habit == 2 {
+            await bank.pay(Money(minor: 1_500_000, currency: .rub), purpose: "Оплата за оборудование")
+        }
+    }
+
+    /// A catalog in one session, as УТ and УНФ send it: goods, then offers.
+    private func sendGoods() async {
+        let goods = [
+            ("Станок токарный ТВ-16", "TV-16", "450000.00", "2"),
+            ("Станок фрезерный СФ-676", "SF-676", "890000.00", "1"),
+            ("Фреза концевая 12 мм", "FR-12", "1250.50", "140"), ("Резец проходной 25×25", "RZ-25", "640.00", "85"),
+        ]
+        let root = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><КоммерческаяИнформация ВерсияСхемы=\"2.07\">"
+        let items = goods.enumerated().map { index, good in
+            "<Товар><Ид>\(name)-\(index)</Ид><Артикул>\(good.1)</Артикул><Наименование>\(good.0)</Наименование><БазоваяЕдиница>шт</БазоваяЕдиница></Товар>"
+        }
+        let offers = goods.enumerated().map { index, good in
+            "<Предложение><Ид>\(name)-\(index)</Ид><Цены><Цена><ИдТипаЦены>retail</ИдТипаЦены><ЦенаЗаЕдиницу>\(good.2)</ЦенаЗаЕдиницу><Валюта>руб</Валюта></Цена></Цены><Количество>\(good.3)</Количество></Предложение>"
+        }
+        let files = [
+            (
+                "import.xml",
+                "\(root)<Каталог СодержитТолькоИзменения=\"false\"><Ид>k</Ид><Товары>\(items.joined())</Товары></Каталог></КоммерческаяИнформация>"
+            ),
+            (
+                "offers.xml",
+                "\(root)<ПакетПредложений><Ид>k#</Ид><ТипыЦен><ТипЦены><Ид>retail</Ид><Наименование>Розничная</Наименование><Валюта>руб</Валюта></ТипЦены></ТипыЦен><Предложения>\(offers.joined())</Предложения></ПакетПредложений></КоммерческаяИнформация>"
+            ),
+        ]
+        guard let cookie = await call("checkauth", type: "catalog")?.split(separator: "\n").last.map(String.init) else {
+            return
+        }
+        _ = await call("init", type: "catalog", cookie: cookie)
+        for (file, body) in files { _ = await call("file", type: "catalog", cookie: cookie, file: file, body: body) }
+        for (file, _) in files {
+            for _ in 0..<20 {
+                let answer = await call("import", type: "catalog", cookie: cookie, file: file)
+                guard answer?.hasPrefix("progress") == true else { break }
+            }
+        }
+    }
+
+    private func call(
+        _ mode: String, type: String = "sale", cookie: String? = nil, file: String? = nil, body: String? = nil
+    ) async -> String? {
         var headers = [("Authorization", "Basic \(basic)")]
         if let cookie { headers.append(("Cookie", "throughline_1c=\(cookie)")) }
         let url =
-            suite.url(.accountingBridge) + "/1c/exchange?type=sale&mode=\(mode)"
+            suite.url(.accountingBridge) + "/1c/exchange?type=\(type)&mode=\(mode)"
             + (file.map { "&filename=\($0)" } ?? "")
         let answer = try? await suite.http.send(
             .init(body == nil ? "GET" : "POST", url, headers: headers, body: body.map { Array($0.utf8) }))
