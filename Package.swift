@@ -167,6 +167,7 @@ let package = Package(
             embed: [
                 "Migrations/V003_bridge.sql", "Migrations/V004_bank.sql", "Migrations/V005_catalog.sql",
                 "Migrations/V006_repair.sql",
+                "Migrations/V007_order_truth.sql",
                 "App/openapi.yaml",
                 "Web/Templates/journal.mustache",
                 "Web/Templates/exchange.mustache", "Web/Templates/bank.mustache", "Web/Templates/order.mustache",

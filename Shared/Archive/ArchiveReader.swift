@@ -43,9 +43,8 @@ public final class ArchiveReader {
                 throw ArchiveRefusal(reason: "в архиве больше \(Self.entryLimit) файлов")
             }
             guard archive_entry_is_encrypted(entry) == 0 else { throw ArchiveRefusal(reason: "архив закрыт паролем") }
-            guard let name = archive_entry_pathname(entry) else {
-                throw ArchiveRefusal(reason: "у файла в архиве нет имени")
-            }
+            // A name that the locale cannot write is asked for in UTF-8; one without any is nobody's.
+            guard let name = archive_entry_pathname(entry) ?? archive_entry_pathname_utf8(entry) else { continue }
             let text = String(cString: name)
             if !text.hasSuffix("/") { return text }
         }

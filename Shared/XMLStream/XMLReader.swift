@@ -19,6 +19,8 @@ public struct XMLAttributes: Sendable {
     fileprivate var pairs: [(name: String, value: String)] = []
 
     public init() {}
+    /// Bytes of names and values.
+    public var byteCount: Int { pairs.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count } }
     public subscript(name: String) -> String? { pairs.first { isSameName($0.name, name) }?.value }
 }
 

@@ -127,6 +127,12 @@ import Testing
         #expect(refusal?.reason.contains(words) == true)
     }
 
+    @Test func sumsThatDoNotFitAreNoAgreementAndNoCrash() throws {
+        let huge = String(repeating: Self.income("1", "9999999999999.99", "x"), count: 9300)
+        let statement = try read(Self.file(huge, received: "9999999999999.99"))
+        #expect(statement.agrees("40702810200000000001") == false && statement.documents.count == 9300)
+    }
+
     @Test func limitsAreKept() {
         let long = Self.file("Ключ=" + String(repeating: "я", count: 50_000) + "\r\n")
         #expect(throws: StatementRefusal.self) { try read(long) }
@@ -233,6 +239,24 @@ import Testing
         #expect(
             decided(stranger, orders).hasPrefix("waits: в назначении назван заказ № 501, но ИНН плательщика другой"))
         #expect(decided(stranger, orders, remembered: [Self.client]) == "501=100 by number")
+    }
+
+    @Test func aNumberThatIsAnothersOrThatNothingConfirmsLinksNoMoney() {
+        let order = order("5", owed: 10_000, inn: nil)
+        #expect(
+            decided(payment(9_000_000, "Оплата по договору № 5 от 01.02.2026"), [order])
+                == "waits: нет заказов клиента с ИНН 7707083893")
+        #expect(decided(payment(9_000, "аванс № 5"), [order]).contains("ни ИНН, ни сумма этого не подтверждают"))
+        #expect(decided(payment(10_000, "аванс № 5"), [order]) == "5=10000 by number")
+        #expect(
+            decided(payment(3_000, "по счету № 5"), [order]) == "5=3000 by number", "called an invoice, a part will do")
+        #expect(decided(payment(30_000, "по счету № 5"), [order]).hasPrefix("waits"))
+    }
+
+    @Test func whatTheBooksCallPaidWaitsForNoMoney() {
+        var old = order("501", owed: 50_000)
+        old.isPaid = true
+        #expect(decided(payment(20_000), [old, order("502", owed: 60_000)]) == "502=20000 by only_order")
     }
 
     @Test func theOtherOrganizationsOrdersAreNotMeant() {

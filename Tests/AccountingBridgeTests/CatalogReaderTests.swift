@@ -78,6 +78,18 @@ import XMLStream
         #expect(refusal?.reason.contains("Товар") == true)
     }
 
+    @Test func aRecordOfManyEmptyElementsWeighsToo() {
+        let many = String(repeating: "<a/>", count: 20_000)
+        let text = Self.catalog.replacing("<Штрихкод>", with: many + "<Штрихкод>")
+        #expect(throws: XMLRefusal.self) { try read(Array(text.utf8), step: 65_536) }
+    }
+
+    @Test func aNumberThatDoesNotFitIsNone() {
+        #expect(CatalogReader.quantity("922337203685477.58075") == nil)
+        #expect(CatalogReader.quantity("99999999999999999999") == nil)
+        #expect(CatalogReader.quantity("0.00005")?.description == "0.0001")
+    }
+
     @Test func mutatedFilesNeverCrashOrHang() throws {
         var (taken, refused) = (0, 0)
         try Mutations.run([Array(Self.catalog.utf8), Array(Self.offers.utf8)]) { bytes in

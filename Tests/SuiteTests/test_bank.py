@@ -11,10 +11,10 @@ from suite import OneC, wait_for
 ACCOUNT = "40702810200000000001"
 
 
-def statement(*documents, received=None, account=ACCOUNT, day="31.01.2026", encoding="cp1251"):
-    """A file of one day; a document is (number, amount, inn, purpose)."""
+def statement(*documents, received=None, account=ACCOUNT, day="31.01.2026", encoding="cp1251", made="10:00:00"):
+    """A file of one day, made at a time of it; a document is (number, amount, inn, purpose)."""
     total = received or f"{sum(float(d[1]) for d in documents):.2f}"
-    lines = ["1CClientBankExchange", "ВерсияФормата=1.03", "Кодировка=Windows", f"РасчСчет={account}", "СекцияРасчСчет", f"ДатаНачала={day}",
+    lines = ["1CClientBankExchange", "ВерсияФормата=1.03", "Кодировка=Windows", f"ДатаСоздания={day}", f"ВремяСоздания={made}", f"РасчСчет={account}", "СекцияРасчСчет", f"ДатаНачала={day}",
              f"ДатаКонца={day}", f"РасчСчет={account}", f"ВсегоПоступило={total}", "ВсегоСписано=0.00", "КонецРасчСчет"]
     for number, amount, inn, purpose in documents:
         lines += ["СекцияДокумент=Платежное поручение", f"Номер={number}", f"Дата={day}", f"Сумма={amount}", "ПлательщикСчет=40702810900000000009",
@@ -70,7 +70,9 @@ def test_a_partial_payment_is_seen_counted_once_and_taken_back_when_it_vanishes(
     assert load(suite, token, both)["duplicates"] == 1
     wait_for(lambda: seen(suite, token, order) == ("full", "0.00"), what="the order to be paid")
     wait_for(lambda: facts(suite, order) == ["300.00", "700.00"], what="the figures")
-    gone = load(suite, token, statement(("12", "700.00", "7736050003", "Доплата")))
+    # The morning's file, loaded after the evening's, takes nothing away; the next one does.
+    assert load(suite, token, statement(("12", "700.00", "7736050003", "Доплата"), made="09:00:00"))["vanished"] == 0
+    gone = load(suite, token, statement(("12", "700.00", "7736050003", "Доплата"), made="18:00:00"))
     assert gone["vanished"] == 1
     wait_for(lambda: seen(suite, token, order) == ("partly", "300.00"), what="the vanished payment to be taken back")
     wait_for(lambda: facts(suite, order) == ["700.00"], what="the figure without it")
@@ -101,6 +103,25 @@ def test_what_fits_nothing_waits_for_a_person_who_is_remembered(suite):
     undone = requests.delete(suite.url("accounting-bridge") + path, headers={"Authorization": f"Bearer {token}"}, timeout=20)
     assert undone.json()["state"] == "unmatched"
     wait_for(lambda: seen(suite, token, order)[0] != "full", what="the match to be undone")
+    # An order of the same payer that comes now changes nothing about what a person has undone.
+    asked(suite, token, "bank-third-3", "7704217370")
+    state = lambda: suite.get("accounting-bridge", f"/api/v1/bank-payments/{waiting['id']}", token)["state"]
+    wait_for(lambda: suite.sql("accounting_bridge", "SELECT count(*) FROM order_out WHERE match_again") == [["0"]], what="the orders to be tried")
+    assert state() == "unmatched"
+
+
+def test_a_document_whose_day_the_bank_corrects_pays_its_order_once(suite):
+    token = suite.token()
+    order = asked(suite, token, "bank-corrected", "7702070139")
+    load(suite, token, statement(("81", "1000.00", "7702070139", f"счет {order['number']}"), day="11.02.2026"))
+    wait_for(lambda: seen(suite, token, order) == ("full", "0.00"), what="the order to be paid")
+    both = statement(day="11.02.2026", made="20:00:00").decode("cp1251").replace("ДатаКонца=11.02.2026", "ДатаКонца=12.02.2026")
+    moved = statement(("81", "1000.00", "7702070139", f"счет {order['number']}"), day="12.02.2026").decode("cp1251")
+    section = moved[moved.index("СекцияДокумент"):moved.index("КонецФайла")]
+    file = both.replace("ВсегоПоступило=0.00", "ВсегоПоступило=1000.00").replace("КонецФайла", section + "КонецФайла")
+    report = load(suite, token, file.encode("cp1251"))
+    assert (report["vanished"], report["matched"]) == (1, 1)
+    wait_for(lambda: seen(suite, token, order) == ("full", "0.00") and facts(suite, order) == ["1000.00"], what="the corrected day to count once")
 
 
 def test_a_payment_that_came_before_its_order_finds_it(suite):
@@ -142,7 +163,7 @@ def test_limits_and_rights_of_statements(suite):
     load(suite, suite.token("maria"), statement(), status=403)
     load(suite, "reader-key", statement(), status=403)
     bad = load(suite, token, statement(("51", "много", "7736050003", "Оплата"), ("52", "1.00", "7736050003", "Оплата"), received="1.00", day="06.02.2026"))
-    assert [r["line"] for r in bad["refused"]] == [12] and bad["found"] == 1
+    assert [r["line"] for r in bad["refused"]] == [14] and bad["found"] == 1
     form = load(suite, token, None, files={"file": ("kl_to_1c.txt", statement(("53", "1.00", "7736050003", "Оплата"), day="07.02.2026"))})
     assert form["found"] == 1
 
@@ -157,8 +178,8 @@ def test_what_a_client_says_he_paid_is_followed(suite):
     found = ask()
     assert found["claim"]["finding"] == "matched" and order["number"] in found["words"] and found["payments"][0]["number"] == "61"
     assert ask(amount={"amount": "778.00", "currency": "RUB"})["claim"]["finding"] == "not_found"
-    load(suite, token, statement(("62", "779.00", "7704217370", "Оплата"), day="09.02.2026"))
-    waits = ask(amount={"amount": "779.00", "currency": "RUB"}, payerInn="7704217370")
+    load(suite, token, statement(("62", "779.00", "7706107510", "Оплата"), day="09.02.2026"))
+    waits = ask(amount={"amount": "779.00", "currency": "RUB"}, payerInn="7706107510")
     assert waits["claim"]["finding"] == "unmatched" and "не привязаны" in waits["words"]
     assert [c["finding"] for c in suite.get("accounting-bridge", "/api/v1/payment-claims", token, limit=2)["items"]] == ["unmatched", "not_found"]
     suite.post("accounting-bridge", "/api/v1/payment-claims", token, {**claim, "date": "yesterday"}, status=422)
@@ -171,7 +192,7 @@ def test_an_accountant_works_the_bank_on_a_page(suite):
     browser.post(suite.url("crm-core") + "/login", data={"login": "admin", "password": "admin-password"}, timeout=20)
     page = lambda path="/journal/bank": browser.get(suite.url("crm-core") + path, timeout=20).text
     csrf = re.search(r'action="/journal/bank".*?name="csrf" value="([^"]+)"', page(), re.S)[1]
-    file = statement(("71", "432.10", "7704217370", "Оплата за друга"), day="10.02.2026")
+    file = statement(("71", "432.10", "7706107510", "Оплата за друга"), day="10.02.2026")
     answer = browser.post(suite.url("crm-core") + "/journal/bank", data={"csrf": csrf}, files={"file": ("k.txt", file)}, timeout=60)
     assert "документов 1: сопоставлено 0, ждут человека 1" in answer.text
     payment = re.search(r'name="payment" value="([0-9a-f-]+)"', answer.text)[1]

@@ -13,6 +13,7 @@ public struct AccountingBridge: SuiteService {
         Migration(4, "V004_bank.sql", PackageResources.V004_bank_sql),
         Migration(5, "V005_catalog.sql", PackageResources.V005_catalog_sql),
         Migration(6, "V006_repair.sql", PackageResources.V006_repair_sql),
+        Migration(7, "V007_order_truth.sql", PackageResources.V007_order_truth_sql),
     ]
     public static let openAPI = PackageResources.openapi_yaml
 

@@ -49,11 +49,16 @@ struct BankStatement: Sendable {
     let refused: [Refusal]
     /// Kinds of documents that were asked for (`Документ=`): the file holds no others. Empty: all.
     let askedKinds: [String]
+    /// When the bank made the file, by its own clock: `2026-01-31 10:03:13`. Nil: it does not say.
+    let madeAt: String?
 
     /// Bytes of a file, its documents, and characters of a line at most.
     static let sizeLimit = 16 * 1024 * 1024
     static let countLimit = 50_000
     static let lineLimit = 10_000
+    /// Bytes of a number, an INN or an account, and characters of a name, at most.
+    static let shortLimit = 100
+    static let nameLimit = 250
 
     /// - Parameter fallback: the currency of an account whose number does not tell it.
     /// - Throws: ``StatementRefusal`` when the file as a whole is none, or is cut.
@@ -68,18 +73,46 @@ struct BankStatement: Sendable {
         (version, sender) = (reader.header["версияформата"], reader.header["отправитель"])
         (accounts, documents, refused) = (reader.accounts, reader.documents, reader.refused)
         askedKinds = reader.askedKinds
+        agreements = Self.compare(reader.accounts, reader.documents)
+        madeAt = reader.header["датасоздания"].flatMap { StatementReader.day($0) }.map { day in
+            let time = reader.header["времясоздания"] ?? ""
+            return "\(day) \(time.wholeMatch(of: /([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?/) == nil ? "00:00:00" : time)"
+        }
     }
 
-    /// Whether the documents add up to what the account's sections say came in and went out; nil when they say nothing. Only a file that
-    /// agrees with itself may tell that a document of its days is gone.
-    func agrees(_ account: String) -> Bool? {
-        let sections = accounts.filter { $0.number == account }
-        guard !sections.isEmpty, sections.allSatisfy({ $0.received != nil && $0.spent != nil }) else { return nil }
-        func sum(_ direction: Document.Direction) -> Int64 {
-            documents.filter { $0.account == account && $0.direction == direction }.reduce(0) { $0 + $1.amount.minor }
+    /// Accounts → whether their documents add up to what their sections say came in and went out. An account whose sections say nothing is not
+    /// in it. Only a file that agrees with itself may tell that a document of its days is gone.
+    let agreements: [String: Bool]
+
+    func agrees(_ account: String) -> Bool? { agreements[account] }
+
+    private static func compare(_ accounts: [Account], _ documents: [Document]) -> [String: Bool] {
+        /// In and out; nil once a sum does not fit.
+        typealias Turnover = (income: Int64, outgo: Int64)?
+        func add(_ turnover: Turnover, _ income: Int64, _ outgo: Int64) -> Turnover {
+            guard let turnover else { return nil }
+            let (i, tooMuchIn) = turnover.income.addingReportingOverflow(income)
+            let (o, tooMuchOut) = turnover.outgo.addingReportingOverflow(outgo)
+            return tooMuchIn || tooMuchOut ? nil : (i, o)
         }
-        return sum(.income) == sections.reduce(0) { $0 + ($1.received?.minor ?? 0) }
-            && sum(.outgo) == sections.reduce(0) { $0 + ($1.spent?.minor ?? 0) }
+        var told: [String: Turnover] = [:]
+        for section in accounts {
+            let before: Turnover = told[section.number, default: (0, 0)]
+            told[section.number] = .some(
+                section.received.flatMap { received in section.spent.flatMap { add(before, received.minor, $0.minor) } }
+            )
+        }
+        var found: [String: Turnover] = [:]
+        for document in documents {
+            let before: Turnover = found[document.account, default: (0, 0)]
+            let isIncome = document.direction == .income
+            found[document.account] = .some(
+                add(before, isIncome ? document.amount.minor : 0, isIncome ? 0 : document.amount.minor))
+        }
+        return told.compactMapValues { $0 }.reduce(into: [:]) { agreements, entry in
+            let sum: Turnover = found[entry.key, default: (0, 0)]
+            agreements[entry.key] = sum.map { $0 == entry.value } ?? false
+        }
     }
 }
 
@@ -262,6 +295,10 @@ struct StatementReader {
             return refuse("сумма «\(text.prefix(40))» не читается")
         }
         guard sum.minor != 0 else { return refuse("сумма равна нулю") }
+        let short = [fields["номер"], payer.inn, payee.inn, payer.kpp, payee.kpp, payer.account, payee.account]
+        guard short.allSatisfy({ ($0?.utf8.count ?? 0) <= BankStatement.shortLimit }) else {
+            return refuse("номер, ИНН, КПП или счёт длиннее \(BankStatement.shortLimit) байт")
+        }
         let parts = (1...6).compactMap { fields["назначениеплатежа\($0)"] }
         documents.append(
             .init(
@@ -276,7 +313,8 @@ struct StatementReader {
     private static func party(_ prefix: String, _ fields: [String: String]) -> BankStatement.Party {
         let name = fields[prefix + "1"] ?? fields[prefix]
         return .init(
-            name: name.map { Self.withoutTaxNumber($0) }, inn: fields[prefix + "инн"], kpp: fields[prefix + "кпп"],
+            name: name.map { String(Self.withoutTaxNumber($0).prefix(BankStatement.nameLimit)) },
+            inn: fields[prefix + "инн"], kpp: fields[prefix + "кпп"],
             account: fields[prefix + "расчсчет"] ?? fields[prefix + "счет"], bank: fields[prefix + "банк1"],
             bic: fields[prefix + "бик"])
     }
@@ -298,7 +336,7 @@ struct StatementReader {
         if year.count == 2 { year = "20" + year }
         func two(_ text: String) -> String { text.count == 1 ? "0" + text : text }
         let day = "\(year)-\(two(parts[1]))-\(two(isISO ? parts[2] : parts[0]))"
-        guard day.utf8.count == 10, let moment = Timestamp(day), moment.day == day else { return nil }
+        guard day.utf8.count == 10, day >= "1990", let moment = Timestamp(day), moment.day == day else { return nil }
         return day
     }
 

@@ -49,6 +49,8 @@ struct CatalogOffer: Sendable, Equatable, Encodable {
 final class CatalogReader: XMLReader.Handler {
     /// Takes the records that have been read; nothing is kept of them.
     private(set) var records: [CatalogRecord] = []
+    /// About how large they are.
+    private(set) var heldBytes = 0
     private(set) var schemaVersion = ""
     /// `СодержитТолькоИзменения` of the catalog or of the package of offers.
     private(set) var isChangesOnly = false
@@ -68,6 +70,8 @@ final class CatalogReader: XMLReader.Handler {
     /// Bytes of one record, and of a group's name, at most.
     static let recordLimit = 1024 * 1024
     private static let fieldLimit = 10_000
+    /// Bytes of an id at most.
+    private static let idLimit = 255
     static let refusalLimit = 100
     /// Elements that are records, with the element they must stand in.
     private static let containers = [
@@ -81,7 +85,10 @@ final class CatalogReader: XMLReader.Handler {
     }
 
     func takeRecords() -> [CatalogRecord] {
-        defer { records.removeAll(keepingCapacity: true) }
+        defer {
+            records.removeAll(keepingCapacity: true)
+            heldBytes = 0
+        }
         return records
     }
 
@@ -94,7 +101,7 @@ final class CatalogReader: XMLReader.Handler {
             }
             schemaVersion = attributes["ВерсияСхемы"] ?? ""
         }
-        if record.isOpen || isRecord(name) { return record.start(name, attributes) }
+        if record.isOpen || isRecord(name) { return try record.start(name, attributes) }
         if name == "Группа", path.last == "Группы" { groups.append((nil, nil)) }
         if ["Каталог", "ПакетПредложений", "ИзмененияПакетаПредложений"].contains(name) {
             isChangesOnly =
@@ -113,7 +120,10 @@ final class CatalogReader: XMLReader.Handler {
 
     func end(_ name: String) throws {
         if record.isOpen {
-            if let closed = record.end() { understand(closed) }
+            if let closed = record.end() {
+                heldBytes += record.size
+                understand(closed)
+            }
             return
         }
         if let field, !groups.isEmpty {
@@ -129,6 +139,9 @@ final class CatalogReader: XMLReader.Handler {
     /// A group is told as soon as it has both its fields: its own groups come below it, before it ends.
     private func tellGroup() {
         guard let last = groups.last, let id = last.id, !id.isEmpty, let name = last.name else { return }
+        guard id.utf8.count <= Self.idLimit else {
+            return refuse("группа «\(name.prefix(100))»: Ид длиннее \(Self.idLimit) байт")
+        }
         records.append(.group(id: id, parent: groups.dropLast().last?.id ?? nil, name: name))
     }
 
@@ -136,7 +149,7 @@ final class CatalogReader: XMLReader.Handler {
         guard let id = element.value("Ид") else {
             return refuse("«\(element.name)» без Ид: \(element.value("Наименование") ?? "без наименования")")
         }
-        guard id.utf8.count <= 255 else { return refuse("«\(element.name)»: Ид длиннее 255 байт") }
+        guard id.utf8.count <= Self.idLimit else { return refuse("«\(element.name)»: Ид длиннее \(Self.idLimit) байт") }
         if isSameName(element.name, "Товар") { return records.append(.good(Self.good(id, element))) }
         switch element.name {
         case "Предложение": offer(id, element)
@@ -185,7 +198,7 @@ final class CatalogReader: XMLReader.Handler {
     private func offer(_ id: String, _ element: XMLElement) {
         var prices: [CatalogOffer.Price] = []
         for price in element.first("Цены")?.all("Цена") ?? [] {
-            guard let type = price.value("ИдТипаЦены") else { continue }
+            guard let type = price.value("ИдТипаЦены"), type.utf8.count <= Self.idLimit else { continue }
             guard let text = price.value("ЦенаЗаЕдиницу"), let amount = Self.quantity(text) else {
                 refuse("предложение \(id): цена «\(price.value("ЦенаЗаЕдиницу") ?? "")» не читается")
                 continue
@@ -213,7 +226,7 @@ final class CatalogReader: XMLReader.Handler {
         var stocks: [CatalogOffer.Stock] = []
         func add(_ warehouse: String?, _ text: String?) {
             guard let text else { return }
-            guard let quantity = Self.quantity(text) else {
+            guard (warehouse?.utf8.count ?? 0) <= Self.idLimit, let quantity = Self.quantity(text) else {
                 return refuse("предложение \(id): остаток «\(text)» не читается")
             }
             stocks.append(.init(warehouse: warehouse, quantity: quantity))
@@ -242,7 +255,8 @@ final class CatalogReader: XMLReader.Handler {
                 return nil
             }
             let up: Int64 = next >= "5" ? (plain.hasPrefix("-") ? -1 : 1) : 0
-            return Quantity(tenThousandths: value.tenThousandths + up)
+            let (sum, overflow) = value.tenThousandths.addingReportingOverflow(up)
+            return overflow ? nil : Quantity(tenThousandths: sum)
         }
         if plain.hasSuffix(".") { plain.removeLast() }
         return Quantity(plain)

@@ -27,7 +27,7 @@ final class CommerceMLReader: XMLReader.Handler {
             guard documents.count < Self.countLimit else {
                 throw XMLRefusal(reason: "в файле больше \(Self.countLimit) документов", isIncomplete: false)
             }
-            record.start(name, attributes)
+            try record.start(name, attributes)
         }
     }
 
@@ -57,6 +57,9 @@ struct OrderReportReader {
     init(_ element: XMLElement, schema: String, fallback: Currency) throws {
         guard let number = element.value("Номер") else {
             throw XMLRefusal(reason: "у документа нет номера", isIncomplete: false)
+        }
+        guard number.utf8.count <= 100, (element.requisites["Номер по 1С"]?.utf8.count ?? 0) <= 200 else {
+            throw XMLRefusal(reason: "номер документа длиннее 100 байт", isIncomplete: false)
         }
         self.number = number
         onecId = element.value("Ид")
@@ -154,14 +157,16 @@ struct OrderReportReader {
     /// «Исполнено: Бухгалтерия» = true, with «Исполнил: Бухгалтерия» and «Дата исполнения: Бухгалтерия» beside it: what the people of a department
     /// set on an order, sent as attributes that the node's owner chose (fact 48).
     var flags: [ReportedFlag] {
-        requisites.compactMap { name, value in
-            guard let department = Self.department(name, "исполнено") else { return nil }
-            func beside(_ word: String) -> String? {
-                requisites.first { Self.department($0.key, word) == department }?.value.nonEmpty
-            }
-            return ReportedFlag(
-                department: department, done: Self.isTrue(value), by: beside("исполнил"),
-                at: beside("дата исполнения").flatMap { Timestamp($0) })
+        var (done, by, at) = ([String: String](), [String: String](), [String: String]())
+        for (name, value) in requisites {
+            if let department = Self.department(name, "исполнено") { done[department] = value }
+            if let department = Self.department(name, "исполнил") { by[department] = value.nonEmpty }
+            if let department = Self.department(name, "дата исполнения") { at[department] = value }
+        }
+        return done.map { department, value in
+            ReportedFlag(
+                department: department, done: Self.isTrue(value), by: by[department],
+                at: at[department].flatMap { Timestamp($0) })
         }.sorted { $0.department < $1.department }
     }
 

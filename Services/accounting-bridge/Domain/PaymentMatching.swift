@@ -30,6 +30,8 @@ enum PaymentMatching {
         let owed: Money
         /// Payments that 1C has told of this order and no bank document stands for yet.
         let told: [Told]
+        /// 1C says that it is paid in full, without saying how.
+        var isPaid = false
     }
 
     struct Allocation: Sendable, Equatable {
@@ -69,8 +71,9 @@ enum PaymentMatching {
             }
         }
         if told.count == 1 { return .matched([whole(payment, told[0])], .told) }
-        let named = possible.filter { isNamed($0, in: payment.purpose) }
-        if let outcome = byNumber(payment, named, isPayer) { return outcome }
+        let purpose = Purpose(payment.purpose)
+        let named = possible.filter { purpose.names($0) }
+        if let outcome = byNumber(payment, named, purpose, isPayer) { return outcome }
         return bySum(payment, theirs, hasNamed: !named.isEmpty)
     }
 
@@ -80,10 +83,17 @@ enum PaymentMatching {
 
     /// The purpose names orders. Nil when it names none that is still open.
     private static func byNumber(
-        _ payment: Payment, _ named: [Candidate], _ isPayer: (Candidate) -> Bool
+        _ payment: Payment, _ named: [Candidate], _ purpose: Purpose, _ isPayer: (Candidate) -> Bool
     ) -> Outcome? {
         guard !named.isEmpty else { return nil }
-        let trusted = named.filter { isPayer($0) || $0.inn == nil || payment.payerINN == nil }
+        // Where no INN confirms whose order it is, the sum has to: all that is owed, or less for one that is clearly called an
+        // invoice or an order. A bare № may be anything's.
+        let trusted = named.filter { order in
+            if isPayer(order) { return true }
+            guard order.inn == nil || payment.payerINN == nil else { return false }
+            return order.owed == payment.amount
+                || purpose.clearly(order) && payment.amount.minor < order.owed.minor
+        }
         let open = trusted.filter { $0.owed.minor > 0 }
         if open.count == 1 { return .matched([whole(payment, open[0])], .number) }
         if open.count > 1 {
@@ -96,6 +106,11 @@ enum PaymentMatching {
             return .matched(
                 open.map { Allocation(order: $0.id, number: $0.number, amount: $0.owed) }, .number)
         }
+        if trusted.isEmpty, !named.contains(where: { $0.inn != nil && payment.payerINN != nil }) {
+            return .unmatched(
+                "в назначении назван номер \(numbers(named)), но ни ИНН, ни сумма этого не подтверждают: решите, к какому заказу оплата"
+            )
+        }
         if trusted.isEmpty {
             return .unmatched(
                 "в назначении назван заказ \(numbers(named)), но ИНН плательщика другой: подтвердите, что платит третье лицо"
@@ -106,7 +121,7 @@ enum PaymentMatching {
     }
 
     private static func bySum(_ payment: Payment, _ theirs: [Candidate], hasNamed: Bool) -> Outcome {
-        let open = theirs.filter { $0.owed.minor > 0 }
+        let open = theirs.filter { $0.owed.minor > 0 && !$0.isPaid }
         let equal = open.filter { $0.owed == payment.amount }
         if equal.count == 1 { return .matched([whole(payment, equal[0])], .sum) }
         if equal.count > 1 { return .unmatched("подходит несколько заказов с такой суммой: \(numbers(equal))") }
@@ -141,49 +156,71 @@ enum PaymentMatching {
 
     // MARK: the purpose
 
-    private static func isNamed(_ order: Candidate, in purpose: String) -> Bool {
-        let named = Purpose(purpose)
-        if named.numbers.contains(order.number) { return true }
-        guard let onec = order.onecNumber else { return false }
-        return named.words.contains(onec.uppercased()) || (!bare(onec).isEmpty && named.numbers.contains(bare(onec)))
-    }
-
     /// What the purpose of a payment names: «Оплата по счету № 17 от 31.01.2026, 18 и НФ-000019».
     struct Purpose: Sendable {
         /// Numbers behind a word that announces one, without leading zeros.
         private(set) var numbers: Set<String> = []
+        /// Those of them that an invoice or an order was named before, and not only a № stands before.
+        private(set) var clear: Set<String> = []
         /// Every word in capitals, for numbers with letters.
         private(set) var words: Set<String> = []
 
-        private static let announcing = [
-            "№", "N", "NO", "СЧЕТ", "СЧЁТ", "СЧ", "ЗАКАЗ", "ИНВОЙС", "INVOICE", "ORDER",
+        private static let signs: Set = ["№", "N", "NO"]
+        private static let announcing = ["СЧ", "ЗАКАЗ", "ИНВОЙС", "INVOICE", "ORDER"]
+        /// What has a number of its own that is no order's.
+        private static let foreign = [
+            "ДОГ", "КОНТРАКТ", "АКТ", "ПОРУЧЕН", "НАКЛАДН", "УПД", "П/П", "СЧЕТ-Ф", "СЧЁТ-Ф", "КВ", "ЛИЦЕВ",
         ]
         /// Words that may stand between the announcement and its number, or between two numbers.
         private static let between: Set = ["НА", "ОПЛАТУ", "ПОКУПАТЕЛЮ", "КЛИЕНТА", "И", "ОТ", "Г", "ГОДА", "ПО"]
 
+        private enum Announced { case no, bySign, clearly, foreign }
+
         init(_ text: String) {
-            var announced = false
+            var announced = Announced.no
             for token in Self.tokens(text.replacing(/\d{1,2}[.\/]\d{1,2}[.\/]\d{2,4}/, with: " ")) {
                 words.insert(token)
-                if Self.isAnnouncing(token) {
-                    announced = true
+                if Self.signs.contains(token) {
+                    if announced == .no { announced = .bySign }
                     continue
                 }
-                let digits =
-                    token.hasPrefix("N") && token.dropFirst().allSatisfy(\.isNumber) ? token.dropFirst() : token[...]
-                if announced || digits.count < token.count, let last = digits.last, last.isNumber {
-                    announced = true
-                    // НФ-000017 is not order 17: with letters a number is known as a whole, among the words.
-                    let bare = digits.allSatisfy(\.isNumber) ? PaymentMatching.bare(String(digits)) : ""
-                    if !bare.isEmpty { numbers.insert(bare) }
-                } else if !Self.between.contains(token) {
-                    announced = false
+                if Self.foreign.contains(where: { token.hasPrefix($0) }) {
+                    announced = .foreign
+                    continue
                 }
+                if Self.isAnnouncing(token) {
+                    announced = .clearly
+                    continue
+                }
+                let isSigned = token.hasPrefix("N") && token.dropFirst().allSatisfy(\.isNumber)
+                let digits = isSigned ? token.dropFirst() : token[...]
+                if announced == .no, isSigned { announced = .bySign }
+                guard announced != .no, let last = digits.last, last.isNumber else {
+                    if !Self.between.contains(token) { announced = .no }
+                    continue
+                }
+                // НФ-000017 is not order 17: with letters a number is known as a whole, among the words.
+                let bare = digits.allSatisfy(\.isNumber) ? PaymentMatching.bare(String(digits)) : ""
+                guard !bare.isEmpty, announced != .foreign else { continue }
+                numbers.insert(bare)
+                if announced == .clearly { clear.insert(bare) }
             }
         }
 
         private static func isAnnouncing(_ token: String) -> Bool {
             announcing.contains(token) || token.hasPrefix("СЧЕТ") || token.hasPrefix("СЧЁТ") || token.hasPrefix("ЗАКАЗ")
+        }
+
+        func names(_ order: Candidate) -> Bool { isAmong(numbers, order) }
+        /// It is called an invoice or an order, or by 1C's whole number.
+        func clearly(_ order: Candidate) -> Bool { isAmong(clear, order) }
+
+        private func isAmong(_ numbers: Set<String>, _ order: Candidate) -> Bool {
+            if numbers.contains(order.number) { return true }
+            guard let onec = order.onecNumber else { return false }
+            let bare = PaymentMatching.bare(onec)
+            return words.contains(onec.uppercased()) && onec.contains(where: \.isLetter)
+                || !bare.isEmpty && numbers.contains(bare)
         }
 
         /// Words of letters, digits, hyphens and slashes, in capitals; № is a word of its own.

@@ -36,15 +36,18 @@ struct XMLRecordBuilder {
     let limit: Int
     private var open: [XMLElement] = []
     private var bytes: [UInt8] = []
-    private var size = 0
+    /// Bytes of its text and attributes, and a fixed cost for each element: many empty ones weigh too.
+    private(set) var size = 0
+    private static let elementCost = 64
 
     init(limit: Int) { self.limit = limit }
 
     var isOpen: Bool { !open.isEmpty }
 
     /// An element begins: the record's own, or one within it.
-    mutating func start(_ name: String, _ attributes: XMLAttributes) {
+    mutating func start(_ name: String, _ attributes: XMLAttributes) throws {
         if open.isEmpty { size = 0 } else { keepText() }
+        try weigh(Self.elementCost + attributes.byteCount, name)
         let element = XMLElement(name, attributes)
         open.last?.add(element)
         open.append(element)
@@ -53,11 +56,15 @@ struct XMLRecordBuilder {
     /// Text outside of a record is nobody's.
     mutating func text(_ text: UnsafeBufferPointer<UInt8>) throws {
         guard isOpen else { return }
-        size += text.count
-        guard size <= limit else {
-            throw XMLRefusal(reason: "запись «\(open[0].name)» больше \(limit) байт", isIncomplete: false)
-        }
+        try weigh(text.count, open[0].name)
         bytes.append(contentsOf: text)
+    }
+
+    private mutating func weigh(_ bytes: Int, _ name: String) throws {
+        size += bytes
+        guard size <= limit else {
+            throw XMLRefusal(reason: "запись «\(open.first?.name ?? name)» больше \(limit) байт", isIncomplete: false)
+        }
     }
 
     /// The record, when it is its end.

@@ -5,8 +5,6 @@ CREATE INDEX exchange_by_result ON exchange (result, id) WHERE result <> 'ok';
 
 ALTER TABLE order_out
     ADD COLUMN told_posted boolean,
-    -- The base tells each payment of it as a document.
-    ADD COLUMN told_payments boolean NOT NULL DEFAULT false,
     ADD COLUMN client text GENERATED ALWAYS AS (request #>> '{counterparty,name}') STORED;
 
 -- Where it stands, so that it can be read again, and how it was settled.

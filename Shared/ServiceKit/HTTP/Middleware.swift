@@ -45,6 +45,8 @@ struct ProblemMiddleware: RouterMiddleware {
 struct CallerMiddleware: RouterMiddleware {
     typealias Context = ServiceRequestContext
     let access: AccessControl
+    /// Forms are answered here and carry their token: the workspace alone.
+    let takesForms: Bool
 
     func handle(
         _ request: Request, context: Context,
@@ -55,9 +57,10 @@ struct CallerMiddleware: RouterMiddleware {
             context.caller = access.caller(
                 bearer: String(header.dropFirst(7)).trimmed)
         } else if let cookie = request.cookies[AccessControl.cookie]?.value {
-            // A cookie comes along from any page: through the API, which asks for no form's token, it reads only.
-            let writesAPI = request.uri.path.hasPrefix("/api/") && ![.get, .head].contains(request.method)
-            context.caller = writesAPI ? nil : access.caller(bearer: cookie)
+            // A cookie comes along from any page: where no form's token is asked for, it reads only.
+            let reads = [.get, .head].contains(request.method)
+            let asksForToken = takesForms && !request.uri.path.hasPrefix("/api/")
+            context.caller = reads || asksForToken ? access.caller(bearer: cookie) : nil
         }
         return try await next(request, context)
     }

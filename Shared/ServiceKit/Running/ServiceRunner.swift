@@ -43,7 +43,7 @@ public enum ServiceRunner {
         router.addMiddleware {
             RequestMetrics()
             ProblemMiddleware()
-            CallerMiddleware(access: context.access)
+            CallerMiddleware(access: context.access, takesForms: Service.identity == .crmCore)
         }
         StandardRoutes(service: service, readiness: readiness).add(to: router)
         service.addRoutes(to: router)

@@ -24,6 +24,9 @@ struct OrderFileReader: Sendable {
         var isGrowing = false
     }
 
+    /// Characters of a number that are kept with an exchange.
+    private static let numberLimit = 50
+
     /// Bytes of one file at most.
     static let fileLimit = 64 * 1024 * 1024
 
@@ -145,7 +148,7 @@ struct OrderFileReader: Sendable {
         var outcome = Outcome()
         for document in reader.documents {
             let number = document.value("Номер")
-            outcome.orders += number.map { [$0] } ?? []
+            outcome.orders += number.map { [String($0.prefix(Self.numberLimit))] } ?? []
             do {
                 let report = try OrderReportReader(document, schema: reader.schemaVersion, fallback: currency)
                 let said = try await bus.transaction { try await say(report, base, exchange, in: $0) }
@@ -171,7 +174,9 @@ struct OrderFileReader: Sendable {
         try await bus.pool.query(
             """
             INSERT INTO parked_document (id, base, exchange_id, number, reason, session, filename)
-            VALUES ($1, $2, $3, $4, $5, $6, $7)
+            SELECT $1, $2, $3, $4, $5, $6, $7 WHERE NOT EXISTS (
+                SELECT 1 FROM parked_document WHERE base = $2 AND number IS NOT DISTINCT FROM $4 AND reason = $5
+                    AND settled_at IS NULL)
             """,
             [
                 .id(.make()), .text(base), .id(exchange), .text(number), .text(reason), .id(place.session),
@@ -204,7 +209,7 @@ struct OrderFileReader: Sendable {
         guard
             let order = try await transaction.query(
                 """
-                SELECT id, base, journey_id, last_event, report_digest FROM order_out WHERE number = $1 FOR UPDATE
+                SELECT id, base, journey_id, last_event, report_digest, told_by FROM order_out WHERE number = $1 FOR UPDATE
                 """, [.text(report.number)]
             ).first
         else {
@@ -214,6 +219,12 @@ struct OrderFileReader: Sendable {
             throw XMLRefusal(
                 reason: "заказ \(report.number) ведёт база \(try order.string("base")), а не \(base)",
                 isIncomplete: false)
+        }
+        if let newer = try order.optionalID("told_by"), newer.description > exchange.description {
+            return (
+                "заказ \(report.number): 1С уже прислала более новое состояние", false,
+                try order.optionalID("journey_id")
+            )
         }
         let tells = try await learn(report, base, in: transaction)
         let id = try order.id("id")
@@ -230,11 +241,13 @@ struct OrderFileReader: Sendable {
             try await transaction.query(
                 """
                 UPDATE parked_document SET settled_at = now(), settled_by = '1С прислала заново'
-                WHERE base = $1 AND number = $2 AND settled_at IS NULL
-                """, [.text(base), .text(report.number)])
+                WHERE base = $1 AND number = $2 AND settled_at IS NULL AND exchange_id < $3
+                """, [.text(base), .text(report.number), .id(exchange)])
         }
         let digest = try sha256(JSON.encode(Digest(event, report.refused)))
         if try order.optionalBytes("report_digest") == digest {
+            try await transaction.query(
+                "UPDATE order_out SET told_by = $2 WHERE id = $1", [.id(id), .id(exchange)])
             return ("заказ \(report.number): без изменений", false, journey)
         }
         let said = try transaction.emit(
@@ -243,15 +256,16 @@ struct OrderFileReader: Sendable {
             """
             UPDATE order_out SET report_digest = $2, onec_id = coalesce($3, onec_id), last_event = $4,
                 onec_number = coalesce($5, onec_number), told_total = coalesce($6::jsonb, told_total),
-                told_documents = $7::jsonb, told_cancelled = $8, told_posted = coalesce($9, told_posted), told_payments = $10,
-                match_again = true, state = CASE WHEN state = 'ready' THEN 'sent' ELSE state END,
+                told_documents = $7::jsonb, told_cancelled = $8, told_posted = coalesce($9, told_posted), told_payments = $10, told_paid = $11,
+                told_by = $12,
+                match_again = true, state = 'sent', reason = NULL,
                 sent_at = coalesce(sent_at, now()) WHERE id = $1
             """,
             [
                 .id(id), .bytes(digest), .text(report.onecId), .id(said), .text(report.onecNumber),
                 .text(try report.total.map { try JSON.text($0) }), .text(try JSON.text(report.documents)),
                 .bool(report.cancelled), .bool(report.posted),
-                .bool(tells),
+                .bool(tells), .bool(report.paidFlag == true), .id(exchange),
             ])
         let sums = report.documents.compactMap { document in
             document.amount.map { "\(Self.kinds[document.kind] ?? document.kind) \(HumanText.money($0))" }

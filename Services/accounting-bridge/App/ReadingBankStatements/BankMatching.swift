@@ -43,7 +43,10 @@ struct BankMatching: Sendable {
             try await put(allocations, rule, payment, by: by, in: transaction)
         case .unmatched(let reason):
             transaction.write(
-                "UPDATE bank_payment SET state = 'unmatched', reason = $2, version = version + 1 WHERE id = $1",
+                """
+                UPDATE bank_payment SET state = 'unmatched', reason = $2, version = version + 1
+                WHERE id = $1 AND (state, reason) IS DISTINCT FROM ('unmatched', $2)
+                """,
                 [.id(payment.id), .text(reason)])
         }
     }
@@ -61,7 +64,8 @@ struct BankMatching: Sendable {
         let rows = try await transaction.query(
             """
             SELECT o.id, o.number, o.onec_number, o.inn, o.request::text AS request, o.told_total::text AS told_total,
-                o.told_documents::text AS told_documents
+                o.told_documents::text AS told_documents,
+                o.told_paid
             FROM order_out o WHERE NOT o.told_cancelled AND (\(condition))
             ORDER BY o.requested_at DESC LIMIT \(Self.candidateLimit) FOR UPDATE
             """, parameters)
@@ -85,7 +89,7 @@ struct BankMatching: Sendable {
             guard let amount = document.amount else { continue }
             switch document.kind {
             case "payment":
-                toldPaid += amount.minor
+                toldPaid = toldPaid.addingReportingOverflow(amount.minor).partialValue
                 told.append(.init(number: document.number, date: document.date, amount: amount))
             case "refund": toldPaid -= amount.minor
             default: break
@@ -100,7 +104,8 @@ struct BankMatching: Sendable {
             id: try row.id("id"), number: try row.string("number"), onecNumber: try row.optionalString("onec_number"),
             inn: try row.optionalString("inn"), counterparty: request.counterparty.id,
             organization: request.organization,
-            owed: total - Money(minor: max(toldPaid, banked), currency: total.currency), told: told)
+            owed: total - Money(minor: max(toldPaid, banked), currency: total.currency), told: told,
+            isPaid: try row.bool("told_paid"))
     }
 
     // MARK: by hand
@@ -168,7 +173,7 @@ struct BankMatching: Sendable {
         }
         try await take(back: payment, by: caller.name, in: transaction)
         transaction.write(
-            "UPDATE bank_payment SET state = $2, reason = $3, version = version + 1 WHERE id = $1",
+            "UPDATE bank_payment SET state = $2, reason = $3, left_to_person = true, version = version + 1 WHERE id = $1",
             [
                 .id(id), .text(payment.isIncome ? "unmatched" : "outgoing"),
                 .text("сопоставление отменил: \(caller.name)"),
@@ -213,6 +218,8 @@ struct BankMatching: Sendable {
             try await transaction.query(
                 "DELETE FROM bank_allocation WHERE payment_id = $1 AND order_id = $2",
                 [.id(payment.id), .id(share.orderId)])
+            // Others that wait may be for what is owed again.
+            try await transaction.query("UPDATE order_out SET match_again = true WHERE id = $1", [.id(share.orderId)])
             let allocation = PaymentMatching.Allocation(
                 order: share.orderId, number: share.orderNumber, amount: share.amount)
             try await say(payment, allocation, share.rule, stands: false, by: by, in: transaction)
@@ -241,45 +248,63 @@ struct BankMatching: Sendable {
 
     // MARK: again
 
-    /// Payments that waited may be for an order that has come, or of which 1C has told a number or a sum since.
+    /// Payments of one transaction when they are tried again.
+    private static let againLimit = 100
+
+    /// Payments that waited may be for an order that has come, or of which 1C has told a number or a sum since. At the start all that wait
+    /// are tried once: what was under way when the process died is among them.
     func watch() async throws {
+        try await tryAgain("true", [])
         while !Task.isCancelled {
             if bus.missing == nil {
-                let isMore = try await bus.transaction { try await again(in: $0) }
-                if isMore { continue }
+                let orders = try await bus.pool.query(
+                    """
+                    UPDATE order_out SET match_again = false WHERE id IN (
+                        SELECT id FROM order_out WHERE match_again LIMIT 100 FOR UPDATE SKIP LOCKED)
+                    RETURNING number, inn, nullif(onec_bare, '') AS onec_bare, counterparty_id
+                    """)
+                if !orders.isEmpty {
+                    try await tryAgain(for: orders)
+                    continue
+                }
             }
             try await Task.sleep(for: .seconds(2))
         }
     }
 
-    /// - Returns: whether there may be more.
-    private func again(in transaction: EventTransaction) async throws -> Bool {
-        let waiting = try await transaction.query("SELECT id FROM order_out WHERE match_again LIMIT 1")
-        guard !waiting.isEmpty else { return false }
-        try await Self.takeTurn(in: transaction)
-        let orders = try await transaction.query(
+    private func tryAgain(for orders: Rows) async throws {
+        let numbers = try orders.flatMap { row in
+            try [row.string("number"), row.optionalString("onec_bare")].compactMap(\.self)
+        }
+        try await tryAgain(
             """
-            UPDATE order_out SET match_again = false WHERE id IN (
-                SELECT id FROM order_out WHERE match_again LIMIT 100 FOR UPDATE SKIP LOCKED)
-            RETURNING number, inn, onec_bare, counterparty_id
-            """)
-        let payments = try await BankPayment.load(
-            """
-            state = 'unmatched' AND (other_inn = ANY($1::text[])
-                OR purpose ILIKE ANY (SELECT '%' || n || '%' FROM unnest($2::text[]) AS n)
+            (other_inn = ANY($1::text[])
+                OR purpose ~ ANY (SELECT '(^|[^0-9])0*' || n || '([^0-9]|$)' FROM unnest($2::text[]) AS n)
                 OR coalesce(other_inn, other_account) IN (
                     SELECT payer FROM payer_memory WHERE counterparty_id = ANY($3::text[])))
-            ORDER BY date, id LIMIT 500
             """,
             [
-                .texts(try orders.compactMap { try $0.optionalString("inn") }),
-                .texts(
-                    try orders.flatMap { row in
-                        try [row.string("number"), row.optionalString("onec_bare")].compactMap(\.self)
-                    }),
+                .texts(try orders.compactMap { try $0.optionalString("inn") }), .texts(numbers),
                 .texts(try orders.compactMap { try $0.optionalString("counterparty_id") }),
-            ], in: transaction)
-        for payment in payments { try await decide(payment, by: nil, in: transaction) }
-        return orders.count == 100
+            ])
+    }
+
+    /// Every waiting payment of the condition, some in a transaction: nobody waits long for his turn.
+    private func tryAgain(_ condition: String, _ parameters: [Parameter]) async throws {
+        var after: ID?
+        repeat {
+            let mark = after
+            after = try await bus.transaction { transaction in
+                try await Self.takeTurn(in: transaction)
+                let payments = try await BankPayment.load(
+                    """
+                    state = 'unmatched' AND NOT left_to_person AND \(condition)
+                        AND ($\(parameters.count + 1)::uuid IS NULL OR id > $\(parameters.count + 1))
+                    ORDER BY id LIMIT \(Self.againLimit)
+                    """, parameters + [.id(mark)], in: transaction)
+                for payment in payments { try await decide(payment, by: nil, in: transaction) }
+                return payments.count == Self.againLimit ? payments.last?.id : nil
+            }
+        } while after != nil
     }
 }

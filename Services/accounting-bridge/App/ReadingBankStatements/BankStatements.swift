@@ -58,12 +58,13 @@ struct BankStatements: Sendable {
         let (entries, repeated) = entries(of: statement)
         let id = ID.make()
         try await open(statement, id, filename, caller, exchange)
+        // What is gone frees what it had paid before anything new is matched.
+        let vanished = try await bus.transaction { try await retire(statement, entries, in: $0) }
         var duplicates = 0
         for start in stride(from: 0, to: entries.count, by: Self.chunk) {
             let part = Array(entries[start..<min(start + Self.chunk, entries.count)])
             duplicates += try await bus.transaction { try await keep(part, id, exchange, by: nil, in: $0) }
         }
-        let vanished = try await bus.transaction { try await retire(statement, entries, exchange, in: $0) }
         var report = Report(
             id: id, exchangeId: exchange, encoding: statement.encoding.rawValue,
             accounts: statement.accounts.map {
@@ -97,8 +98,14 @@ struct BankStatements: Sendable {
         _ = try await bus.pool.transaction { transaction in
             try await transaction.run([
                 Statement(
-                    "INSERT INTO bank_statement (id, exchange_id, filename, by_whom) VALUES ($1, $2, $3, $4)",
-                    [.id(id), .id(exchange), .text(filename?.withoutNUL), .text(caller.name)]),
+                    """
+                    INSERT INTO bank_statement (id, exchange_id, filename, by_whom, made_at)
+                    VALUES ($1, $2, $3, $4, $5::timestamp)
+                    """,
+                    [
+                        .id(id), .id(exchange), .text(filename?.withoutNUL), .text(caller.name),
+                        .text(statement.madeAt),
+                    ]),
                 Statement(
                     """
                     INSERT INTO bank_statement_days (statement_id, account, first_day, last_day)
@@ -147,6 +154,13 @@ struct BankStatements: Sendable {
         let known = try await transaction.query(
             "SELECT digest FROM bank_payment WHERE digest = ANY($1) AND state <> 'vanished'",
             [.byteArrays(entries.map(\.digest))])
+        // Seen again: the newest file that tells of it answers for it.
+        try await transaction.query(
+            """
+            UPDATE bank_payment p SET statement_id = $1 FROM bank_statement seen, bank_statement now
+            WHERE p.digest = ANY($2) AND p.state <> 'vanished' AND seen.id = p.statement_id AND now.id = $1
+                AND now.made_at IS NOT NULL AND (seen.made_at IS NULL OR seen.made_at <= now.made_at)
+            """, [.id(statement), .byteArrays(entries.map(\.digest))])
         let knownDigests = Set(try known.map { try $0.bytes("digest") })
         let fresh = entries.filter { !knownDigests.contains($0.digest) }
         guard !fresh.isEmpty else { return known.count }
@@ -181,10 +195,12 @@ struct BankStatements: Sendable {
             ])
     }
 
-    /// Documents of the days that this file tells, and that it no longer holds (reference c.19).
+    /// Documents of the days that this file tells, and that it no longer holds (reference c.19). A file that does not say when it was made, or was
+    /// made before the one that told of a document, takes nothing away: it may be the morning's, loaded after the evening's.
     private func retire(
-        _ statement: BankStatement, _ entries: [Entry], _ exchange: ID, in transaction: EventTransaction
+        _ statement: BankStatement, _ entries: [Entry], in transaction: EventTransaction
     ) async throws -> Int {
+        guard let madeAt = statement.madeAt else { return 0 }
         try await BankMatching.takeTurn(in: transaction)
         var count = 0
         let digests = Parameter.byteArrays(entries.map(\.digest))
@@ -193,9 +209,13 @@ struct BankStatements: Sendable {
             let gone = try await BankPayment.load(
                 """
                 account = $1 AND date BETWEEN $2::date AND $3::date AND state <> 'vanished' AND NOT digest = ANY($4)
-                    AND (cardinality($5::text[]) = 0 OR kind = ANY($5::text[])) FOR UPDATE
+                    AND (cardinality($5::text[]) = 0 OR kind = ANY($5::text[]))
+                    AND EXISTS (SELECT 1 FROM bank_statement s WHERE s.id = statement_id
+                        AND coalesce(s.made_at <= $6::timestamp, true)) FOR UPDATE
                 """,
-                [.text(account.number), .text(from), .text(to), digests, .texts(statement.askedKinds)],
+                [
+                    .text(account.number), .text(from), .text(to), digests, .texts(statement.askedKinds), .text(madeAt),
+                ],
                 in: transaction)
             for payment in gone {
                 try await matching.take(back: payment, by: nil, in: transaction)

@@ -166,7 +166,10 @@ struct PaymentClaims: Sendable {
 
     private func covered(_ claim: Claim) async throws -> Bool {
         try await pool.query(
-            "SELECT 1 AS one FROM bank_statement_days WHERE $1::date IS NULL OR last_day >= $1::date LIMIT 1",
+            """
+            SELECT 1 AS one FROM bank_statement_days
+            WHERE $1::date IS NULL OR $1::date BETWEEN first_day AND last_day LIMIT 1
+            """,
             [.text(claim.date)]
         ).first != nil
     }

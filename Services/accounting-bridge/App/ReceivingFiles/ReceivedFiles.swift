@@ -59,6 +59,16 @@ struct ReceivedFiles: Sendable {
             session: session, filename: filename, archive: try row.bool("is_it") ? nil : try row.string("filename"))
     }
 
+    /// When its first piece came.
+    func sentAt(_ place: Place) async throws -> Timestamp {
+        try await pool.query(
+            """
+            SELECT e.at FROM file_piece p JOIN exchange e ON e.id = p.exchange_id
+            WHERE p.session = $1 AND p.filename = $2 AND p.position = 0
+            """, [.id(place.session), .text(place.sent)]
+        ).first?.time("at") ?? .now()
+    }
+
     /// Whether what was sent under the name is an archive, by its first bytes.
     func startsAsArchive(_ place: Place) async throws -> Bool {
         try await pool.query(

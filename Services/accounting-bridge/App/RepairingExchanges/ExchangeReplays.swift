@@ -178,6 +178,13 @@ struct ExchangeReplays: OwnReplays {
         for item in try await work(id) {
             do {
                 try await repair.bus.transaction { transaction in
+                    // Another may apply or cancel it at the same time: each item is done once, and none after a cancel.
+                    let open = try await transaction.query(
+                        """
+                        SELECT 1 AS one FROM exchange_replay r JOIN exchange_replay_item i ON i.replay_id = r.id
+                        WHERE r.id = $1 AND r.state = 'applying' AND i.place = $2 AND i.outcome = 'waiting' FOR UPDATE
+                        """, [.id(id), .int(item.place)])
+                    guard !open.isEmpty else { return }
                     let words = try await repair.attempt(item.kind, item.ref, by: by, in: transaction)
                     try await transaction.query(
                         "UPDATE exchange_replay_item SET outcome = 'done', reason = $3 WHERE replay_id = $1 AND place = $2",
@@ -187,6 +194,8 @@ struct ExchangeReplays: OwnReplays {
                 try await fail(id, item, refusal.reason)
             } catch let refusal as XMLRefusal {
                 try await fail(id, item, refusal.reason)
+            } catch let error where (error as? PostgresError)?.isTransient != true && !(error is CancellationError) {
+                try await fail(id, item, "\(error)")
             }
         }
         try await move(id, from: ["applying"], to: "applied", by: by, "cannot be ended")
@@ -194,7 +203,7 @@ struct ExchangeReplays: OwnReplays {
 
     private func fail(_ id: ID, _ item: Work, _ reason: String) async throws {
         try await pool.query(
-            "UPDATE exchange_replay_item SET outcome = 'failed', reason = $3 WHERE replay_id = $1 AND place = $2",
+            "UPDATE exchange_replay_item SET outcome = 'failed', reason = $3 WHERE replay_id = $1 AND place = $2 AND outcome = 'waiting'",
             [.id(id), .int(item.place), .text(reason)])
     }
 

@@ -85,6 +85,7 @@ struct Repair: Sendable {
         for report in try await files.reports(parked.place, number: parked.number) {
             words.append(try await files.say(report, parked.base, parked.exchange, in: transaction).words)
         }
+        // An older row of the same order says nothing new any more; neither does this one once it is read.
         try await settle(id, by: by, in: transaction)
         return words.joined(separator: "; ")
     }

@@ -120,6 +120,11 @@ struct JournalAPI: Sendable {
 
     private func list(_ request: Request) async throws -> Page<ExchangeView> {
         let limit = try request.limit()
+        for name in ["from", "to"] {
+            if let time = request.query(name), Timestamp(time) == nil {
+                throw Problem.badRequest("\(name) is a time such as 2026-01-31T09:05:00.000Z")
+            }
+        }
         let text = request.query("text").map { "%\($0)%" }
         let rows = try await bus.pool.query(
             """

@@ -109,7 +109,9 @@ actor CatalogDesk {
             session: try row.id("session"), filename: try row.string("filename"),
             archive: try row.optionalString("archive"))
         guard try row.int("begun") > Self.attempts else { return place }
-        try await park(place, "чтение файла обрывалось \(Self.attempts) раза подряд")
+        let session = try await bus.pool.query("SELECT base FROM onec_session WHERE id = $1", [.id(place.session)])
+        try await park(
+            place, "чтение файла обрывалось \(Self.attempts) раза подряд", try session.first?.string("base"))
         return try await next()
     }
 
@@ -126,6 +128,12 @@ actor CatalogDesk {
             ) { await self.note(place, $0) }
             try await files.note(place, "done", understood: understood)
             try await bus.transaction { try await BaseHealth.works(base, in: $0) }
+        } catch let error where (error as? PostgresError)?.isTransient == true || error is CancellationError {
+            // Not the file's fault: this beginning does not count.
+            _ = try? await bus.pool.query(
+                "UPDATE onec_file SET begun = greatest(0, begun - 1) WHERE session = $1 AND filename = $2",
+                [.id(place.session), .text(place.filename)])
+            throw error
         } catch let refusal as XMLRefusal {
             try await park(place, refusal.isIncomplete ? "файл обрывается: \(refusal.reason)" : refusal.reason, base)
         } catch let error as PostgresError where !error.isTransient {
@@ -182,6 +190,7 @@ struct CatalogFile: Sendable {
 
     /// Records of one transaction.
     private static let batch = 500
+    private static let batchBytes = 2 * 1024 * 1024
 
     /// What was understood, in words.
     func apply(
@@ -189,7 +198,8 @@ struct CatalogFile: Sendable {
     ) async throws -> [String] {
         let reader = CatalogReader()
         let xml = XMLReader(reader)
-        let at = Timestamp.now()
+        // Of the time that 1C sent it: read again later, it is older news than what came since.
+        let at = try await files.sentAt(place)
         var counts = CatalogStore.Counts()
         func keep() async throws {
             let records = reader.takeRecords()
@@ -199,7 +209,7 @@ struct CatalogFile: Sendable {
         }
         try await files.read(place) { bytes in
             try xml.feed(bytes)
-            if reader.records.count >= Self.batch { try await keep() }
+            if reader.records.count >= Self.batch || reader.heldBytes >= Self.batchBytes { try await keep() }
         }
         try xml.finish()
         try await keep()

@@ -106,6 +106,7 @@ struct CatalogStore: Sendable {
             SELECT $1, r.id, r.name, $3\(column)
             FROM jsonb_to_recordset($2::jsonb) AS r (id text, name text, parent text, currency text)
             ON CONFLICT (base, id) DO UPDATE SET name = excluded.name, as_of = excluded.as_of\(set)
+            WHERE \(table).as_of <= excluded.as_of
             """, [.text(base), .text(try JSON.text(rows)), .time(at)])
     }
 
@@ -120,6 +121,7 @@ struct CatalogStore: Sendable {
             ON CONFLICT (base, id) DO UPDATE SET name = excluded.name, sku = excluded.sku, barcode = excluded.barcode,
                 unit = excluded.unit, description = excluded.description, groups = excluded.groups,
                 properties = excluded.properties, is_deleted = excluded.is_deleted, as_of = excluded.as_of
+            WHERE good.as_of <= excluded.as_of
             """, [.text(base), .text(try JSON.text(goods)), .time(at)])
     }
 
@@ -158,6 +160,7 @@ struct CatalogStore: Sendable {
                     sku = coalesce(excluded.sku, o.sku), barcode = coalesce(excluded.barcode, o.barcode),
                     characteristics = CASE WHEN excluded.characteristics = '{}' THEN o.characteristics
                         ELSE excluded.characteristics END, as_of = excluded.as_of
+                WHERE o.as_of <= excluded.as_of
                 """, [.text(base), .text(try JSON.text(heads)), .time(at)])
         ]
         if replacesAll {
@@ -166,8 +169,8 @@ struct CatalogStore: Sendable {
             ] where !ids.isEmpty {
                 statements.append(
                     Statement(
-                        "DELETE FROM \(table) WHERE base = $1 AND offer_id = ANY($2::text[])",
-                        [.text(base), .texts(Array(ids))]))
+                        "DELETE FROM \(table) WHERE base = $1 AND offer_id = ANY($2::text[]) AND as_of <= $3",
+                        [.text(base), .texts(Array(ids)), .time(at)]))
             }
         }
         statements.append(
@@ -178,6 +181,7 @@ struct CatalogStore: Sendable {
                 FROM jsonb_to_recordset($2::jsonb) AS r (offer text, type text, amount text, currency text, unit text)
                 ON CONFLICT (base, offer_id, price_type) DO UPDATE SET amount = excluded.amount,
                     currency = excluded.currency, unit = excluded.unit, as_of = excluded.as_of
+                WHERE offer_price.as_of <= excluded.as_of
                 """, [.text(base), .text(try JSON.text(prices)), .time(at)]))
         statements.append(
             Statement(
@@ -186,6 +190,7 @@ struct CatalogStore: Sendable {
                 SELECT $1, r.offer, r.warehouse, r.quantity::numeric, $3
                 FROM jsonb_to_recordset($2::jsonb) AS r (offer text, warehouse text, quantity text)
                 ON CONFLICT (base, offer_id, warehouse) DO UPDATE SET quantity = excluded.quantity, as_of = excluded.as_of
+                WHERE offer_stock.as_of <= excluded.as_of
                 """, [.text(base), .text(try JSON.text(stocks)), .time(at)]))
         return statements
     }

@@ -124,12 +124,12 @@ struct OrderStories: Sendable {
             Statement(
                 """
                 SELECT id, kind, reason, at, settled_by, settled_at, exchange_id FROM parked_document WHERE number = $1
-                ORDER BY id LIMIT 50
+                ORDER BY id DESC LIMIT 50
                 """, [.text(number.withoutNUL)]),
             Statement(
                 """
                 SELECT id, at, kind, result, reason, understood::text AS understood FROM exchange
-                WHERE orders @> ARRAY[$1::text] ORDER BY id LIMIT 50
+                WHERE orders @> ARRAY[$1::text] ORDER BY id DESC LIMIT 50
                 """, [.text(number.withoutNUL)]),
         ])
         guard let order = answers[0].first else { return nil }
@@ -145,7 +145,7 @@ struct OrderStories: Sendable {
         facts.onecNumber = try order.optionalString("onec_number")
         facts.posted = try order.optionalBool("told_posted")
         facts.cancelled = try order.bool("told_cancelled")
-        facts.parked = try open.last?.string("reason")
+        facts.parked = try open.first?.string("reason")
         facts.pausedBy = try order.optionalString("paused_by")
         facts.failing = try order.optionalString("failing_cause")
         facts.lastContact = try order.optionalTime("last_contact")

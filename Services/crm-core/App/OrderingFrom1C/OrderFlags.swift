@@ -39,6 +39,6 @@ struct OrderFlags: Sendable {
             "SELECT department, done FROM order_flag WHERE order_id = $1", [.id(report.orderId)])
         let done = Set(try known.filter { try $0.bool("done") }.map { try $0.string("department") })
         let wanted = Set(settings.departments(report.base)).union(try known.map { try $0.string("department") })
-        return !wanted.isEmpty && wanted.isSubset(of: done)
+        return wanted.isEmpty ? nil : wanted.isSubset(of: done)
     }
 }
