@@ -59,7 +59,11 @@ def test_a_document_that_came_too_early_is_done_again_exactly_once(suite):
     onec = OneC(suite)
     number = int(suite.order(token, "before-it")["number"]) + 1
     onec.open()
+    onec.send(number, "10.00", payments=[("early", "4.00", "true")])
+    onec.open()
     onec.send(number, "10.00", payments=[("early", "10.00", "true")])
+    waiting = [p for p in suite.get("accounting-bridge", "/api/v1/parked", token, limit=200)["items"] if p["number"] == str(number)]
+    assert len(waiting) == 1, "the newest tells all that the older one did"
     order = suite.order(token, "too-early")
     assert order["number"] == str(number)
     onec.take_orders()

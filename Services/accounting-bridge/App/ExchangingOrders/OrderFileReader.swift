@@ -171,17 +171,23 @@ struct OrderFileReader: Sendable {
     private func park(
         _ number: String?, _ place: ReceivedFiles.Place, _ base: String, _ exchange: ID, _ reason: String
     ) async throws {
-        try await bus.pool.query(
-            """
-            INSERT INTO parked_document (id, base, exchange_id, number, reason, session, filename)
-            SELECT $1, $2, $3, $4, $5, $6, $7 WHERE NOT EXISTS (
-                SELECT 1 FROM parked_document WHERE base = $2 AND number IS NOT DISTINCT FROM $4 AND reason = $5
-                    AND settled_at IS NULL)
-            """,
-            [
-                .id(.make()), .text(base), .id(exchange), .text(number), .text(reason), .id(place.session),
-                .text(place.filename),
-            ])
+        // Of one order the newest that was not understood waits, for it tells all that the older ones did.
+        try await bus.pool.run([
+            Statement(
+                """
+                UPDATE parked_document SET settled_at = now(), settled_by = '1С прислала заново'
+                WHERE base = $1 AND number = $2 AND kind = 'document' AND settled_at IS NULL AND exchange_id < $3
+                """, [.text(base), .text(number), .id(exchange)]),
+            Statement(
+                """
+                INSERT INTO parked_document (id, base, exchange_id, number, reason, session, filename)
+                VALUES ($1, $2, $3, $4, $5, $6, $7)
+                """,
+                [
+                    .id(.make()), .text(base), .id(exchange), .text(number), .text(reason), .id(place.session),
+                    .text(place.filename),
+                ]),
+        ])
     }
 
     // MARK: again
