@@ -76,6 +76,9 @@ def test_a_partial_payment_is_seen_counted_once_and_taken_back_when_it_vanishes(
     assert gone["vanished"] == 1
     wait_for(lambda: seen(suite, token, order) == ("partly", "300.00"), what="the vanished payment to be taken back")
     wait_for(lambda: facts(suite, order) == ["700.00"], what="the figure without it")
+    # The morning's file again does not bring back what the evening's has taken away.
+    assert load(suite, token, both)["vanished"] == 0
+    assert seen(suite, token, order) == ("partly", "300.00")
     # A file that disagrees with its own turnovers tells of nothing that it lacks.
     assert load(suite, token, statement(received="5.00"))["vanished"] == 0
     steps = suite.get("crm-core", f"/api/v1/journeys/{order['journeyId']}", token)["steps"]
@@ -160,7 +163,17 @@ def test_limits_and_rights_of_statements(suite):
     token = suite.token()
     assert "байт" in load(suite, token, b"1CClientBankExchange\r\n" + b"x" * (16 * 1024 * 1024), status=422)["detail"]
     load(suite, token, b"x" * (18 * 1024 * 1024), status=413)
-    load(suite, suite.token("maria"), statement(), status=403)
+    manager = suite.token("maria")
+    load(suite, manager, statement(), status=403)
+    kept = suite.get("accounting-bridge", "/api/v1/exchanges", token, kind="bank.statement", limit=1)["items"][0]["id"]
+    look = lambda who: requests.get(suite.url("accounting-bridge") + f"/api/v1/exchanges/{kept}", headers={"Authorization": f"Bearer {who}"}, timeout=20).status_code
+    assert (look(token), look(manager)) == (200, 403), "a statement holds wages too"
+    out = statement(("54", "1.00", "7736050003", "Зарплата"), day="08.03.2026").decode("cp1251")
+    out = out.replace("ДатаПоступило", "ДатаСписано").replace("ПлательщикСчет=40702810900000000009", f"ПлательщикСчет={ACCOUNT}").replace(
+        f"ПолучательСчет={ACCOUNT}", "ПолучательСчет=40702810900000000009").replace("ВсегоПоступило=1.00", "ВсегоПоступило=0.00").replace("ВсегоСписано=0.00", "ВсегоСписано=1.00")
+    assert load(suite, token, out.encode("cp1251"))["outgoing"] == 1
+    seen_by = lambda who: [p["direction"] for p in suite.get("accounting-bridge", "/api/v1/bank-payments", who, state="outgoing")["items"]]
+    assert seen_by(token) == ["out"] and seen_by(manager) == []
     load(suite, "reader-key", statement(), status=403)
     bad = load(suite, token, statement(("51", "много", "7736050003", "Оплата"), ("52", "1.00", "7736050003", "Оплата"), received="1.00", day="06.02.2026"))
     assert [r["line"] for r in bad["refused"]] == [14] and bad["found"] == 1

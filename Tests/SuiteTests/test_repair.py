@@ -109,3 +109,16 @@ def test_a_filter_must_choose_and_be_understood(suite):
         suite.post("accounting-bridge", "/api/v1/replays", token, {"filter": filter, "dryRun": True}, status=status)
     listed = suite.get("accounting-bridge", "/api/v1/replays", token)["items"]
     assert {"applied", "cancelled"} <= {r["state"] for r in listed}
+
+
+def test_what_needs_nothing_is_dismissed_with_a_reason_and_stays_on_record(suite):
+    token = suite.token()
+    onec = OneC(suite)
+    onec.open()
+    onec.send(88888888, "1.00")
+    parked = next(p for p in suite.get("accounting-bridge", "/api/v1/parked", token, limit=200)["items"] if p["number"] == "88888888")
+    path = suite.url("accounting-bridge") + f"/api/v1/parked/{parked['id']}/dismiss"
+    dismiss = lambda body: requests.post(path, json=body, headers={"Authorization": f"Bearer {token}"}, timeout=20).status_code
+    assert (dismiss({"reason": " "}), dismiss({}), dismiss({"reason": "заказ прежнего сайта"}), dismiss({"reason": "ещё раз"})) == (422, 400, 204, 404)
+    assert all(p["id"] != parked["id"] for p in suite.get("accounting-bridge", "/api/v1/parked", token, limit=200)["items"])
+    assert suite.sql("accounting_bridge", f"SELECT settled_by FROM parked_document WHERE id = '{parked['id']}'") == [["Администратор: заказ прежнего сайта"]]

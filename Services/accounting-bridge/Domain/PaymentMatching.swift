@@ -73,8 +73,8 @@ enum PaymentMatching {
         if told.count == 1 { return .matched([whole(payment, told[0])], .told) }
         let purpose = Purpose(payment.purpose)
         let named = possible.filter { purpose.names($0) }
-        if let outcome = byNumber(payment, named, purpose, isPayer) { return outcome }
-        return bySum(payment, theirs, hasNamed: !named.isEmpty)
+        if let outcome = byNumber(payment, named, theirs, purpose, isPayer) { return outcome }
+        return bySum(payment, theirs)
     }
 
     private static func whole(_ payment: Payment, _ order: Candidate) -> Allocation {
@@ -83,16 +83,23 @@ enum PaymentMatching {
 
     /// The purpose names orders. Nil when it names none that is still open.
     private static func byNumber(
-        _ payment: Payment, _ named: [Candidate], _ purpose: Purpose, _ isPayer: (Candidate) -> Bool
+        _ payment: Payment, _ named: [Candidate], _ theirs: [Candidate], _ purpose: Purpose,
+        _ isPayer: (Candidate) -> Bool
     ) -> Outcome? {
         guard !named.isEmpty else { return nil }
-        // Where no INN confirms whose order it is, the sum has to: all that is owed, or less for one that is clearly called an
-        // invoice or an order. A bare № may be anything's.
-        let trusted = named.filter { order in
-            if isPayer(order) { return true }
+        // A bare № may be anything's, and where no INN confirms whose order it is, the sum has to: all that is owed, or less for one that is
+        // clearly called an invoice or an order and is nobody else's.
+        var trusted = named.filter { order in
+            if isPayer(order) { return purpose.clearly(order) || payment.amount.minor <= order.owed.minor }
             guard order.inn == nil || payment.payerINN == nil else { return false }
             return order.owed == payment.amount
-                || purpose.clearly(order) && payment.amount.minor < order.owed.minor
+                || purpose.clearly(order) && payment.payerINN == nil && payment.amount.minor < order.owed.minor
+        }
+        // The payer's own come before others of the same number.
+        if trusted.contains(where: isPayer) { trusted = trusted.filter(isPayer) }
+        let equal = theirs.filter { $0.owed == payment.amount }
+        if equal.count == 1, !trusted.contains(where: { purpose.clearly($0) }) {
+            return .matched([whole(payment, equal[0])], trusted.contains { $0.id == equal[0].id } ? .number : .sum)
         }
         let open = trusted.filter { $0.owed.minor > 0 }
         if open.count == 1 { return .matched([whole(payment, open[0])], .number) }
@@ -120,10 +127,11 @@ enum PaymentMatching {
             "заказ \(numbers(trusted)) из назначения уже оплачен полностью: переплата или повторная оплата")
     }
 
-    private static func bySum(_ payment: Payment, _ theirs: [Candidate], hasNamed: Bool) -> Outcome {
-        let open = theirs.filter { $0.owed.minor > 0 && !$0.isPaid }
-        let equal = open.filter { $0.owed == payment.amount }
+    private static func bySum(_ payment: Payment, _ theirs: [Candidate]) -> Outcome {
+        // Books often know of the money before the statement comes: an order that they call paid may be what it paid.
+        let equal = theirs.filter { $0.owed == payment.amount }
         if equal.count == 1 { return .matched([whole(payment, equal[0])], .sum) }
+        let open = theirs.filter { $0.owed.minor > 0 && !$0.isPaid }
         if equal.count > 1 { return .unmatched("подходит несколько заказов с такой суммой: \(numbers(equal))") }
         if open.count == 1 {
             guard open[0].owed.minor > payment.amount.minor else {
@@ -169,27 +177,39 @@ enum PaymentMatching {
         private static let announcing = ["СЧ", "ЗАКАЗ", "ИНВОЙС", "INVOICE", "ORDER"]
         /// What has a number of its own that is no order's.
         private static let foreign = [
-            "ДОГ", "КОНТРАКТ", "АКТ", "ПОРУЧЕН", "НАКЛАДН", "УПД", "П/П", "СЧЕТ-Ф", "СЧЁТ-Ф", "КВ", "ЛИЦЕВ",
+            "ДОГ", "КОНТРАКТ", "АКТ", "ПОРУЧЕН", "НАКЛАДН", "УПД", "П/П", "С/Ф", "СПЕЦ", "ПРИЛ", "СОГЛАШ", "ТОРГ",
+            "ТТН", "КВ",
         ]
+        /// Accounts of banks and of people are no invoices: «лицевой счёт», «расчётный счёт».
+        private static let ofAccounts = ["ЛИЦЕВ", "РАСЧЕТН", "РАСЧЁТН", "КОРР"]
         /// Words that may stand between the announcement and its number, or between two numbers.
-        private static let between: Set = ["НА", "ОПЛАТУ", "ПОКУПАТЕЛЮ", "КЛИЕНТА", "И", "ОТ", "Г", "ГОДА", "ПО"]
+        private static let between: Set = ["ОПЛАТУ", "ПОКУПАТЕЛЮ", "КЛИЕНТА", "И", "ОТ", "Г", "ГОДА", "ПО"]
 
         private enum Announced { case no, bySign, clearly, foreign }
 
         init(_ text: String) {
             var announced = Announced.no
-            for token in Self.tokens(text.replacing(/\d{1,2}[.\/]\d{1,2}[.\/]\d{2,4}/, with: " ")) {
+            var before = ""
+            for token in Self.tokens(Self.withoutDates(text)) {
                 words.insert(token)
+                defer { before = token }
                 if Self.signs.contains(token) {
                     if announced == .no { announced = .bySign }
                     continue
                 }
-                if Self.foreign.contains(where: { token.hasPrefix($0) }) {
+                let isForeign = token.contains("ФАКТУР") || Self.foreign.contains { token.hasPrefix($0) }
+                if isForeign || Self.isAnnouncing(token) && Self.ofAccounts.contains(where: { before.hasPrefix($0) }) {
                     announced = .foreign
                     continue
                 }
                 if Self.isAnnouncing(token) {
                     announced = .clearly
+                    continue
+                }
+                // «на оплату» stands between, «на 18 000» is a sum.
+                if token == "НА" { continue }
+                if before == "НА", token.first?.isNumber == true {
+                    announced = .no
                     continue
                 }
                 let isSigned = token.hasPrefix("N") && token.dropFirst().allSatisfy(\.isNumber)
@@ -209,6 +229,13 @@ enum PaymentMatching {
 
         private static func isAnnouncing(_ token: String) -> Bool {
             announcing.contains(token) || token.hasPrefix("СЧЕТ") || token.hasPrefix("СЧЁТ") || token.hasPrefix("ЗАКАЗ")
+        }
+
+        /// `31.01.2026`, `31 января 2026`: their numbers are no orders'.
+        private static func withoutDates(_ text: String) -> String {
+            text.replacing(/\d{1,2}[.\/]\d{1,2}[.\/]\d{2,4}/, with: " ").replacing(
+                /\d{1,2}\s+(янв|фев|мар|апр|ма[йя]|июн|июл|авг|сен|окт|ноя|дек)[а-яё]*(\s+\d{2,4})?/.ignoresCase(),
+                with: " ")
         }
 
         func names(_ order: Candidate) -> Bool { isAmong(numbers, order) }

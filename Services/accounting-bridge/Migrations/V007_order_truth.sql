@@ -5,6 +5,8 @@ ALTER TABLE order_out
     ADD COLUMN told_paid boolean NOT NULL DEFAULT false,
     -- The exchange that told its present state: what came before it is older news, also when it is read later.
     ADD COLUMN told_by uuid;
+UPDATE order_out o SET told_payments = true FROM base_state b
+    WHERE b.base = o.base AND b.tells_payments AND o.report_digest IS NOT NULL;
 -- What 1C told before these columns were there it tells again: the same content counts as news once.
 UPDATE order_out SET report_digest = NULL WHERE report_digest IS NOT NULL;
 

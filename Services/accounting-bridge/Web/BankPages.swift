@@ -87,8 +87,13 @@ struct BankPages: Sendable {
         let pool = routes.bus.pool
         let state = request.query("state").flatMap { Self.states.contains($0) ? $0 : nil } ?? "unmatched"
         let payments = try await BankPayment.load(
-            "state = $1 AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT \(Self.pageLimit + 1)",
-            [.text(state), .id(request.query("after").flatMap { ID($0) })], in: pool)
+            """
+            state = $1 AND ($2::uuid IS NULL OR id < $2) AND ($3 OR direction = 'in')
+            ORDER BY id DESC LIMIT \(Self.pageLimit + 1)
+            """,
+            [
+                .text(state), .id(request.query("after").flatMap { ID($0) }), .bool(caller.seesOutgoing),
+            ], in: pool)
         var counts: [String: Int64] = [:]
         for row in try await pool.query("SELECT state, count(*) AS n FROM bank_payment GROUP BY state") {
             counts[try row.string("state")] = try row.int("n")

@@ -37,12 +37,13 @@ struct JournalPages: Sendable {
             return try await goods(request, request.language(fallback))
         }
         router.get("/journal/:id") { request, context in
-            try context.require("head", "manager", "accountant", "integrator")
+            let caller = try context.require("head", "manager", "accountant", "integrator")
             guard let id = ID(try context.parameters.require("id")),
                 let row = try await journal.bus.pool.query(
                     "SELECT \(JournalAPI.columns), request, answer FROM exchange WHERE id = $1", [.id(id)]
                 ).first
             else { throw Problem.notFound("exchange") }
+            guard try row.string("kind") != "bank.statement" || caller.seesOutgoing else { throw Problem.forbidden }
             let language = request.language(fallback)
             var fields = Self.fields(try JournalAPI.view(row), language)
             fields["t"] = JournalWords.all(language)

@@ -57,6 +57,8 @@ struct DisputePages: Sendable {
                     "Сверено документов: \(answer.checked), расхождений: \(answer.differences.count)",
                     "Documents compared: \(answer.checked), differences: \(answer.differences.count)")
                 fields["differences"] = answer.differences.map { difference($0, language) }
+            } catch let problem as Problem {
+                away = problem.detail ?? problem.title
             } catch is OtherServices.Away { away = ScreenTexts.word("sectionAway", language) }
         }
         fields["away"] = away

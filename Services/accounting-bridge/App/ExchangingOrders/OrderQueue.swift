@@ -159,6 +159,10 @@ struct OrderQueue: Sendable {
             ).first
             try await BaseHealth.works(base, in: transaction)
             guard let row, try row.optionalString("batch") != nil, try !row.bool("acknowledged") else { return [] }
+            try await transaction.query(
+                """
+                SELECT 1 AS one FROM order_out WHERE id = ANY($1::text[]::uuid[]) ORDER BY requested_at, number FOR UPDATE
+                """, [.texts(try row.list("batch"))])
             let taken = try await transaction.query(
                 """
                 UPDATE order_out SET state = 'sent', sent_at = now()

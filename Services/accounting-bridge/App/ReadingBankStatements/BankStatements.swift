@@ -59,7 +59,7 @@ struct BankStatements: Sendable {
         let id = ID.make()
         try await open(statement, id, filename, caller, exchange)
         // What is gone frees what it had paid before anything new is matched.
-        let vanished = try await bus.transaction { try await retire(statement, entries, in: $0) }
+        let vanished = try await bus.transaction { try await retire(statement, entries, id, in: $0) }
         var duplicates = 0
         for start in stride(from: 0, to: entries.count, by: Self.chunk) {
             let part = Array(entries[start..<min(start + Self.chunk, entries.count)])
@@ -151,9 +151,13 @@ struct BankStatements: Sendable {
         _ entries: [Entry], _ statement: ID, _ exchange: ID, by: String?, in transaction: EventTransaction
     ) async throws -> Int {
         try await BankMatching.takeTurn(in: transaction)
+        // What a later file has taken away an earlier one does not bring back.
         let known = try await transaction.query(
-            "SELECT digest FROM bank_payment WHERE digest = ANY($1) AND state <> 'vanished'",
-            [.byteArrays(entries.map(\.digest))])
+            """
+            SELECT p.digest FROM bank_payment p JOIN bank_statement seen ON seen.id = p.statement_id
+                JOIN bank_statement now ON now.id = $2
+            WHERE p.digest = ANY($1) AND (p.state <> 'vanished' OR NOT coalesce(seen.made_at <= now.made_at, false))
+            """, [.byteArrays(entries.map(\.digest)), .id(statement)])
         // Seen again: the newest file that tells of it answers for it.
         try await transaction.query(
             """
@@ -166,7 +170,8 @@ struct BankStatements: Sendable {
         guard !fresh.isEmpty else { return known.count }
         try await transaction.run(fresh.map { Self.insert($0, statement, exchange) })
         let payments = try await BankPayment.load(
-            "digest = ANY($1) AND direction = 'in' ORDER BY date, line", [.byteArrays(fresh.map(\.digest))],
+            "digest = ANY($1) AND direction = 'in' AND NOT left_to_person ORDER BY date, line",
+            [.byteArrays(fresh.map(\.digest))],
             in: transaction)
         for payment in payments { try await matching.decide(payment, by: by, in: transaction) }
         return known.count
@@ -198,7 +203,7 @@ struct BankStatements: Sendable {
     /// Documents of the days that this file tells, and that it no longer holds (reference c.19). A file that does not say when it was made, or was
     /// made before the one that told of a document, takes nothing away: it may be the morning's, loaded after the evening's.
     private func retire(
-        _ statement: BankStatement, _ entries: [Entry], in transaction: EventTransaction
+        _ statement: BankStatement, _ entries: [Entry], _ id: ID, in transaction: EventTransaction
     ) async throws -> Int {
         guard let madeAt = statement.madeAt else { return 0 }
         try await BankMatching.takeTurn(in: transaction)
@@ -211,17 +216,21 @@ struct BankStatements: Sendable {
                 account = $1 AND date BETWEEN $2::date AND $3::date AND state <> 'vanished' AND NOT digest = ANY($4)
                     AND (cardinality($5::text[]) = 0 OR kind = ANY($5::text[]))
                     AND EXISTS (SELECT 1 FROM bank_statement s WHERE s.id = statement_id
-                        AND coalesce(s.made_at <= $6::timestamp, true)) FOR UPDATE
+                        AND coalesce(s.made_at, s.at AT TIME ZONE $7) <= $6::timestamp) FOR UPDATE
                 """,
                 [
                     .text(account.number), .text(from), .text(to), digests, .texts(statement.askedKinds), .text(madeAt),
+                    .text(settings.company.timeZone),
                 ],
                 in: transaction)
             for payment in gone {
                 try await matching.take(back: payment, by: nil, in: transaction)
                 try await transaction.query(
-                    "UPDATE bank_payment SET state = 'vanished', reason = $2, version = version + 1 WHERE id = $1",
-                    [.id(payment.id), .text("в новой выписке за этот день документа больше нет")])
+                    """
+                    UPDATE bank_payment SET state = 'vanished', reason = $2, statement_id = $3, version = version + 1
+                    WHERE id = $1
+                    """,
+                    [.id(payment.id), .text("в новой выписке за этот день документа больше нет"), .id(id)])
             }
             count += gone.count
         }

@@ -63,6 +63,14 @@ struct Repair: Sendable {
     }
 
     private func parked(_ id: ID, in transaction: EventTransaction) async throws -> Parked {
+        // The base, its order, then what is parked of it: as `say` takes them.
+        for (table, column) in [("base_state", "base"), ("order_out", "number")] {
+            try await transaction.query(
+                """
+                SELECT 1 AS one FROM \(table) WHERE \(column) = (SELECT \(column) FROM parked_document WHERE id = $1)
+                FOR UPDATE
+                """, [.id(id)])
+        }
         let rows = try await transaction.query(
             """
             SELECT p.base, p.number, p.session, p.filename, p.exchange_id, p.settled_by, f.archive

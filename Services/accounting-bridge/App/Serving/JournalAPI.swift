@@ -50,12 +50,13 @@ struct JournalAPI: Sendable {
             return try Response.json(try await list(request))
         }
         router.get("/api/v1/exchanges/:id") { _, context in
-            try context.require("head", "accountant", "integrator", "manager")
+            let caller = try context.require("head", "accountant", "integrator", "manager")
             guard let id = ID(try context.parameters.require("id")),
                 let row = try await bus.pool.query(
                     "SELECT \(Self.columns), request, answer FROM exchange WHERE id = $1", [.id(id)]
                 ).first
             else { throw Problem.notFound("exchange") }
+            guard try row.string("kind") != "bank.statement" || caller.seesOutgoing else { throw Problem.forbidden }
             let (request, answer) = (try row.bytes("request"), try row.optionalBytes("answer") ?? [])
             return try Response.json(
                 Whole(
@@ -91,6 +92,20 @@ struct JournalAPI: Sendable {
                             exchangeId: try $0.id("exchange_id"), number: try $0.optionalString("number"),
                             reason: try $0.string("reason"), at: try $0.time("at"))
                     }, next: nil))
+        }
+        router.post("/api/v1/parked/:id/dismiss") { request, context in
+            let caller = try context.require("head", "accountant", "integrator")
+            struct Word: Decodable { let reason: String }
+            let reason = try await request.json(Word.self).reason.withoutNUL.trimmed
+            guard (1...500).contains(reason.count) else { throw Problem.invalid("reason has 1 to 500 characters") }
+            guard let id = ID(try context.parameters.require("id")) else { throw Problem.notFound("parked document") }
+            let settled = try await bus.pool.query(
+                """
+                UPDATE parked_document SET settled_at = now(), settled_by = $2 WHERE id = $1 AND settled_at IS NULL
+                """, [.id(id), .text("\(caller.name): \(reason)")]
+            ).affected
+            guard settled == 1 else { throw Problem.notFound("parked document that waits") }
+            return Response(status: .noContent)
         }
         for (verb, paused) in [("pause", true), ("resume", false)] {
             router.post("/api/v1/bases/:base/\(verb)") { _, context in

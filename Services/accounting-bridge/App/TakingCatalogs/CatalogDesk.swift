@@ -129,10 +129,12 @@ actor CatalogDesk {
             try await files.note(place, "done", understood: understood)
             try await bus.transaction { try await BaseHealth.works(base, in: $0) }
         } catch let error where (error as? PostgresError)?.isTransient == true || error is CancellationError {
-            // Not the file's fault: this beginning does not count.
-            _ = try? await bus.pool.query(
-                "UPDATE onec_file SET begun = greatest(0, begun - 1) WHERE session = $1 AND filename = $2",
-                [.id(place.session), .text(place.filename)])
+            // Not the file's fault: this beginning does not count; but of a statement that takes too long it may be.
+            if (error as? PostgresError)?.sqlState != "57014" {
+                _ = try? await bus.pool.query(
+                    "UPDATE onec_file SET begun = greatest(0, begun - 1) WHERE session = $1 AND filename = $2",
+                    [.id(place.session), .text(place.filename)])
+            }
             throw error
         } catch let refusal as XMLRefusal {
             try await park(place, refusal.isIncomplete ? "файл обрывается: \(refusal.reason)" : refusal.reason, base)

@@ -25,6 +25,8 @@ struct Reconciliation: Sendable {
     static let documentLimit = 20_000
     static let differenceLimit = 200
     private static let pageSize = 200
+    private static let tooMany = Problem.conflict(
+        "больше \(documentLimit) документов: сравнение по частям ещё не сделано, и неполное было бы неправдой")
 
     /// - Throws: `OtherServices.Away` when one does not answer: what is not known is not compared.
     func run(session: String) async throws -> Answer {
@@ -40,8 +42,9 @@ struct Reconciliation: Sendable {
             JOIN sales_order o ON o.id = c.order_id
             WHERE c.kind IN ('payment', 'refund') AND c.posted AND NOT c.cancelled AND c.amount_minor IS NOT NULL
                 AND NOT (c.base = '\(SuiteSettings.bankBooks)' AND coalesce(o.tells_payments, false))
-            LIMIT \(Self.documentLimit)
+            LIMIT \(Self.documentLimit + 1)
             """)
+        guard rows.count <= Self.documentLimit else { throw Self.tooMany }
         for row in rows {
             let key = PaymentRecorded.key(
                 base: try row.string("base"), kind: try row.string("kind"), onecId: try row.string("onec_id"),
@@ -94,7 +97,8 @@ struct Reconciliation: Sendable {
             guard answer.status == 200 else { throw OtherServices.Away() }
             items += answer.json["items"]?.items ?? []
             after = answer.json["next"]?.stringValue
-        } while after != nil && items.count < Self.documentLimit
+            guard items.count <= Self.documentLimit else { throw Self.tooMany }
+        } while after != nil
         return items
     }
 

@@ -1,0 +1,120 @@
+import Contracts
+import Messaging
+import Postgres
+import Primitives
+import Sodium
+import XMLStream
+
+extension OrderFileReader {
+    /// One order's state. The same content again changes nothing and says nothing.
+    func say(
+        _ report: OrderReportReader, _ base: String, _ exchange: ID, in transaction: EventTransaction
+    ) async throws -> (words: String, isNews: Bool, journey: ID?) {
+        // The base's row before the order's, as everywhere: nobody waits in a circle.
+        let tells = try await learn(report, base, in: transaction)
+        guard
+            let order = try await transaction.query(
+                """
+                SELECT id, base, journey_id, last_event, report_digest, told_by FROM order_out WHERE number = $1 FOR UPDATE
+                """, [.text(report.number)]
+            ).first
+        else {
+            throw XMLRefusal(reason: "заказ с номером \(report.number) нам неизвестен", isIncomplete: false)
+        }
+        guard try order.string("base") == base else {
+            throw XMLRefusal(
+                reason: "заказ \(report.number) ведёт база \(try order.string("base")), а не \(base)",
+                isIncomplete: false)
+        }
+        if let newer = try order.optionalID("told_by"), newer.description > exchange.description {
+            return (
+                "заказ \(report.number): 1С уже прислала более новое состояние", false,
+                try order.optionalID("journey_id")
+            )
+        }
+        let id = try order.id("id")
+        let journey = try order.optionalID("journey_id")
+        let event = OrderReported(
+            orderId: id, number: report.number, base: base, exchangeId: exchange,
+            onecId: report.onecId, onecNumber: report.onecNumber, posted: report.posted,
+            cancelled: report.cancelled, statusText: report.statusText, total: report.total,
+            paidFlag: report.paidFlag, shippedFlag: report.shippedFlag, tellsPayments: tells,
+            documents: report.documents, dueDate: report.dueDate, flags: report.flags.isEmpty ? nil : report.flags,
+            by: "1С \(base)")
+        if report.refused.isEmpty {
+            // What could not be understood of this order before is told anew by this.
+            try await transaction.query(
+                """
+                UPDATE parked_document SET settled_at = now(), settled_by = '1С прислала заново'
+                WHERE base = $1 AND number = $2 AND settled_at IS NULL AND exchange_id < $3
+                """, [.text(base), .text(report.number), .id(exchange)])
+        }
+        let digest = try sha256(JSON.encode(Digest(event, report.refused)))
+        if try order.optionalBytes("report_digest") == digest {
+            // What still could not be read whole is not told yet: read again, it may be.
+            if report.refused.isEmpty {
+                try await transaction.query(
+                    "UPDATE order_out SET told_by = $2 WHERE id = $1", [.id(id), .id(exchange)])
+            }
+            return ("заказ \(report.number): без изменений", false, journey)
+        }
+        let said = try transaction.emit(
+            event, key: id.description, correlation: journey, causation: try order.id("last_event"))
+        try await transaction.query(
+            """
+            UPDATE order_out SET report_digest = $2, onec_id = coalesce($3, onec_id), last_event = $4,
+                onec_number = coalesce($5, onec_number), told_total = coalesce($6::jsonb, told_total),
+                told_documents = $7::jsonb, told_cancelled = $8, told_posted = coalesce($9, told_posted), told_payments = $10, told_paid = $11,
+                told_by = $12,
+                match_again = true, state = 'sent', reason = NULL,
+                sent_at = coalesce(sent_at, now()) WHERE id = $1
+            """,
+            [
+                .id(id), .bytes(digest), .text(report.onecId), .id(said), .text(report.onecNumber),
+                .text(try report.total.map { try JSON.text($0) }), .text(try JSON.text(report.documents)),
+                .bool(report.cancelled), .bool(report.posted),
+                .bool(tells), .bool(report.paidFlag == true), .id(exchange),
+            ])
+        let sums = report.documents.compactMap { document in
+            document.amount.map { "\(Self.kinds[document.kind] ?? document.kind) \(HumanText.money($0))" }
+        }
+        let words = "заказ \(report.number) = \(report.onecNumber ?? "без номера 1С")"
+        return (([words] + sums).joined(separator: ", "), true, journey)
+    }
+
+    private static let kinds = [
+        "payment": "оплата", "refund": "возврат денег", "shipment": "отгрузка", "return": "возврат товара",
+        "invoice": "счёт",
+    ]
+
+    /// Everything of a report but the exchange it came in.
+    private struct Digest: Encodable {
+        let onecId, onecNumber, statusText, dueDate: String?
+        let posted, cancelled, paidFlag, shippedFlag: Bool?
+        let total: Money?
+        let tellsPayments: Bool
+        let documents: [ReportedDocument]
+        let refused: [String]
+        let flags: [ReportedFlag]?
+        init(_ r: OrderReported, _ refused: [String]) {
+            self.refused = refused
+            flags = r.flags
+            (onecId, onecNumber, statusText, dueDate) = (r.onecId, r.onecNumber, r.statusText, r.dueDate)
+            (posted, cancelled, paidFlag, shippedFlag) = (r.posted, r.cancelled, r.paidFlag, r.shippedFlag)
+            (total, tellsPayments, documents) = (r.total, r.tellsPayments, r.documents)
+        }
+    }
+
+    /// A base that has once sent payments as documents of their own is known to tell them.
+    private func learn(_ report: OrderReportReader, _ base: String, in transaction: EventTransaction) async throws
+        -> Bool
+    {
+        try await transaction.query(
+            """
+            INSERT INTO base_state AS b (base, tells_payments) VALUES ($1, $2)
+            ON CONFLICT (base) DO UPDATE SET tells_payments = b.tells_payments OR excluded.tells_payments
+            RETURNING tells_payments
+            """, [.text(base), .bool(report.hasSubordinates)]
+        )[0].bool("tells_payments")
+    }
+}
