@@ -1,14 +1,9 @@
 import pytest
-from suite import Suite
+from suite import running
 
 
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("suite")
-    folder.chmod(0o755)
-    running = Suite(folder)
-    try:
-        running.start()
-        yield running
-    finally:
-        running.stop()
+    """A suite for the tests of one file."""
+    with running(tmp_path_factory.mktemp("suite")) as suite:
+        yield suite

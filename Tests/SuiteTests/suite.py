@@ -8,6 +8,7 @@ import socket
 import subprocess
 import threading
 import time
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from xml.etree import ElementTree
@@ -277,6 +278,18 @@ smtp: {{ url: "{self.mailbox.url}", from: "crm@example.ru" }}
     def offered(self, numbers):
         """Whether the bridge offers all these orders to 1C now."""
         return numbers <= {row[0] for row in self.sql("accounting_bridge", "SELECT number FROM order_out WHERE state = 'ready'")}
+
+
+@contextmanager
+def running(folder, **how):
+    """A suite that lives as long as the block."""
+    folder.chmod(0o755)
+    suite = Suite(folder, **how)
+    try:
+        suite.start()
+        yield suite
+    finally:
+        suite.stop()
 
 
 class OneC:

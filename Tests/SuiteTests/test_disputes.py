@@ -2,23 +2,9 @@
 import html
 import re
 
-import pytest
 import requests
-from suite import OneC, Suite, wait_for
+from suite import OneC, wait_for
 from test_bank import asked, load, seen, statement
-
-
-@pytest.fixture(scope="module")
-def suite(tmp_path_factory):
-    """A suite of its own: every report holds exactly what is seeded here."""
-    folder = tmp_path_factory.mktemp("suite")
-    folder.chmod(0o755)
-    running = Suite(folder)
-    try:
-        running.start()
-        yield running
-    finally:
-        running.stop()
 
 
 def page(suite, path="/disputes"):

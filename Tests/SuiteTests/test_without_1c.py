@@ -3,19 +3,13 @@ import re
 
 import pytest
 import requests
-from suite import Suite, wait_for
+from suite import running, wait_for
 
 
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("suite")
-    folder.chmod(0o755)
-    running = Suite(folder, onec=False)
-    try:
-        running.start()
-        yield running
-    finally:
-        running.stop()
+    with running(tmp_path_factory.mktemp("suite"), onec=False) as suite:
+        yield suite
 
 
 def money(amount, currency="RUB"):
