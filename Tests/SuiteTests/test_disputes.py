@@ -25,11 +25,13 @@ def test_one_case_of_each_dispute_is_one_row_of_its_report(suite):
                                  ("3", "77.00", "7704217370", "Оплата"), day="01.02.2026"))
     wait_for(lambda: seen(suite, token, partly)[0] == "partly" and seen(suite, token, healthy)[0] == "full", what="the payments")
     suite.post("accounting-bridge", "/api/v1/payment-claims", token, {"amount": {"amount": "55.55", "currency": "RUB"}, "date": "2026-02-01"}, status=201)
+    suite.post("accounting-bridge", "/api/v1/payment-claims", token, {"amount": {"amount": "55.56", "currency": "RUB"}, "date": "2026-02-01"}, status=201)
     told = suite.get("crm-core", "/api/v1/disputes", token)
     assert [r["orderNumber"] for r in told["wonUnpaid"]] == [won["number"]]
     assert [(r["orderNumber"], r["paid"]["amount"]) for r in told["partlyUnchanged"]] == [(partly["number"], "50.00")]
     assert reports() == {"Выиграно в CRM, денег в отчёте нет": "1", "Оплачено, менеджер не видит": "1",
-                         "Оплачено частично, статус не изменился": "1", "Клиент говорит, что оплатил": "1"}
+                         "Оплачено частично, статус не изменился": "1", "Клиент говорит, что оплатил": "2"}
+    assert 'class="badge text-bg-warning">2<' in page(suite)[0], "also of two rows it is seen"
     # Settled, each goes.
     suite.post("crm-core", f"/api/v1/deals/{deal(partly)}/stage", token, {"stage": "agreed"})
     load(suite, token, statement(("4", "100.00", "7736050003", f"счет {won['number']}"), day="02.02.2026"))

@@ -66,7 +66,10 @@ struct DisputePages: Sendable {
     }
 
     private func report(_ name: String, _ rows: [[String: Any]], _ language: Language) -> [String: Any] {
-        ["heading": ScreenTexts.word("dispute.\(name)", language), "rows": rows, "count": "\(rows.count)"]
+        [
+            "heading": ScreenTexts.word("dispute.\(name)", language), "rows": rows, "any": !rows.isEmpty,
+            "count": "\(rows.count)",
+        ]
     }
 
     private static func fields(_ row: Disputes.Row, _ language: Language) -> [String: Any] {
