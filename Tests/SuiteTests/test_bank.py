@@ -1,6 +1,9 @@
 """Bank statements: money that a base of 1C cannot tell is seen in the bank's file, matched by rule or by hand, and counted once."""
 import html
+import os
 import re
+import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -146,6 +149,33 @@ def test_the_bank_and_the_books_telling_the_same_payment_count_once(suite):
     wait_for(lambda: seen(suite, token, order) == ("partly", "600.00") and facts(suite, order) == ["400.00"], what="one payment, told twice")
     documents = suite.get("crm-core", f"/api/v1/orders/{order['orderId']}", token)["documents"]
     assert sorted(d["base"] for d in documents) == ["bank", "unf"]
+
+
+def test_a_statement_cut_off_by_a_death_is_loaded_again_and_counts_once(suite):
+    token = suite.token()
+    order = asked(suite, token, "bank-death", "7728168971", price="600.00")
+    file = statement(*((f"9{n}", "1.00", "7728168971", f"счет {order['number']}") for n in range(600)), day="14.02.2026")
+    kept = lambda: int(suite.sql("accounting_bridge", "SELECT count(*) FROM bank_payment WHERE date = '2026-02-14'")[0][0])
+    failed = []
+
+    def first():
+        try:
+            load(suite, token, file)
+        except Exception as error:
+            failed.append(error)
+
+    loading = threading.Thread(target=first)
+    loading.start()
+    wait_for(lambda: kept() > 0, what="reading to begin")
+    os.kill(suite.pids()["accounting-bridge"], signal.SIGKILL)
+    loading.join()
+    assert failed and kept() < 600, "it died in the middle"
+    wait_for(suite.ready, 60, "the suite")
+    report = load(suite, token, file)
+    assert (report["found"], report["matched"], report["unmatched"]) == (600, 600, 0) and report["duplicates"] > 0
+    assert kept() == 600
+    wait_for(lambda: seen(suite, token, order) == ("full", "0.00"), 60, "the order to be paid, exactly")
+    wait_for(lambda: len(facts(suite, order)) == 600, 60, "each payment to count once")
 
 
 @pytest.mark.parametrize("data,words", [

@@ -73,8 +73,9 @@ struct BankMatching: Sendable {
             """, parameters)
         let shares = try await transaction.query(
             """
-            SELECT a.order_id, a.amount_minor, p.direction FROM bank_allocation a JOIN bank_payment p ON p.id = a.payment_id
-            WHERE a.order_id = ANY($1::text[]::uuid[])
+            SELECT a.order_id, a.amount_minor, p.direction, count(*) AS n
+            FROM bank_allocation a JOIN bank_payment p ON p.id = a.payment_id
+            WHERE a.order_id = ANY($1::text[]::uuid[]) GROUP BY a.order_id, a.amount_minor, p.direction
             """, [.texts(try rows.map { try $0.string("id") })])
         let byOrder = try Dictionary(grouping: shares) { try $0.id("order_id") }
         return try rows.map { try Self.candidate($0, byOrder[try $0.id("id")] ?? []) }
@@ -98,9 +99,14 @@ struct BankMatching: Sendable {
             }
         }
         for share in shares {
-            let (sum, isIncome) = (try share.int("amount_minor"), try share.string("direction") == "in")
-            banked += isIncome ? sum : -sum
-            if isIncome, let index = told.firstIndex(where: { $0.amount.minor == sum }) { told.remove(at: index) }
+            let (sum, count) = (try share.int("amount_minor"), try share.int("n"))
+            let isIncome = try share.string("direction") == "in"
+            banked += (isIncome ? sum : -sum) * count
+            guard isIncome else { continue }
+            for _ in 0..<count {
+                guard let index = told.firstIndex(where: { $0.amount.minor == sum }) else { break }
+                told.remove(at: index)
+            }
         }
         return .init(
             id: try row.id("id"), number: try row.string("number"), onecNumber: try row.optionalString("onec_number"),
