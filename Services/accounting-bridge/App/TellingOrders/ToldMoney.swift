@@ -30,13 +30,13 @@ struct ToldMoney: Sendable {
             """
             SELECT * FROM (
                 SELECT o.base || '/' || (d->>'kind') || '/' || (d->>'onecId') || '/' || o.number AS key, o.number, o.base,
-                    d->>'kind' AS kind, d->'amount'->>'amount' AS amount, d->'amount'->>'currency' AS currency,
+                    d->>'kind' AS kind, d->'amount'->>'amount' AS amount, NULL::bigint AS minor, d->'amount'->>'currency' AS currency,
                     (d->>'posted')::boolean AND NOT (d->>'cancelled')::boolean AS counted
                 FROM order_out o, jsonb_array_elements(o.told_documents) AS d
                 WHERE d->>'kind' IN ('payment', 'refund') AND d ? 'amount'
                 UNION ALL
                 SELECT '\(SuiteSettings.bankBooks)/' || k.kind || '/' || p.id || '/' || o.number, o.number,
-                    '\(SuiteSettings.bankBooks)', k.kind, (a.amount_minor / 100.0)::numeric(19, 2)::text, p.currency,
+                    '\(SuiteSettings.bankBooks)', k.kind, NULL, a.amount_minor, p.currency,
                     NOT o.told_payments
                 FROM bank_allocation a JOIN bank_payment p ON p.id = a.payment_id JOIN order_out o ON o.id = a.order_id
                     CROSS JOIN LATERAL (SELECT CASE p.direction WHEN 'in' THEN 'payment' ELSE 'refund' END AS kind) AS k
@@ -45,7 +45,8 @@ struct ToldMoney: Sendable {
             """, [.text(after), .int(limit)]
         ).compactMap { row in
             guard let currency = Currency(try row.string("currency")),
-                let amount = Money(try row.string("amount"), currency)
+                let amount = try row.optionalInt("minor").map({ Money(minor: $0, currency: currency) })
+                    ?? row.optionalString("amount").flatMap({ Money($0, currency) })
             else { return nil }
             return Entry(
                 key: try row.string("key"), orderNumber: try row.string("number"), base: try row.string("base"),
