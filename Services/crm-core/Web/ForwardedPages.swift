@@ -71,15 +71,20 @@ struct ForwardedPages: Sendable {
                         ("Accept-Language", renderer.language(request).rawValue),
                     ], body: body, timeoutSeconds: 120))
         } catch {
-            let words = ScreenTexts.word("sectionAway", renderer.language(request))
-            return try await renderer.frame(
-                "<div class=\"alert alert-warning\">\(words)</div>", title: "", request, context.caller,
-                status: .badGateway)
+            return try await away(request, context, title: "")
         }
         if let place = answer.header("location") { return Response.redirect(place) }
         return Response.text(
             String(decoding: answer.body, as: UTF8.self), type: answer.header("content-type") ?? "application/json",
             .init(code: answer.status))
+    }
+
+    /// The section's owner does not answer.
+    private func away(_ request: Request, _ context: ServiceRequestContext, title: String) async throws -> Response {
+        let words = ScreenTexts.word("sectionAway", renderer.language(request))
+        return try await renderer.frame(
+            "<div class=\"alert alert-warning\">\(words)</div>", title: title, request, context.caller,
+            status: .badGateway)
     }
 
     private func forward(
@@ -99,10 +104,7 @@ struct ForwardedPages: Sendable {
                     ],
                     timeoutSeconds: 10))
         } catch {
-            let words = ScreenTexts.word("sectionAway", renderer.language(request))
-            return try await renderer.frame(
-                "<div class=\"alert alert-warning\">\(words)</div>", title: title ?? "", request, context.caller,
-                status: .badGateway)
+            return try await away(request, context, title: title ?? "")
         }
         let text = String(decoding: answer.body, as: UTF8.self)
         guard let title, answer.status == 200 else {

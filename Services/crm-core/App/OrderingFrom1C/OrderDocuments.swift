@@ -2,10 +2,18 @@ import Contracts
 import Messaging
 import Postgres
 import Primitives
+import ServiceKit
 
 /// Documents of an order as its books tell them, and what an order becomes by them.
 struct OrderDocuments: Sendable {
     let live: LivePages
+
+    /// Whether a `document c` of a `sales_order o` counts, in SQL: as ``OrderState`` has it in Swift. The bank's word counts until the books tell
+    /// each payment themselves.
+    static let counts = """
+        (c.posted AND NOT c.cancelled
+            AND NOT (c.base = '\(SuiteSettings.bankBooks)' AND coalesce(o.tells_payments, false)))
+        """
 
     /// Whose books tell it.
     struct Source: Sendable {

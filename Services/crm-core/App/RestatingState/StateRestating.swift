@@ -114,10 +114,10 @@ struct StateRestating: Sendable {
             count += 1
             let money = try await transaction.query(
                 """
-                SELECT base, kind, onec_id, number, date, amount_minor, currency, as_of,
-                    posted AND NOT cancelled AND NOT (base = '\(SuiteSettings.bankBooks)' AND EXISTS (
-                        SELECT 1 FROM sales_order o WHERE o.id = document.order_id AND o.tells_payments)) AS counted
-                FROM document WHERE order_id = $1 AND kind IN ('payment', 'refund')
+                SELECT c.base, c.kind, c.onec_id, c.number, c.date, c.amount_minor, c.currency, c.as_of,
+                    \(OrderDocuments.counts) AS counted
+                FROM document c JOIN sales_order o ON o.id = c.order_id
+                WHERE c.order_id = $1 AND c.kind IN ('payment', 'refund')
                 """, [.id(id)])
             for document in money {
                 guard let amount = try document.money("amount_minor") else { continue }

@@ -20,10 +20,6 @@ struct Disputes: Sendable {
 
     /// Rows of one report at most.
     private static let limit = 200
-    /// What counts as money of an order: as `OrderState` has it.
-    private static let counted = """
-        c.posted AND NOT c.cancelled AND NOT (c.base = '\(SuiteSettings.bankBooks)' AND coalesce(o.tells_payments, false))
-        """
 
     /// «Выиграно в CRM, денег в отчёте нет».
     func wonUnpaid() async throws -> [Row] {
@@ -34,7 +30,7 @@ struct Disputes: Sendable {
             FROM deal d LEFT JOIN staff s ON s.id = d.responsible_id
             WHERE d.outcome = 'won'
                 AND NOT EXISTS (SELECT 1 FROM sales_order o JOIN document c ON c.order_id = o.id
-                    WHERE o.deal_id = d.id AND c.kind = 'payment' AND \(Self.counted))
+                    WHERE o.deal_id = d.id AND c.kind = 'payment' AND \(OrderDocuments.counts))
                 AND NOT EXISTS (SELECT 1 FROM sales_order o WHERE o.deal_id = d.id AND o.paid_flag)
             ORDER BY d.won_at LIMIT \(Self.limit)
             """
@@ -60,7 +56,7 @@ struct Disputes: Sendable {
                 JOIN LATERAL (
                     SELECT sum(CASE c.kind WHEN 'payment' THEN c.amount_minor ELSE -c.amount_minor END) AS paid_minor,
                         max(c.as_of) AS since
-                    FROM document c WHERE c.order_id = o.id AND c.kind IN ('payment', 'refund') AND \(Self.counted)
+                    FROM document c WHERE c.order_id = o.id AND c.kind IN ('payment', 'refund') AND \(OrderDocuments.counts)
                 ) AS m ON m.paid_minor > 0 AND m.paid_minor < coalesce(o.total_minor, o.asked_minor)
             WHERE d.outcome = 'open' AND d.stage IN ('new', 'qualified', 'proposal')
                 AND o.status NOT IN ('cancelled', 'failed')

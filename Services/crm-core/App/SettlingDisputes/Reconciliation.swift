@@ -40,8 +40,7 @@ struct Reconciliation: Sendable {
             """
             SELECT c.base, c.kind, c.onec_id, o.number, c.amount_minor, c.currency FROM document c
             JOIN sales_order o ON o.id = c.order_id
-            WHERE c.kind IN ('payment', 'refund') AND c.posted AND NOT c.cancelled AND c.amount_minor IS NOT NULL
-                AND NOT (c.base = '\(SuiteSettings.bankBooks)' AND coalesce(o.tells_payments, false))
+            WHERE c.kind IN ('payment', 'refund') AND c.amount_minor IS NOT NULL AND \(OrderDocuments.counts)
             LIMIT \(Self.documentLimit + 1)
             """)
         guard rows.count <= Self.documentLimit else { throw Self.tooMany }
