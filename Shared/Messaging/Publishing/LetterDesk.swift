@@ -41,7 +41,7 @@ final class LetterDesk: Sendable {
     func serve(_ letters: InputQueue<(Inbound, String)>, _ post: @Sendable (BusThread.Command) -> Void) async {
         var written = ContinuousClock.now
         while !Task.isCancelled {
-            for (letter, peer) in await letters.next(seconds: 5) {
+            for (letter, peer) in PublisherDecisions.newestQuestions(await letters.next(seconds: 5)) {
                 do {
                     if let answer = try await answer(letter, peer) { post(.letter(to: peer, answer)) }
                 } catch {

@@ -69,4 +69,15 @@ enum PublisherDecisions {
                 chainAfter: entries[entries.count - 1].link, oldest: head.oldest, from: name),
             bodies: entries.map(\.body))
     }
+
+    /// Letters that came together, without the questions for a page that the same peer asked anew for the same lane: a subscriber
+    /// waits for one page at a time, and whoever asks in a loop must not make us hold an answer of a megabyte for each.
+    static func newestQuestions(_ letters: [(Inbound, String)]) -> [(Inbound, String)] {
+        var asked: Set<StreamName> = []
+        let newestFirst = letters.reversed().filter { letter, peer in
+            guard case .pullPage(let question) = letter else { return true }
+            return asked.insert(StreamName(publisher: peer, stream: question.stream, lane: question.lane)).inserted
+        }
+        return newestFirst.reversed()
+    }
 }

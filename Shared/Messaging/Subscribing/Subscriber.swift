@@ -267,7 +267,3 @@ final class Subscriber: Sendable {
         report.withLock { $0.note(machine, meter, now: now) }
     }
 }
-
-extension Duration {
-    var seconds: Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }
-}
