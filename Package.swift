@@ -130,7 +130,7 @@ let package = Package(
         tests("MessagingTests", ["Contracts", "Messaging", "Postgres", "Primitives", "Sodium", "ZeroMQ", log]),
         tests("BotGatewayTests", ["BotGateway", "Primitives", "ServiceKit"]),
         tests("CRMCoreTests", ["Contracts", "CRMCore", "Primitives"]),
-        tests("AccountingBridgeTests", ["AccountingBridge", "Contracts", "Primitives", "XMLStream"]),
+        tests("AccountingBridgeTests", ["AccountingBridge", "Contracts", "Curl", "Primitives", "XMLStream"]),
         .executableTarget(
             name: "ThroughlineMain",
             dependencies: [
@@ -163,12 +163,13 @@ let package = Package(
             ]
                 + crmTemplates)
         + service(
-            "accounting-bridge", "AccountingBridge", core + ["Archive", "Sodium", "XMLStream", mustache],
+            "accounting-bridge", "AccountingBridge",
+            core + ["Archive", "Curl", .product(name: "Yams", package: "Yams"), "Sodium", "XMLStream", mustache],
             embed: [
                 "Migrations/V003_bridge.sql", "Migrations/V004_bank.sql", "Migrations/V005_catalog.sql",
                 "Migrations/V006_repair.sql",
-                "Migrations/V007_order_truth.sql",
-                "App/openapi.yaml",
+                "Migrations/V007_order_truth.sql", "Migrations/V008_systems.sql",
+                "App/openapi.yaml", "Mappings/ut11.yaml", "Mappings/unf.yaml", "Mappings/bp3.yaml",
                 "Web/Templates/journal.mustache",
                 "Web/Templates/exchange.mustache", "Web/Templates/bank.mustache", "Web/Templates/order.mustache",
                 "Web/Templates/goods.mustache",

@@ -29,6 +29,10 @@ public struct HTTPClient: Sendable {
         public let headers: [(name: String, value: String)]
         public let body: [UInt8]
 
+        public init(status: Int, headers: [(name: String, value: String)], body: [UInt8]) {
+            (self.status, self.headers, self.body) = (status, headers, body)
+        }
+
         public func header(_ name: String) -> String? {
             headers.last { $0.name == name.lowercased() }?.value
         }

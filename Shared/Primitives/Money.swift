@@ -85,6 +85,22 @@ public struct Currency: Hashable, Sendable, CustomStringConvertible {
 
     public var description: String { code }
 
+    /// The number of ISO 4217, which is the code of a currency's card in 1C; nil for currencies that no base of ours has met.
+    public var isoNumber: String? {
+        switch code {
+        case "RUB": "643"
+        case "KZT": "398"
+        case "UAH": "980"
+        case "USD": "840"
+        case "EUR": "978"
+        case "BYN": "933"
+        case "UZS": "860"
+        case "KGS": "417"
+        case "CNY": "156"
+        default: nil
+        }
+    }
+
     /// The currency that 1C means by the first three characters of a currency's name, which is what it
     /// writes into `Валюта` (УНФ U:13494, УТ the same): `руб`, `RUB`, `тнг`, `грн` …
     public init?(onec word: String) {

@@ -137,8 +137,8 @@ class Mailbox:
 
 
 class Suite:
-    def __init__(self, folder, onec=True):
-        """`onec`: whether a 1C keeps the books."""
+    def __init__(self, folder, onec=True, books=None):
+        """`onec`: whether a 1C keeps the books. `books`: other lists of organizations and bases, in YAML."""
         self.folder = Path(folder)
         self.base = free_base()
         self.telegram = Telegram()
@@ -154,6 +154,8 @@ onec:
         if not onec:
             organizations, bases = """
   - { code: ip, name: "ИП Петров" }""", ""
+        if books:
+            organizations, bases = books
         self.config.write_text(f"""
 company: {{ name: "Станкоторг", currency: RUB, timeZone: Europe/Moscow, locale: ru }}
 organizations:{organizations}
@@ -266,12 +268,13 @@ smtp: {{ url: "{self.mailbox.url}", from: "crm@example.ru" }}
         journey = self.post("bot-gateway", "/api/v1/messages", "form-key", body, status=202)["journeyId"]
         return wait_for(lambda: (self.get("crm-core", "/api/v1/leads", token, journeyId=journey)["items"] or [None])[0])
 
-    def order(self, token, name):
-        """A request that became a deal and an order of 10.00 roubles, ready for 1C."""
+    def order(self, token, name, lines=None, **more):
+        """A request that became a deal and an order, of 10.00 roubles when no lines are given, ready for 1C."""
         lead = self.lead(token, name)
         deal = self.post("crm-core", f"/api/v1/leads/{lead['id']}/convert", token, {})
-        line = {"sku": name, "name": name, "quantity": "1", "price": "10.00"}
-        order = self.post("crm-core", f"/api/v1/deals/{deal['id']}/orders", token, {"currency": "RUB", "lines": [line]}, key=name, status=201)
+        lines = lines or [{"sku": name, "name": name, "quantity": "1", "price": "10.00"}]
+        order = self.post("crm-core", f"/api/v1/deals/{deal['id']}/orders", token, {"currency": "RUB", "lines": lines, **more},
+                          key=name, status=201)
         wait_for(lambda: self.sql("accounting_bridge", f"SELECT 1 FROM order_out WHERE number = '{order['number']}'"))
         return {**order, "dealId": deal["id"], "journeyId": lead["journeyId"]}
 
@@ -311,12 +314,13 @@ class OneC:
         assert lines[0] == "success", lines
         self.http.cookies.set(lines[1], lines[2])
 
-    def fetch(self):
+    def documents(self):
         text = self.call("query").content
         assert text.startswith(b"<?xml")
-        root = ElementTree.fromstring(text)
-        return [{child.tag.split("}")[1]: child.text for child in document}
-                for document in root if document.tag.endswith("Документ")]
+        return [document for document in ElementTree.fromstring(text) if document.tag.endswith("Документ")]
+
+    def fetch(self):
+        return [{child.tag.split("}")[1]: child.text for child in document} for document in self.documents()]
 
     def take_orders(self, refuses=()):
         """Sessions until nothing is left, at most 40; nothing that holds one of `refuses` is acknowledged. The numbers taken."""
@@ -331,7 +335,7 @@ class OneC:
                 taken += numbers
         return taken
 
-    def send(self, number, total, payments=(), shipments=(), extra=(), chunk=None, encoding="utf-8", due=None):
+    def send(self, number, total, payments=(), shipments=(), extra=(), chunk=None, encoding="utf-8", due=None, refunds=()):
         def requisites(pairs):
             return "<ЗначенияРеквизитов>" + "".join(
                 f"<ЗначениеРеквизита><Наименование>{k}</Наименование><Значение>{v}</Значение></ЗначениеРеквизита>"
@@ -341,7 +345,8 @@ class OneC:
             f"<Сумма>{amount}</Сумма><Валюта>руб</Валюта>"
             f"{f'<СрокПлатежа>{due}</СрокПлатежа>' if due else ''}{requisites([('Проведен', posted)])}</ПодчиненныйДокумент>"
             for id, kind, amount, posted in
-            [(i, "Выплата безналичных денег", a, p) for i, a, p in payments] + [(i, "Отпуск товара", a, p) for i, a, p in shipments])
+            [(i, "Выплата безналичных денег", a, p) for i, a, p in payments]
+            + [(i, "Возврат безналичных денег", a, p) for i, a, p in refunds] + [(i, "Отпуск товара", a, p) for i, a, p in shipments])
         xml = (f'<?xml version="1.0" encoding="{encoding}"?><КоммерческаяИнформация xmlns="urn:1C.ru:commerceml_210" ВерсияСхемы="2.10">'
                f"<Контейнер><Документ><Ид>guid-{number}</Ид><Номер>{number}</Номер><Дата>2026-11-20</Дата><ХозОперация>Заказ товара</ХозОперация>"
                f"<Валюта>руб</Валюта><Сумма>{total}</Сумма><ПодчиненныеДокументы>{children}</ПодчиненныеДокументы>"

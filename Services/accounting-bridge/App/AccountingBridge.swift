@@ -14,6 +14,7 @@ public struct AccountingBridge: SuiteService {
         Migration(5, "V005_catalog.sql", PackageResources.V005_catalog_sql),
         Migration(6, "V006_repair.sql", PackageResources.V006_repair_sql),
         Migration(7, "V007_order_truth.sql", PackageResources.V007_order_truth_sql),
+        Migration(8, "V008_systems.sql", PackageResources.V008_systems_sql),
     ]
     public static let openAPI = PackageResources.openapi_yaml
 
@@ -26,22 +27,42 @@ public struct AccountingBridge: SuiteService {
     private let catalogs: CatalogDesk
     private let bankPages: BankPages
     private let orderPages: OrderPages
+    /// Bases that we talk to by ourselves.
+    private let systems: [SystemLine]
 
     public init(_ context: ServiceContext) throws {
         settings = context.settings
         log = context.log
-        var crm = OrderQueue.handlers()
+        let active = context.settings.bases.filter { $0.driver != .commerceml }
+        let wakers = Dictionary(uniqueKeysWithValues: active.map { ($0.base, Signal()) })
+        var crm = OrderQueue.handlers { wakers[$0]?.poke() }
         RevokedSessions.take(in: &crm, context.access)
         let bus = try context.bus(subscriptions: [StreamName(publisher: "crm-core"): crm])
         self.bus = bus
         orderFiles = OrderFileReader(bus: bus, currency: context.settings.company.currency)
         catalogs = CatalogDesk(bus: bus, log: context.log)
+        let currency = context.settings.company.currency
+        let organizations = context.settings.organizations
+        systems = try active.map { base in
+            let driver: any AccountingDriver =
+                switch base.driver {
+                case .odata:
+                    ODataDriver(
+                        base, organizations: organizations, mapping: try ODataMappings.load(base.mapping),
+                        pool: bus.pool)
+                case .folder, .commerceml:
+                    FolderDriver(
+                        folder: base.folder, format: FolderFormat(rawValue: base.format) ?? .json, fallback: currency)
+                }
+            return SystemLine(base, driver, bus: bus, signal: wakers[base.base] ?? Signal(), log: context.log)
+        }
         let matching = BankMatching(bus: bus)
         bank = BankRoutes(
             bus: bus, statements: BankStatements(bus: bus, settings: context.settings, matching: matching),
             matching: matching, journal: ExchangeJournal(pool: bus.pool))
         orderPages = try OrderPages(
-            OrderStories(pool: bus.pool), repair: Repair(bus: bus, files: orderFiles, catalogs: catalogs),
+            OrderStories(pool: bus.pool),
+            repair: Repair(bus: bus, files: orderFiles, catalogs: catalogs, systems: systems),
             locale: context.settings.company.locale)
         bankPages = try BankPages(bank, settings: context.settings)
         pages = try JournalPages(
@@ -81,13 +102,24 @@ public struct AccountingBridge: SuiteService {
 
     public var ownReplays: (any OwnReplays)? { ExchangeReplays(pool: bus.pool, repair: repair) }
 
-    private var repair: Repair { Repair(bus: bus, files: orderFiles, catalogs: catalogs) }
+    private var repair: Repair { Repair(bus: bus, files: orderFiles, catalogs: catalogs, systems: systems) }
 
-    public var loops: [(name: String, run: @Sendable () async throws -> Void)] {
-        [
-            ("watching bases", { [bus] in try await BaseHealth.watch(bus) }),
+    public typealias Loop = (name: String, run: @Sendable () async throws -> Void)
+
+    public var loops: [Loop] {
+        var loops: [Loop] = [
+            ("watching bases", { [bus, drivers] in try await BaseHealth.watch(bus, drivers: drivers) }),
             ("taking catalogs", { [catalogs] in try await catalogs.run() }),
             ("matching payments", { [bus] in try await BankMatching(bus: bus).watch() }),
         ]
+        for line in systems {
+            loops.append(("giving orders to \(line.base.base)", { try await OrderExecutor(line: line).run() }))
+            loops.append(("reading reports of \(line.base.base)", { try await ReportReader(line: line).run() }))
+        }
+        return loops
+    }
+
+    private var drivers: [String: SuiteSettings.Base.Driver] {
+        Dictionary(uniqueKeysWithValues: settings.bases.map { ($0.base, $0.driver) })
     }
 }

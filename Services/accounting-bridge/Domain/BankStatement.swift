@@ -41,7 +41,7 @@ struct BankStatement: Sendable {
         let reason: String
     }
 
-    let encoding: StatementText.Encoding
+    let encoding: ForeignText.Encoding
     let version, sender: String?
     let accounts: [Account]
     let documents: [Document]
@@ -66,7 +66,7 @@ struct BankStatement: Sendable {
         guard bytes.count <= Self.sizeLimit else {
             throw StatementRefusal(reason: "выписка больше \(Self.sizeLimit) байт", line: 1)
         }
-        let source = StatementText(bytes)
+        let source = ForeignText(bytes)
         var reader = StatementReader(fallback: fallback)
         try reader.read(source.text)
         encoding = source.encoding

@@ -106,7 +106,7 @@ final class CatalogReader: XMLReader.Handler {
         if ["Каталог", "ПакетПредложений", "ИзмененияПакетаПредложений"].contains(name) {
             isChangesOnly =
                 name == "ИзмененияПакетаПредложений"
-                || OrderReportReader.isTrue(attributes["СодержитТолькоИзменения"])
+                || OrderReport.isTrue(attributes["СодержитТолькоИзменения"])
         }
         field = path.last == "Группа" && (name == "Ид" || name == "Наименование") ? [] : nil
         path.append(name)

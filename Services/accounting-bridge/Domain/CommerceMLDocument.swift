@@ -58,8 +58,9 @@ struct OrderReportReader {
         guard let number = element.value("Номер") else {
             throw XMLRefusal(reason: "у документа нет номера", isIncomplete: false)
         }
-        guard number.utf8.count <= 100, (element.requisites["Номер по 1С"]?.utf8.count ?? 0) <= 200 else {
-            throw XMLRefusal(reason: "номер документа длиннее 100 байт", isIncomplete: false)
+        guard number.utf8.count <= OrderReport.numberLimit, (element.requisites["Номер по 1С"]?.utf8.count ?? 0) <= 200
+        else {
+            throw XMLRefusal(reason: "номер документа длиннее \(OrderReport.numberLimit) байт", isIncomplete: false)
         }
         self.number = number
         onecId = element.value("Ид")
@@ -69,7 +70,7 @@ struct OrderReportReader {
             throw XMLRefusal(reason: "валюта «\(word)» неизвестна", isIncomplete: false)
         }
         self.currency = currency
-        total = Self.money(element.value("Сумма"), currency)
+        total = OrderReport.money(element.value("Сумма"), currency)
         requisites = element.requisites
         let subordinate = element.first("ПодчиненныеДокументы")?.all("ПодчиненныйДокумент") ?? []
         var (documents, passedOver, refused): ([ReportedDocument], [String], [String]) = ([], [], [])
@@ -83,17 +84,10 @@ struct OrderReportReader {
             } catch let refusal as XMLRefusal { refused.append(refusal.reason) }
         }
         (self.documents, self.passedOver, self.refused) = (documents, passedOver, refused)
-        dueDate = ([element] + subordinate).compactMap { Self.day($0.value("СрокПлатежа")) }.max()
+        dueDate = ([element] + subordinate).compactMap { OrderReport.day($0.value("СрокПлатежа")) }.max()
         hasSubordinates =
             !subordinate.isEmpty || schema == "2.10"
             || element.first("ПодчиненныеДокументы") != nil
-    }
-
-    /// 1C writes a point or a comma, two to four places, perhaps with blanks between thousands.
-    static func money(_ text: String?, _ currency: Currency) -> Money? {
-        guard let text else { return nil }
-        let plain = String(text.compactMap { $0 == "," ? "." : $0.isWhitespace ? nil : $0 })
-        return Money(plain, currency)
     }
 
     /// - Returns: nil for a kind that concerns no money or goods.
@@ -120,7 +114,7 @@ struct OrderReportReader {
         }
         let values = element.requisites
         let sum = element.value("Сумма")
-        var amount = money(sum, currency)
+        var amount = OrderReport.money(sum, currency)
         if let sum, amount == nil { throw refusal("сумма «\(sum)» не читается") }
         // A cash refund comes with the word of a receipt; its sum tells it apart.
         if let sum = amount, sum.minor < 0 {
@@ -131,23 +125,13 @@ struct OrderReportReader {
             kind: kind, onecId: id,
             number: values["Номер оплаты по 1С"] ?? values["Номер отгрузки по 1С"]
                 ?? values["Номер по 1С"] ?? element.value("Номер"),
-            date: day(
+            date: OrderReport.day(
                 element.value("Дата") ?? values["Дата оплаты по 1С"] ?? values["Дата отгрузки по 1С"]),
-            amount: amount, posted: values["Проведен"].map { isTrue($0) } ?? true,
-            cancelled: isTrue(values["ПометкаУдаления"]) || isTrue(values["Отменен"]))
+            amount: amount, posted: values["Проведен"].map { OrderReport.isTrue($0) } ?? true,
+            cancelled: OrderReport.isTrue(values["ПометкаУдаления"]) || OrderReport.isTrue(values["Отменен"]))
     }
 
-    /// The day of `2021-02-18T9:49:02`.
-    static func day(_ text: String?) -> String? {
-        text.flatMap { Timestamp($0)?.day }
-    }
-
-    static func isTrue(_ text: String?) -> Bool {
-        guard let text else { return false }
-        return ["true", "1", "да", "истина"].contains(text.lowercased())
-    }
-
-    private func flag(_ name: String) -> Bool? { requisites[name].map { Self.isTrue($0) } }
+    private func flag(_ name: String) -> Bool? { requisites[name].map { OrderReport.isTrue($0) } }
     private func isFilled(_ name: String) -> Bool { !(requisites[name] ?? "").isEmpty }
 
     var onecNumber: String? { requisites["Номер по 1С"].flatMap { $0.isEmpty ? nil : $0 } }
@@ -165,7 +149,7 @@ struct OrderReportReader {
         }
         return done.map { department, value in
             ReportedFlag(
-                department: department, done: Self.isTrue(value), by: by[department],
+                department: department, done: OrderReport.isTrue(value), by: by[department],
                 at: at[department].flatMap { Timestamp($0) })
         }.sorted { $0.department < $1.department }
     }
@@ -181,4 +165,11 @@ struct OrderReportReader {
     /// УНФ says it; УТ only by giving the last payment's number once nothing is left to pay (fact 49).
     var paidFlag: Bool? { flag("Оплачен") ?? (isFilled("Номер оплаты по 1С") ? true : nil) }
     var shippedFlag: Bool? { flag("Отгружен") ?? (isFilled("Номер отгрузки по 1С") ? true : nil) }
+
+    var report: OrderReport {
+        OrderReport(
+            number: number, onecId: onecId, onecNumber: onecNumber, total: total, posted: posted, cancelled: cancelled,
+            statusText: statusText, paidFlag: paidFlag, shippedFlag: shippedFlag, tellsPayments: hasSubordinates,
+            documents: documents, dueDate: dueDate, flags: flags, passedOver: passedOver, refused: refused)
+    }
 }

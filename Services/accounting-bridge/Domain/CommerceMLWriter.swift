@@ -3,7 +3,7 @@ import Primitives
 
 /// Writes orders as 1C's configurations take them: UTF-8 without BOM, two decimals, element order of schema 2.08.
 enum CommerceMLWriter {
-    static func orders(_ orders: [OrderQueue.Outgoing], at now: Timestamp) -> String {
+    static func orders(_ orders: [OutgoingOrder], at now: Timestamp) -> String {
         var out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
         out += "<КоммерческаяИнформация xmlns=\"urn:1C.ru:commerceml_2\" ВерсияСхемы=\"2.08\" "
         out += "ДатаФормирования=\"\(now.description.prefix(19))\">\n"

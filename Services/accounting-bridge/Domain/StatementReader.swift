@@ -224,9 +224,9 @@ struct StatementReader {
         if let mark = plain.lastIndex(of: "-"), mark != plain.startIndex,
             plain.distance(from: mark, to: plain.endIndex) == 3
         {
-            return OrderReportReader.money(plain.replacing("-", with: ".", maxReplacements: 1), currency)
+            return OrderReport.money(plain.replacing("-", with: ".", maxReplacements: 1), currency)
         }
-        return OrderReportReader.money(plain, currency)
+        return OrderReport.money(plain, currency)
     }
 
     /// Digits 6 to 8 of a Russian account are its currency's code; 810 is the rouble within Russia.

@@ -29,12 +29,19 @@ struct JournalPages: Sendable {
 
     func add(to router: Router<ServiceRequestContext>) {
         router.get("/journal") { request, context in
-            try context.require("head", "manager", "accountant", "integrator")
-            return try await list(request, request.language(fallback))
+            let caller = try context.require("head", "manager", "accountant", "integrator")
+            return try await list(request, request.language(fallback), caller)
         }
         router.get("/journal/goods") { request, context in
             try context.require("head", "manager", "accountant", "integrator")
             return try await goods(request, request.language(fallback))
+        }
+        for (verb, isPaused) in [("pause", true), ("resume", false)] {
+            router.post("/journal/\(verb)") { request, context in
+                let caller = try context.require("head", "accountant", "integrator")
+                try await journal.setPause(try await Form(request)["base"] ?? "", isPaused ? caller.name : nil)
+                return Response(status: .seeOther, headers: [.location: "/journal"])
+            }
         }
         router.get("/journal/:id") { request, context in
             let caller = try context.require("head", "manager", "accountant", "integrator")
@@ -53,7 +60,7 @@ struct JournalPages: Sendable {
         }
     }
 
-    private func list(_ request: Request, _ language: Language) async throws -> Response {
+    private func list(_ request: Request, _ language: Language, _ caller: Caller) async throws -> Response {
         let rows = try await journal.bus.pool.query(
             """
             SELECT \(JournalAPI.columns) FROM exchange
@@ -67,13 +74,8 @@ struct JournalPages: Sendable {
                 .id(request.query("after").flatMap { ID($0) }),
             ])
         let views = try rows.prefix(Self.pageLimit).map { try JournalAPI.view($0) }
-        let bases = try await journal.bases().map { base -> [String: Any] in
-            [
-                "base": base.base, "waiting": base.waiting,
-                "lastSuccess": base.lastSuccess.map { LocalTime.text($0) } ?? "—",
-                "failing": base.failingCause ?? "",
-                "cannotTell": base.cannotTell == nil ? "" : JournalWords.word("cannotTell", language),
-            ]
+        let bases = try await BaseStates(pool: journal.bus.pool, settings: journal.settings).all().map {
+            Self.fields($0, language)
         }
         let sought = request.query("q") ?? ""
         let orders = try await OrderStories(pool: journal.bus.pool).find(sought)
@@ -88,7 +90,9 @@ struct JournalPages: Sendable {
                     ]
                 },
                 "t": JournalWords.all(language), "items": views.map { Self.fields($0, language) },
-                "empty": views.isEmpty, "bases": bases, "status": request.query("status") ?? "",
+                "empty": views.isEmpty, "bases": bases, "csrf": request.headers[.formToken] ?? "",
+                "mayPause": caller.isAdmin || !caller.roles.isDisjoint(with: ["accountant", "head", "integrator"]),
+                "status": request.query("status") ?? "",
                 "next": rows.count > Self.pageLimit ? views.last?.id.description ?? "" : "",
             ])
     }
@@ -124,6 +128,31 @@ struct JournalPages: Sendable {
                     }.joined(separator: ", "),
                 ]
             },
+        ]
+    }
+
+    private static func fields(_ base: BaseStates.View, _ language: Language) -> [String: Any] {
+        func word(_ key: String) -> String { JournalWords.word(key, language) }
+        var facts = [
+            "\(word("waiting")): \(base.waiting)",
+            "\(word("lastSuccess")): \(base.lastSuccess.map { LocalTime.text($0) } ?? "—")",
+        ]
+        if base.doubtful > 0 { facts.append("\(word("inDoubt")): \(base.doubtful)") }
+        if base.waiting > 0, let lag = base.lagOutSeconds {
+            facts.append("\(word("lagOut")): \(HumanText.span(lag, language))")
+        }
+        if let lag = base.lagInSeconds { facts.append("\(word("lagIn")): \(HumanText.span(lag, language))") }
+        if base.waiting > 0 {
+            facts.append(
+                "\(word("drain")): \(base.drainSeconds.map { HumanText.span($0, language) } ?? word("unknown"))")
+        }
+        if base.duplicatesPrevented > 0 { facts.append("\(word("prevented")): \(base.duplicatesPrevented)") }
+        if let hours = base.quietHours { facts.append("\(word("quiet")): \(hours)") }
+        return [
+            "base": base.base, "facts": facts, "alarms": base.alarms.map(\.cause),
+            "paused": base.pausedBy.map { "\(word("pausedBy")): \($0)" } ?? "",
+            "until": base.breakerUntil.map { "\(word("breakerOpen")) \(LocalTime.clock($0))" } ?? "",
+            "cannotTell": base.cannotTell == nil ? "" : word("cannotTell"),
         ]
     }
 
@@ -178,6 +207,15 @@ enum JournalWords {
         ),
         "older": ("раньше", "older"), "journey": ("Сквозной путь", "Journey"), "request": ("Запрос", "Request"),
         "answer": ("Ответ", "Answer"), "cut": ("показано начало, остальное в API", "cut here, the API has the rest"),
+        "inDoubt": ("проверяем, дошли ли", "looking whether they arrived"), "lagOut": ("ждут", "wait for"),
+        "lagIn": ("ответы прочитаны назад", "answers read ago"), "drain": ("пройдут за", "through in"),
+        "unknown": ("неизвестно", "unknown"), "prevented": ("двойных документов предотвращено", "duplicates prevented"),
+        "quiet": ("тихие часы", "quiet hours"), "pausedBy": ("приостановил", "paused by"),
+        "breakerOpen": ("не отвечает, следующая попытка в", "does not answer, next attempt at"),
+        "pause": ("Приостановить", "Pause"), "resume": ("Возобновить", "Resume"),
+        "order.sending": ("передаётся", "being sent"), "order.doubtful": ("проверяется", "being looked up"),
+        "folder.order": ("заказ в папку", "order to the folder"),
+        "folder.report": ("отчёт из папки", "report from the folder"),
         "cannotTell": (
             "частичные оплаты: эта база ещё не присылала их документами",
             "partial payments: this base has not sent them as documents yet"

@@ -181,20 +181,58 @@ extension SuiteSettings {
 
     private static func bases(_ top: Section) -> [Base] {
         let known: Set = [
-            "base", "driver", "login", "password", "passwordFile", "firstNumber", "timeZone", "departments",
+            "base", "driver", "login", "password", "passwordFile", "firstNumber", "timeZone", "departments", "url",
+            "mapping", "folder", "format", "ratePerMinute", "quietHours", "readSeconds", "settleSeconds",
         ]
         let bases = top.list("onec", known) { item in
             if item.string("base") == ownBooks { item.complain("«\(ownBooks)» means: without 1C", "base") }
             if item.string("base") == bankBooks { item.complain("«\(bankBooks)» means: by a bank's statement", "base") }
-            return Base(
-                base: item.required("base"),
-                driver: item.choice("driver", ["commerceml"], default: "commerceml"),
-                login: item.required("login"), password: item.requiredSecret("password"),
-                firstNumber: item.int("firstNumber", 1...99_999_999_999) ?? 1,
-                timeZone: item.string("timeZone") ?? "Europe/Moscow", departments: item.strings("departments"))
+            let word = item.choice("driver", Base.Driver.allCases.map(\.rawValue), default: "commerceml")
+            return base(item, Base.Driver(rawValue: word) ?? .commerceml)
         }
         unique(bases.map(\.base), top, "onec", "base")
         return bases
+    }
+
+    private static func base(_ item: Section, _ driver: Base.Driver) -> Base {
+        let hasLogin = driver != .folder
+        var base = Base(
+            base: item.required("base"), driver: driver, login: hasLogin ? item.required("login") : "",
+            password: hasLogin ? item.requiredSecret("password") : "",
+            firstNumber: item.int("firstNumber", 1...99_999_999_999) ?? 1,
+            timeZone: item.string("timeZone") ?? "Europe/Moscow", departments: item.strings("departments"))
+        let own: [Base.Driver: [String]] = [.odata: ["url", "mapping"], .folder: ["folder", "format"]]
+        for (other, keys) in own where other != driver {
+            for key in keys where item.child(key) != nil {
+                item.complain("only driver \(other.rawValue) has it", key)
+            }
+        }
+        switch driver {
+        case .commerceml:
+            for key in ["ratePerMinute", "quietHours", "readSeconds", "settleSeconds"] where item.child(key) != nil {
+                item.complain("driver commerceml has none: the base itself decides when it comes", key)
+            }
+        case .odata:
+            base.url = item.required("url")
+            while base.url.hasSuffix("/") { base.url.removeLast() }
+            if !base.url.hasPrefix("http://"), !base.url.hasPrefix("https://") {
+                item.complain("an address that begins with http:// or https:// is wanted", "url")
+            }
+            base.mapping = item.required("mapping")
+        case .folder:
+            base.folder = item.required("folder")
+            base.format = item.choice("format", ["json", "csv"], default: "json")
+        }
+        base.ratePerMinute = item.int("ratePerMinute", 1...60_000) ?? base.ratePerMinute
+        if let hours = item.string("quietHours") {
+            base.quietHours = DayHours(hours)
+            if base.quietHours == nil {
+                item.complain("hours of the day are wanted, such as 22:00-07:00, not «\(hours)»", "quietHours")
+            }
+        }
+        base.readSeconds = item.int("readSeconds", 1...3600) ?? base.readSeconds
+        base.settleSeconds = item.int("settleSeconds", 1...3600) ?? base.settleSeconds
+        return base
     }
 
     private static func unique(_ names: [String], _ top: Section, _ list: String, _ key: String) {

@@ -31,11 +31,37 @@ public struct SuiteSettings: Sendable {
         public let upstream, flow: String
     }
     public struct Base: Sendable {
-        public let base, driver, login, password: String
+        /// How a base is talked to.
+        public enum Driver: String, Sendable, CaseIterable {
+            /// It comes to us: «обмен с сайтом».
+            case commerceml
+            /// We go to it: the standard OData interface.
+            case odata
+            /// Files in a folder.
+            case folder
+        }
+        public let base: String
+        public let driver: Driver
+        public let login, password: String
         public let firstNumber: Int64
         public let timeZone: String
         /// Those who have to mark an order for signing as done.
         public let departments: [String]
+        /// `odata`: the address before `/odata/standard.odata`.
+        public var url = ""
+        /// `odata`: a mapping that is built in, or the name of a file with one.
+        public var mapping = ""
+        /// `folder`: where the files are exchanged, and what an order is written as, `json` or `csv`.
+        public var folder = ""
+        public var format = ""
+        /// Orders a minute at most.
+        public var ratePerMinute: Int64 = 120
+        /// On the company's clock: no orders are sent then.
+        public var quietHours: DayHours?
+        /// Seconds between two readings of what the system tells.
+        public var readSeconds: Int64 = 20
+        /// Seconds for which the system may still be busy with a request whose answer did not come.
+        public var settleSeconds: Int64 = 60
     }
     public struct SMTP: Sendable {
         public let url, from: String
@@ -104,6 +130,9 @@ public struct SuiteSettings: Sendable {
 public struct WrongSettings: Error, CustomStringConvertible {
     public let file: String
     public let problems: [String]
+
+    public init(file: String, problems: [String]) { (self.file, self.problems) = (file, problems) }
+
     public var description: String {
         "the settings in \(file) cannot be used:\n"
             + problems.map { "  - \($0)" }.joined(separator: "\n")

@@ -11,6 +11,7 @@ struct OrderFileReader: Sendable {
     let bus: EventBus
     let currency: Currency
     private var files: ReceivedFiles { ReceivedFiles(pool: bus.pool) }
+    private var reports: OrderReports { OrderReports(bus: bus) }
 
     init(bus: EventBus, currency: Currency) { (self.bus, self.currency) = (bus, currency) }
 
@@ -124,7 +125,7 @@ struct OrderFileReader: Sendable {
                 [
                     .id(.make()), .text(base), .id(exchange), .text(reason), .id(place.session), .text(place.filename),
                 ])
-            try await BaseHealth.failing(base, "файл от 1С не читается", in: transaction)
+            try await BaseHealth.failing(base, .answers, "файл от 1С не читается", in: transaction)
         }
     }
 
@@ -150,8 +151,8 @@ struct OrderFileReader: Sendable {
             let number = document.value("Номер")
             outcome.orders += number.map { [String($0.prefix(Self.numberLimit))] } ?? []
             do {
-                let report = try OrderReportReader(document, schema: reader.schemaVersion, fallback: currency)
-                let said = try await bus.transaction { try await say(report, base, exchange, in: $0) }
+                let report = try OrderReportReader(document, schema: reader.schemaVersion, fallback: currency).report
+                let said = try await bus.transaction { try await reports.say(report, base, exchange, in: $0) }
                 outcome.understood.append(said.words)
                 outcome.understood += report.passedOver.map { "не учитывается: подчинённый документ «\($0)»" }
                 for reason in report.refused {
@@ -165,7 +166,7 @@ struct OrderFileReader: Sendable {
                 outcome.understood.append("отложено: \(refusal.reason)")
             }
         }
-        try await bus.transaction { try await BaseHealth.works(base, in: $0) }
+        try await bus.transaction { try await BaseHealth.works(base, [.answers], in: $0) }
         return outcome
     }
 
@@ -196,10 +197,10 @@ struct OrderFileReader: Sendable {
     /// The documents of a file that is read again; those of one order when a number is given.
     ///
     /// - Throws: ``XMLRefusal`` when the file still cannot be read, or holds no such document.
-    func reports(_ place: ReceivedFiles.Place, number: String?) async throws -> [OrderReportReader] {
+    func readAgain(_ place: ReceivedFiles.Place, number: String?) async throws -> [OrderReport] {
         let reports = try await documents(of: place).flatMap { reader in
             try reader.documents.filter { number == nil || $0.value("Номер") == number }.map {
-                try OrderReportReader($0, schema: reader.schemaVersion, fallback: currency)
+                try OrderReportReader($0, schema: reader.schemaVersion, fallback: currency).report
             }
         }
         guard !reports.isEmpty else {

@@ -11,8 +11,13 @@ struct OrderQueue: Sendable {
     /// Sessions in which an order may stay unacknowledged alone before it is set aside by name.
     private static let offerLimit: Int64 = 3
 
+    /// States in which an order is on its way to its base.
+    static let waits = "state IN ('ready', 'sending', 'doubtful')"
+
     /// Takes what crm-core asks for.
-    static func handlers() -> EventHandlers {
+    ///
+    /// - Parameter wake: told of the base of each order that is taken on.
+    static func handlers(wake: @escaping @Sendable (_ base: String) -> Void) -> EventHandlers {
         var handlers = EventHandlers()
         handlers.on(OrderRequested.self) { request, event, transaction in
             let problem = Self.problem(request)
@@ -30,6 +35,7 @@ struct OrderQueue: Sendable {
                     .id(event.id),
                 ]
             ).affected
+            transaction.afterCommit { wake(request.base) }
             let reason = added == 1 ? problem : "номер \(request.number) уже был у другого заказа"
             if let reason {
                 try transaction.emit(
@@ -53,14 +59,8 @@ struct OrderQueue: Sendable {
         return nil
     }
 
-    /// An order on its way out, with the day it was asked for as the base's clock has it.
-    struct Outgoing: Sendable {
-        let order: OrderRequested
-        let day: String
-    }
-
     /// The orders of this session: what it was given before, or a new batch.
-    func batch(_ session: ID, _ base: String, timeZone: String) async throws -> [Outgoing] {
+    func batch(_ session: ID, _ base: String, timeZone: String) async throws -> [OutgoingOrder] {
         try await bus.transaction { transaction in
             let row = try await transaction.query(
                 "SELECT batch::text AS batch FROM onec_session WHERE id = $1 FOR UPDATE", [.id(session)]
@@ -77,7 +77,7 @@ struct OrderQueue: Sendable {
                 FROM order_out WHERE id = ANY($1::text[]::uuid[]) ORDER BY requested_at, number
                 """, [.texts(ids), .text(timeZone)])
             return try rows.map {
-                Outgoing(
+                OutgoingOrder(
                     order: try JSON.decode(OrderRequested.self, from: try $0.string("request").utf8),
                     day: try $0.string("day"))
             }
@@ -128,26 +128,37 @@ struct OrderQueue: Sendable {
         let reason = "1С не подтверждает этот заказ: он отложен, чтобы не задерживать другие"
         let rows = try await transaction.query(
             """
-            UPDATE order_out SET state = 'refused', reason = $3 WHERE id = (
+            SELECT id, number, journey_id, last_event FROM order_out WHERE id = (
                 SELECT id FROM order_out o WHERE base = $1 AND state = 'ready' AND offered >= $2
                     AND EXISTS (
                         SELECT 1 FROM onec_session s WHERE s.base = $1 AND s.acknowledged AND cardinality(s.batch) > 0
                             AND s.started_at > (SELECT min(t.started_at) FROM onec_session t
                                                 WHERE t.base = $1 AND t.batch = ARRAY[o.id]))
                 ORDER BY requested_at, number LIMIT 1)
-            RETURNING id, number, journey_id, last_event
-            """, [.text(base), .int(Self.offerLimit), .text(reason)])
-        if rows.isEmpty { try await BaseHealth.failing(base, "1С не подтверждает получение заказов", in: transaction) }
-        for row in rows {
-            try transaction.emit(
-                OrderRefused(
-                    orderId: try row.id("id"), number: try row.string("number"), base: base,
-                    reason: reason, by: "мост 1С"),
-                key: try row.string("id"), correlation: try row.optionalID("journey_id"),
-                causation: try row.id("last_event"))
-            try await BaseHealth.failing(
-                base, "заказ \(try row.string("number")) 1С не принимает", in: transaction)
+            FOR UPDATE
+            """, [.text(base), .int(Self.offerLimit)])
+        if rows.isEmpty {
+            try await BaseHealth.failing(base, .orders, "1С не подтверждает получение заказов", in: transaction)
         }
+        for row in rows {
+            try await Self.refuse(row, try row.string("number"), base, reason, by: "мост 1С", in: transaction)
+        }
+    }
+
+    /// The base does not take an order: it stands aside with its name, and the others go on.
+    ///
+    /// - Parameter row: its id, journey_id and last_event.
+    static func refuse(
+        _ row: Row, _ number: String, _ base: String, _ reason: String, by: String, in transaction: EventTransaction
+    ) async throws {
+        let id = try row.id("id")
+        let event = try transaction.emit(
+            OrderRefused(orderId: id, number: number, base: base, reason: reason, by: by), key: id.description,
+            correlation: try row.optionalID("journey_id"), causation: try row.id("last_event"))
+        try await transaction.query(
+            "UPDATE order_out SET state = 'refused', reason = $2, last_event = $3, ask_at = NULL WHERE id = $1",
+            [.id(id), .text(reason), .id(event)])
+        try await BaseHealth.failing(base, .orders, "заказ \(number) не принят: \(reason)", in: transaction)
     }
 
     /// 1C says that it has stored what this session was given. The same word again changes nothing.
@@ -157,7 +168,7 @@ struct OrderQueue: Sendable {
                 "SELECT batch::text AS batch, acknowledged FROM onec_session WHERE id = $1 FOR UPDATE",
                 [.id(session)]
             ).first
-            try await BaseHealth.works(base, in: transaction)
+            try await BaseHealth.works(base, [.orders], in: transaction)
             guard let row, try row.optionalString("batch") != nil, try !row.bool("acknowledged") else { return [] }
             try await transaction.query(
                 """

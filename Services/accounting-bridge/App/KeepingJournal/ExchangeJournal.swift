@@ -1,3 +1,4 @@
+import Contracts
 import Postgres
 import Primitives
 
@@ -19,44 +20,52 @@ struct ExchangeJournal: Sendable {
         var cookie: String?
     }
 
-    func open(base: String?, session: ID?, kind: String, method: String, target: String, body: [UInt8])
-        async throws -> ID
-    {
+    /// One exchange's end, whoever began it.
+    struct Entry: Sendable {
+        var status: Int?
+        var answer: [UInt8]
+        var result = "ok"
+        var reason: String?
+        var understood: [String] = []
+        var journeys: [ID] = []
+        var orders: [String] = []
+    }
+
+    func open(
+        base: String?, session: ID?, kind: String, method: String, target: String, body: [UInt8],
+        direction: String = "in"
+    ) async throws -> ID {
         let id = ID.make()
         try await pool.query(
             """
-            INSERT INTO exchange (id, base, session, kind, method, target, request)
-            VALUES ($1, $2, $3, $4, $5, $6, $7)
+            INSERT INTO exchange (id, base, session, kind, method, target, request, direction)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
             """,
             [
                 .id(id), .text(base?.withoutNUL), .id(session), .text(kind.withoutNUL), .text(method),
-                .text(target.withoutNUL), .bytes(body),
+                .text(target.withoutNUL), .bytes(body), .text(direction),
             ])
         return id
     }
 
     func close(_ id: ID, _ answer: Answer) async throws {
-        let understood = "[" + answer.understood.map { "\"\(Self.escape($0))\"" }.joined(separator: ",") + "]"
+        try await close(
+            id,
+            Entry(
+                status: answer.status, answer: Array(answer.body.utf8), result: answer.result, reason: answer.reason,
+                understood: answer.understood, journeys: answer.journeys, orders: answer.orders))
+    }
+
+    func close(_ id: ID, _ entry: Entry) async throws {
         try await pool.query(
             """
             UPDATE exchange SET answered_at = now(), status = $2, answer = $3, result = $4, reason = $5,
                 understood = $6::jsonb, journeys = $7::uuid[], orders = $8::text[] WHERE id = $1
             """,
             [
-                .id(id), .int(answer.status), .bytes(Array(answer.body.utf8)), .text(answer.result),
-                .text(answer.reason), .text(understood), .ids(answer.journeys),
-                .texts(answer.orders.map(\.withoutNUL)),
+                .id(id), .int(entry.status), .bytes(entry.answer), .text(entry.result), .text(entry.reason?.withoutNUL),
+                .text(try JSON.text(entry.understood.map(\.withoutNUL))), .ids(entry.journeys),
+                .texts(entry.orders.map(\.withoutNUL)),
             ])
-    }
-
-    private static func escape(_ text: String) -> String {
-        text.unicodeScalars.reduce(into: "") { out, scalar in
-            switch scalar {
-            case "\"": out += "\\\""
-            case "\\": out += "\\\\"
-            case _ where scalar.value < 0x20: out += " "
-            default: out.unicodeScalars.append(scalar)
-            }
-        }
     }
 }

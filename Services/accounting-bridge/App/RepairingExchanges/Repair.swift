@@ -10,6 +10,7 @@ struct Repair: Sendable {
     let bus: EventBus
     let files: OrderFileReader
     let catalogs: CatalogDesk
+    let systems: [SystemLine]
 
     enum Kind: String, Sendable, CaseIterable {
         /// An order that was refused, offered to 1C again.
@@ -20,6 +21,8 @@ struct Repair: Sendable {
         case file
         /// A file of goods.
         case catalog
+        /// What a system that we talk to told of an order.
+        case report
     }
     /// Why it still cannot be done.
     struct Refused: Error { let reason: String }
@@ -32,6 +35,7 @@ struct Repair: Sendable {
         case .order: return try await offer(ref, by: by, in: transaction)
         case .document, .file: return try await read(ref, by: by, in: transaction)
         case .catalog: return try await queue(ref, by: by, in: transaction)
+        case .report: return try await report(ref, by: by, in: transaction)
         }
     }
 
@@ -46,6 +50,8 @@ struct Repair: Sendable {
         guard try order.string("state") == "refused" else { throw Refused(reason: "заказ \(number) уже не отклонён") }
         let request = try JSON.decode(OrderRequested.self, from: try order.string("request").utf8)
         if let problem = OrderQueue.problem(request) { throw Refused(reason: problem) }
+        let base = try order.string("base")
+        transaction.afterCommit { systems.first { $0.base.base == base }?.signal.poke() }
         let event = try transaction.emit(
             OrderRetried(orderId: id, number: number, base: try order.string("base"), by: by), key: id.description,
             correlation: try order.optionalID("journey_id"), causation: try order.id("last_event"))
@@ -90,10 +96,46 @@ struct Repair: Sendable {
     private func read(_ id: ID, by: String, in transaction: EventTransaction) async throws -> String {
         let parked = try await parked(id, in: transaction)
         var words: [String] = []
-        for report in try await files.reports(parked.place, number: parked.number) {
-            words.append(try await files.say(report, parked.base, parked.exchange, in: transaction).words)
+        for report in try await files.readAgain(parked.place, number: parked.number) {
+            words.append(
+                try await OrderReports(bus: bus).say(report, parked.base, parked.exchange, in: transaction).words)
         }
         // An older row of the same order says nothing new any more; neither does this one once it is read.
+        try await settle(id, by: by, in: transaction)
+        return words.joined(separator: "; ")
+    }
+
+    /// Read again from the journal, or asked for again where only the system can tell.
+    private func report(_ id: ID, by: String, in transaction: EventTransaction) async throws -> String {
+        let rows = try await transaction.query(
+            """
+            SELECT p.base, p.number, p.settled_by, p.exchange_id, e.request, e.target FROM parked_document p
+            JOIN exchange e ON e.id = p.exchange_id WHERE p.id = $1
+            """, [.id(id)])
+        guard let row = rows.first else { throw Refused(reason: "записи больше нет") }
+        if let by = try row.optionalString("settled_by") { throw Refused(reason: "уже улажено: \(by)") }
+        let (base, number, exchange) = (
+            try row.string("base"), try row.optionalString("number"), try row.id("exchange_id")
+        )
+        guard let line = systems.first(where: { $0.base.base == base }) else {
+            throw Refused(reason: "базы \(base) больше нет в настройках")
+        }
+        var words: [String] = []
+        do {
+            if let told = try line.driver.understand(try row.bytes("request"), from: try row.string("target")) {
+                for report in told where number == nil || report.number == number {
+                    if let refused = report.refused.first { throw Refused(reason: refused) }
+                    words.append(
+                        try await OrderReports(bus: bus).say(report, base, exchange, in: transaction).words)
+                }
+                guard !words.isEmpty else { throw Refused(reason: "заказ всё ещё не читается") }
+            } else {
+                try await transaction.query(
+                    "UPDATE order_out SET ask_at = now() WHERE number = $1 AND base = $2", [.text(number), .text(base)])
+                transaction.afterCommit { line.reading.poke() }
+                words = ["состояние заказа \(number ?? "") будет запрошено заново"]
+            }
+        } catch let failure as DriverFailure { throw Refused(reason: failure.words) }
         try await settle(id, by: by, in: transaction)
         return words.joined(separator: "; ")
     }

@@ -29,16 +29,6 @@ struct JournalAPI: Sendable {
         /// Base64url of the bytes as they came.
         let requestRaw, answerRaw: String
     }
-    struct BaseView: AnswerShape {
-        let base, driver: String
-        let tellsPayments: Bool
-        let cannotTell: String?
-        let waiting: Int64
-        let waitingSince, lastContact, lastSuccess: Timestamp?
-        let pausedBy, failingCause: String?
-        let failingSince: Timestamp?
-    }
-
     static let columns = """
         id, base, at, direction, kind, method, target, status, result, reason, understood::text AS understood,
         journeys::text AS journeys, octet_length(request) AS request_bytes
@@ -66,7 +56,8 @@ struct JournalAPI: Sendable {
         }
         router.get("/api/v1/bases") { _, context in
             try context.requireReader()
-            return try Response.json(Page(items: try await bases(), next: nil))
+            return try Response.json(
+                Page(items: try await BaseStates(pool: bus.pool, settings: settings).all(), next: nil))
         }
         router.get("/api/v1/parked") { request, context in
             try context.require("head", "accountant", "integrator")
@@ -111,15 +102,22 @@ struct JournalAPI: Sendable {
             router.post("/api/v1/bases/:base/\(verb)") { _, context in
                 let caller = try context.require("head", "accountant", "integrator")
                 let base = try context.parameters.require("base")
-                guard settings.bases.contains(where: { $0.base == base }) else { throw Problem.notFound("base") }
-                try await bus.pool.query(
-                    """
-                    INSERT INTO base_state (base, paused_by) VALUES ($1, $2)
-                    ON CONFLICT (base) DO UPDATE SET paused_by = excluded.paused_by
-                    """, [.text(base), .text(paused ? caller.name : nil)])
+                try await setPause(base, paused ? caller.name : nil)
                 return Response(status: .noContent)
             }
         }
+    }
+
+    /// - Parameter by: who pauses the base; nil for a resume, which also closes the breaker: a person says that it works again.
+    func setPause(_ base: String, _ by: String?) async throws {
+        guard settings.bases.contains(where: { $0.base == base }) else { throw Problem.notFound("base") }
+        try await bus.pool.query(
+            """
+            INSERT INTO base_state AS b (base, paused_by) VALUES ($1, $2)
+            ON CONFLICT (base) DO UPDATE SET paused_by = excluded.paused_by,
+                failures = CASE WHEN $2::text IS NULL THEN 0 ELSE b.failures END,
+                closed_until = CASE WHEN $2::text IS NOT NULL THEN b.closed_until END
+            """, [.text(base), .text(by)])
     }
 
     static func view(_ row: Row) throws -> ExchangeView {
@@ -166,29 +164,5 @@ struct JournalAPI: Sendable {
             ])
         let items = try rows.prefix(limit).map { try Self.view($0) }
         return Page(items: items, next: rows.count > limit ? items.last?.id.description : nil)
-    }
-
-    func bases() async throws -> [BaseView] {
-        let rows = try await bus.pool.query(
-            """
-            SELECT b.base, coalesce(s.tells_payments, false) AS tells_payments, s.last_contact, s.last_success,
-                s.paused_by, s.failing_cause, s.failing_since,
-                (SELECT count(*) FROM order_out o WHERE o.base = b.base AND o.state = 'ready') AS waiting,
-                (SELECT min(requested_at) FROM order_out o WHERE o.base = b.base AND o.state = 'ready')
-                    AS waiting_since
-            FROM unnest($1::text[]) AS b (base) LEFT JOIN base_state s ON s.base = b.base
-            """, [.texts(settings.bases.map(\.base))])
-        return try rows.map { row in
-            let tells = try row.bool("tells_payments")
-            return BaseView(
-                base: try row.string("base"), driver: "commerceml", tellsPayments: tells,
-                cannotTell: tells ? nil : "частичные оплаты: эта база ещё не присылала их документами",
-                waiting: try row.int("waiting"), waitingSince: try row.optionalTime("waiting_since"),
-                lastContact: try row.optionalTime("last_contact"),
-                lastSuccess: try row.optionalTime("last_success"),
-                pausedBy: try row.optionalString("paused_by"),
-                failingCause: try row.optionalString("failing_cause"),
-                failingSince: try row.optionalTime("failing_since"))
-        }
     }
 }

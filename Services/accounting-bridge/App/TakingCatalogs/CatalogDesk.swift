@@ -127,7 +127,7 @@ actor CatalogDesk {
                 place
             ) { await self.note(place, $0) }
             try await files.note(place, "done", understood: understood)
-            try await bus.transaction { try await BaseHealth.works(base, in: $0) }
+            try await bus.transaction { try await BaseHealth.works(base, [.goods], in: $0) }
         } catch let error where (error as? PostgresError)?.isTransient == true || error is CancellationError {
             // Not the file's fault: this beginning does not count; but of a statement that takes too long it may be.
             if (error as? PostgresError)?.sqlState != "57014" {
@@ -161,7 +161,7 @@ actor CatalogDesk {
                     .id(.make()), .text(base), .text("файл «\(place.filename)»: \(reason)"), .id(place.session),
                     .text(place.filename),
                 ])
-            try await BaseHealth.failing(base, "файл товаров от 1С не читается", in: transaction)
+            try await BaseHealth.failing(base, .goods, "файл товаров от 1С не читается", in: transaction)
         }
     }
 }

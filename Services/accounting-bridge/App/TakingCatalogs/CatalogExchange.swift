@@ -62,7 +62,7 @@ struct CatalogExchange: Sendable {
         guard try row.int("n") == Self.emptyLimit, try row.int("empty") == Self.emptyLimit else { return }
         try await bus.transaction {
             try await BaseHealth.failing(
-                base,
+                base, .goods,
                 "1С открывает сеансы обмена товарами и не передаёт ни одного файла: изменения могли потеряться, "
                     + "выгрузите товары целиком", in: $0)
         }

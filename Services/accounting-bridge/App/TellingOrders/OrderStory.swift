@@ -69,6 +69,12 @@ struct OrderStory: AnswerShape {
                 facts.ahead > 0
                 ? ", впереди \(facts.ahead) " + HumanText.plural(Int(facts.ahead), "заказ", "заказа", "заказов") : ""
             return ("Заказ ждёт, пока 1С \(facts.base) его заберёт: она \(contact)\(ahead).", false)
+        case "sending": return ("Заказ передаётся в \(facts.base) прямо сейчас.", false)
+        case "doubtful":
+            return (
+                "Заказ передан в \(facts.base), но ответ не пришёл. Проверяем, есть ли он там; вслепую второй раз не отправляем.",
+                true
+            )
         default: break
         }
         if facts.cancelled { return ("В 1С заказ отменён.", true) }
@@ -78,7 +84,10 @@ struct OrderStory: AnswerShape {
                     + "ли обмен.", false
             )
         }
-        if facts.posted == false { return ("В 1С есть заказ \(number), но он не проведён.", true) }
+        if facts.posted == false {
+            let why = facts.reason.map { ": \($0)" } ?? ""
+            return ("В 1С есть заказ \(number), но он не проведён\(why).", true)
+        }
         return ("Заказ в 1С: \(number).", false)
     }
 }
@@ -116,8 +125,9 @@ struct OrderStories: Sendable {
             Statement(
                 """
                 SELECT o.id, o.number, o.base, o.client, o.inn, o.journey_id, o.state, o.reason, o.requested_at, o.sent_at,
-                    o.onec_number, o.told_posted, o.told_cancelled, b.paused_by, b.failing_cause, b.last_contact,
-                    (SELECT count(*) FROM order_out w WHERE w.base = o.base AND w.state = 'ready'
+                    o.onec_number, o.told_posted, o.told_cancelled, b.paused_by, b.last_contact,
+                    (SELECT cause FROM base_alarm a WHERE a.base = o.base ORDER BY since LIMIT 1) AS failing,
+                    (SELECT count(*) FROM order_out w WHERE w.base = o.base AND w.\(OrderQueue.waits)
                         AND (w.requested_at, w.number) < (o.requested_at, o.number)) AS ahead
                 FROM order_out o LEFT JOIN base_state b ON b.base = o.base WHERE o.number = $1
                 """, [.text(number.withoutNUL)]),
@@ -147,7 +157,7 @@ struct OrderStories: Sendable {
         facts.cancelled = try order.bool("told_cancelled")
         facts.parked = try open.first?.string("reason")
         facts.pausedBy = try order.optionalString("paused_by")
-        facts.failing = try order.optionalString("failing_cause")
+        facts.failing = try order.optionalString("failing")
         facts.lastContact = try order.optionalTime("last_contact")
         facts.ahead = try order.int("ahead")
         facts.base = base

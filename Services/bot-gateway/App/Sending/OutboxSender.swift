@@ -43,9 +43,7 @@ struct OutboxSender: Sendable {
                 await signal.wait(seconds: 0.2)
                 continue
             }
-            let now =
-                Double((ContinuousClock.now - start).components.seconds)
-                + Double((ContinuousClock.now - start).components.attoseconds) / 1e18
+            let now = start.duration(to: .now).seconds
             var wait = 1.0
             var chosen: [Item] = []
             for item in try await ready() {

@@ -1,8 +1,8 @@
 import Glibc
 
-/// The text of a bank's file. The header's word for the encoding is not to be believed (reference c.18): files that
+/// The text of a file that another program wrote. A header's word for the encoding is not to be believed (reference c.18): files that
 /// say `Windows` come in UTF-8, and `DOS` ones in windows-1251; the bytes decide.
-struct StatementText: Sendable {
+struct ForeignText: Sendable {
     enum Encoding: String, Sendable {
         case utf8 = "UTF-8"
         case windows1251 = "windows-1251"

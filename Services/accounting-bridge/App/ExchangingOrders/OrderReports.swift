@@ -5,10 +5,15 @@ import Primitives
 import Sodium
 import XMLStream
 
-extension OrderFileReader {
+/// Takes what an accounting system says of an order, whichever way it came, and says it on.
+struct OrderReports: Sendable {
+    let bus: EventBus
+
     /// One order's state. The same content again changes nothing and says nothing.
+    ///
+    /// - Throws: `XMLRefusal` when the order is unknown, or another base's.
     func say(
-        _ report: OrderReportReader, _ base: String, _ exchange: ID, in transaction: EventTransaction
+        _ report: OrderReport, _ base: String, _ exchange: ID, in transaction: EventTransaction
     ) async throws -> (words: String, isNews: Bool, journey: ID?) {
         // The base's row before the order's, as everywhere: nobody waits in a circle.
         let tells = try await learn(report, base, in: transaction)
@@ -106,7 +111,7 @@ extension OrderFileReader {
     }
 
     /// A base that has once sent payments as documents of their own is known to tell them.
-    private func learn(_ report: OrderReportReader, _ base: String, in transaction: EventTransaction) async throws
+    private func learn(_ report: OrderReport, _ base: String, in transaction: EventTransaction) async throws
         -> Bool
     {
         try await transaction.query(
@@ -114,7 +119,7 @@ extension OrderFileReader {
             INSERT INTO base_state AS b (base, tells_payments) VALUES ($1, $2)
             ON CONFLICT (base) DO UPDATE SET tells_payments = b.tells_payments OR excluded.tells_payments
             RETURNING tells_payments
-            """, [.text(base), .bool(report.hasSubordinates)]
+            """, [.text(base), .bool(report.tellsPayments)]
         )[0].bool("tells_payments")
     }
 }

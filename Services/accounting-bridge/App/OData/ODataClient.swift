@@ -1,0 +1,288 @@
+import Contracts
+import Curl
+import Primitives
+import Sodium
+import Synchronization
+import XMLStream
+
+/// Speaks a base's standard OData interface (v3, JSON): one request at a time in one session, for each session takes a licence (reference b.20),
+/// and tells a refusal by the business from an outage, and an outage from doubt.
+actor ODataClient {
+    private let root: String
+    private let authorization: String
+    private let http = HTTPClient(bodyLimit: answerLimit)
+    private var cookie: String?
+    private var isBusy = false
+    private var queue: [CheckedContinuation<Void, Never>] = []
+
+    /// Bytes of one answer at most.
+    static let answerLimit = 32 * 1024 * 1024
+    /// Seconds that reading and writing may take.
+    static let timeout = 60.0
+
+    init(url: String, login: String, password: String) {
+        root = "\(url)/odata/standard.odata/"
+        authorization = "Basic \(base64(Array("\(login):\(password)".utf8)))"
+    }
+
+    struct Answer: Sendable {
+        let json: RawJSON
+        let exchange: ID
+    }
+
+    /// Rows of a set; as many pages as there are.
+    func rows(
+        _ kind: String, _ entity: String, filter: String, select: [String], wire: ExchangeWire
+    ) async throws -> (rows: [RawJSON], exchange: ID?) {
+        var (rows, exchange): ([RawJSON], ID?) = ([], nil)
+        while true {
+            // Sorted by key, so that pages do not shift while others write (reference b.8).
+            let query = [
+                "$format=json", "allowedOnly=true", "$orderby=Ref_Key", "$top=\(Self.pageSize)", "$skip=\(rows.count)",
+                "$select=" + Self.encoded(select.joined(separator: ",")), "$filter=" + Self.encoded(filter),
+            ]
+            let answer = try await ask(
+                kind, "GET", Self.encoded(entity) + "?" + query.joined(separator: "&"), nil, wire)
+            guard case .array(let page)? = answer.json["value"] else {
+                throw DriverFailure.away("в ответе на запрос \(entity) нет списка value")
+            }
+            rows += page
+            exchange = answer.exchange
+            if page.count < Self.pageSize { return (rows, exchange) }
+            guard rows.count < Self.rowLimit else {
+                throw DriverFailure.refused("\(entity): больше \(Self.rowLimit) записей по одному запросу")
+            }
+        }
+    }
+
+    static let pageSize = 500
+    static let rowLimit = 20_000
+
+    /// One entity by its key; nil when there is none.
+    func one(_ kind: String, _ entity: String, _ key: String, select: [String], wire: ExchangeWire) async throws
+        -> RawJSON?
+    {
+        let query = "?$format=json&$select=" + Self.encoded(select.joined(separator: ","))
+        do {
+            return try await ask(kind, "GET", "\(Self.encoded(entity))(guid'\(key)')\(query)", nil, wire).json
+        } catch is NoSuchEntity { return nil }
+    }
+
+    /// Makes an entity.
+    ///
+    /// - Throws: ``EntityExists`` when its key is taken.
+    func create(_ kind: String, _ entity: String, _ fields: RawJSON, wire: ExchangeWire) async throws -> RawJSON {
+        try await ask(
+            kind, "POST", Self.encoded(entity) + "?$format=json", Array(try JSON.encode(fields)), wire
+        ).json
+    }
+
+    func post(_ kind: String, _ entity: String, _ key: String, wire: ExchangeWire) async throws {
+        _ = try await ask(
+            kind, "POST", "\(Self.encoded(entity))(guid'\(key)')/Post?PostingModeOperational=false&$format=json", [],
+            wire)
+    }
+
+    struct NoSuchEntity: Error {}
+    struct EntityExists: Error {}
+
+    /// The base's description of itself, streamed: only the wanted kinds are kept.
+    func metadata(_ wanted: Set<String>, wire: ExchangeWire) async throws -> ODataMetadata {
+        try await enter()
+        defer { leave() }
+        let exchange = try await wire.open("odata.metadata", "GET", root + "$metadata", [], direction: "out")
+        let sink = MetadataSink(wanted)
+        do {
+            try await http.stream(
+                request("GET", "$metadata", nil, timeout: 300), onHead: { sink.head($0) }, onBytes: { sink.feed($0) })
+            let (metadata, size) = try sink.finish()
+            try await wire.close(
+                exchange, status: 200, [],
+                .ok(["описание базы: \(size) байт, нужных объектов \(metadata.fields.count) из \(wanted.count)"]))
+            return metadata
+        } catch let error {
+            let failure = sink.failure ?? .away("описание базы ($metadata) не получено: \(error)")
+            try await wire.close(exchange, status: nil, [], .failed(failure.words))
+            throw failure
+        }
+    }
+
+    // MARK: one at a time
+
+    private func enter() async throws {
+        if isBusy { await withCheckedContinuation { queue.append($0) } }
+        isBusy = true
+    }
+
+    private func leave() {
+        isBusy = false
+        if !queue.isEmpty {
+            // It is the next one's turn before anybody new comes in.
+            isBusy = true
+            queue.removeFirst().resume()
+        }
+    }
+
+    private func request(_ method: String, _ path: String, _ body: [UInt8]?, timeout: Double) -> HTTPClient.Request {
+        var headers = [
+            ("Authorization", authorization), ("Accept", "application/json"), ("Content-Type", "application/json"),
+        ]
+        // A session is kept, or each call would take a licence of its own (reference b.20).
+        headers.append(cookie.map { ("Cookie", $0) } ?? ("IBSession", "start"))
+        return HTTPClient.Request(method, root + path, headers: headers, body: body, timeoutSeconds: timeout)
+    }
+
+    private func ask(_ kind: String, _ method: String, _ path: String, _ body: [UInt8]?, _ wire: ExchangeWire)
+        async throws -> Answer
+    {
+        try await enter()
+        defer { leave() }
+        let isWrite = method != "GET"
+        do {
+            let (response, exchange) = try await wire.call(
+                kind, request(method, path, body, timeout: Self.timeout), http
+            ) { response in
+                try ((ODataAnswer(response, isWrite: isWrite).judged, response), understood: [])
+            }
+            let (verdict, whole) = response
+            keepSession(whole)
+            switch verdict {
+            case .data(let json): return Answer(json: json, exchange: exchange)
+            case .noSuchEntity: throw NoSuchEntity()
+            case .exists: throw EntityExists()
+            }
+        } catch let failure as DriverFailure {
+            // Whatever it was, the next call begins a session of its own.
+            if case .refused = failure {} else { cookie = nil }
+            // What was only asked was not done, whatever became of the answer.
+            if case .doubtful(let why) = failure, !isWrite { throw DriverFailure.away(why) }
+            throw failure
+        }
+    }
+
+    private func keepSession(_ response: HTTPClient.Response) {
+        let given = response.headers.first { $0.name == "set-cookie" && $0.value.lowercased().hasPrefix("ibsession=") }
+        if let given { cookie = String(given.value.prefix { $0 != ";" }) }
+    }
+
+    /// Percent-encoded as UTF-8; what separates the parts of a path or a query stays out of a value.
+    static func encoded(_ text: String) -> String {
+        var out = ""
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."),
+                UInt8(ascii: "~"), UInt8(ascii: "("), UInt8(ascii: ")"), UInt8(ascii: "'"), UInt8(ascii: ","),
+                UInt8(ascii: "*"):
+                out.unicodeScalars.append(Unicode.Scalar(byte))
+            default:
+                let hex = String(byte, radix: 16, uppercase: true)
+                out += "%" + (hex.count == 1 ? "0" : "") + hex
+            }
+        }
+        return out
+    }
+}
+
+/// What an answer of 1C's means (reference b.14, b.15, b.20).
+struct ODataAnswer {
+    enum Verdict: Sendable {
+        case data(RawJSON)
+        case noSuchEntity
+        case exists
+    }
+    let judged: Verdict
+
+    init(_ response: HTTPClient.Response, isWrite: Bool) throws {
+        let type = response.header("content-type")?.lowercased() ?? ""
+        let json = type.contains("json") ? try? JSON.decode(RawJSON.self, from: response.body) : nil
+        let error = json?["odata.error"]
+        let code = error?["code"]?.stringValue ?? ""
+        let text = error?["message"]?["value"]?.stringValue ?? ""
+        let page = String(decoding: response.body.prefix(4000), as: UTF8.self)
+        if page.contains("свободной лицензии") || text.contains("свободной лицензии") {
+            throw DriverFailure.away("в 1С нет свободной лицензии")
+        }
+        switch response.status {
+        case 204: judged = .data(.null)
+        case 200..<300:
+            if let json, error == nil {
+                judged = .data(json)
+            } else if response.body.isEmpty, isWrite {
+                judged = .data(.null)
+            } else {
+                let what =
+                    type.contains("html") ? "вместо данных пришла страница HTML" : "ответ оборван или не читается"
+                throw isWrite ? DriverFailure.doubtful(what) : .away(what)
+            }
+        case 401, 403:
+            throw DriverFailure.unfit(["1С не пускает нас (\(response.status)): логин, пароль или права: \(text)"])
+        case _ where code == "15": judged = .exists
+        case 404 where code == "9": judged = .noSuchEntity
+        case _ where ["8", "10", "11"].contains(code):
+            throw DriverFailure.unfit(["в базе нет того, что нужно обмену: \(text)"])
+        case 404: throw DriverFailure.unfit(["по этому адресу нет интерфейса OData (404)"])
+        case 500 where code == "-1": throw DriverFailure.refused(text.isEmpty ? "1С отказала без объяснения" : text)
+        case 400..<500 where !code.isEmpty: throw DriverFailure.refused("\(text) (код \(code))")
+        case 503, 429: throw DriverFailure.away("1С занята или на обслуживании (\(response.status))")
+        default:
+            let what = "1С ответила \(response.status)\(text.isEmpty ? "" : ": \(text)")"
+            throw isWrite ? DriverFailure.doubtful(what) : .away(what)
+        }
+    }
+}
+
+/// Takes $metadata piece by piece on the transfer's own queue.
+private final class MetadataSink: Sendable {
+    private struct State {
+        let reader: ODataMetadataReader
+        let xml: XMLReader
+        var size = 0
+        var status = 0
+        var failure: DriverFailure?
+    }
+    private let state: Mutex<State>
+
+    init(_ wanted: Set<String>) {
+        let reader = ODataMetadataReader(wanted)
+        state = Mutex(State(reader: reader, xml: XMLReader(reader)))
+    }
+
+    var failure: DriverFailure? { state.withLock { $0.failure } }
+
+    func head(_ response: HTTPClient.Response) {
+        state.withLock { state in
+            state.status = response.status
+            if response.status == 401 || response.status == 403 {
+                state.failure = .unfit(["1С не пускает нас (\(response.status)): логин, пароль или права"])
+            } else if response.status == 404 {
+                state.failure = .unfit(["по этому адресу нет интерфейса OData (404)"])
+            } else if response.status != 200 {
+                state.failure = .away("1С ответила \(response.status) на запрос описания")
+            } else if response.header("content-type")?.lowercased().contains("html") == true {
+                state.failure = .away("вместо описания базы пришла страница HTML")
+            }
+        }
+    }
+
+    /// Whether more is wanted.
+    func feed(_ bytes: [UInt8]) -> Bool {
+        state.withLock { state in
+            guard state.failure == nil else { return false }
+            state.size += bytes.count
+            do { try state.xml.feed(bytes) } catch {
+                state.failure = .away("описание базы не читается: \(error)")
+                return false
+            }
+            return true
+        }
+    }
+
+    func finish() throws -> (ODataMetadata, size: Int) {
+        try state.withLock { state in
+            if let failure = state.failure { throw failure }
+            do { try state.xml.finish() } catch { throw DriverFailure.away("описание базы обрывается: \(error)") }
+            return (state.reader.metadata, state.size)
+        }
+    }
+}

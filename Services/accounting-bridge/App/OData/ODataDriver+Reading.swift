@@ -1,0 +1,48 @@
+import Contracts
+import Primitives
+
+/// What has become of orders: each is read whole, its document and every document that names it, so that an edit of any day is seen.
+extension ODataDriver {
+    /// Orders in one question at most: an address has room for so many keys.
+    private static let questionSize = 8
+
+    func read(_ asked: [AskedOrder], _ wire: ExchangeWire) async throws -> [HeardReport] {
+        var heard: [HeardReport] = []
+        var rest = asked[...]
+        while !rest.isEmpty {
+            heard += try await read(some: Array(rest.prefix(Self.questionSize)), wire)
+            rest = rest.dropFirst(Self.questionSize)
+        }
+        return heard
+    }
+
+    private func read(some asked: [AskedOrder], _ wire: ExchangeWire) async throws -> [HeardReport] {
+        func key(_ order: AskedOrder) -> String { order.onecId ?? order.id.description }
+        let state = ODataOrderState(mapping: mapping)
+        let answer = try await client.rows(
+            "odata.state", mapping.order.entity,
+            filter: asked.map { "Ref_Key eq guid'\(key($0))'" }.joined(separator: " or "), select: state.orderFields,
+            wire: wire)
+        var exchange = answer.exchange
+        let orders = Dictionary(answer.rows.map { ($0["Ref_Key"]?.stringValue ?? "", $0) }) { first, _ in first }
+        let currencies = Dictionary(asked.map { (key($0), $0.currency) }) { first, _ in first }
+        var documents: [String: [ODataOrderState.Told]] = [:]
+        let readable = mapping.documents.filter { !unreadable.contains($0.entity) }
+        for part in readable {
+            let answer = try await client.rows(
+                "odata.state", part.entity, filter: state.filter(part, orders: currencies.keys.sorted()),
+                select: state.fields(of: part), wire: wire)
+            documents.merge(state.documents(part, answer.rows, currencies), uniquingKeysWith: +)
+            // What was read last stands behind all that is said of these orders.
+            exchange = answer.exchange ?? exchange
+        }
+        guard let exchange else { return [] }
+        let tellsPayments = readable.contains { $0.kind == "payment" }
+        return asked.map { one in
+            HeardReport(
+                exchange: exchange, subject: one.number, number: one.number,
+                result: state.report(
+                    one, orders[key(one)], documents[key(one)] ?? [], tellsPayments: tellsPayments))
+        }
+    }
+}

@@ -1,0 +1,227 @@
+import Contracts
+import Postgres
+import Primitives
+import ServiceKit
+import Synchronization
+
+/// A 1C base behind its standard OData interface. Our id of an order is the key of its document there, so that giving it again finds it («сущность с
+/// таким ключом уже существует», reference b.14) and makes nothing twice.
+///
+/// - Note: written from the facts in the platform's own description; not yet tried on a live base.
+struct ODataDriver: AccountingDriver {
+    let base: SuiteSettings.Base
+    let organizations: [SuiteSettings.Organization]
+    let mapping: ODataMapping
+    let client: ODataClient
+    let links: CounterpartyLinks
+    /// Kinds of documents that the base has no fields for: by what is missing.
+    let unreadable: Unreadable
+
+    final class Unreadable: Sendable {
+        private let kinds = Mutex<Set<String>>([])
+        func set(_ entities: Set<String>) { kinds.withLock { $0 = entities } }
+        func contains(_ entity: String) -> Bool { kinds.withLock { $0.contains(entity) } }
+    }
+
+    init(
+        _ base: SuiteSettings.Base, organizations: [SuiteSettings.Organization], mapping: ODataMapping,
+        pool: PostgresPool
+    ) {
+        (self.base, self.organizations, self.mapping) = (base, organizations, mapping)
+        client = ODataClient(url: base.url, login: base.login, password: base.password)
+        links = CounterpartyLinks(pool: pool, base: base.base)
+        unreadable = Unreadable()
+    }
+
+    // MARK: fit
+
+    func check(_ wire: ExchangeWire) async throws -> [String] {
+        let metadata = try await client.metadata(mapping.entities, wire: wire)
+        let missing = ODataMapping.missing(mapping.needed, in: metadata)
+        guard missing.isEmpty else { throw DriverFailure.unfit(missing) }
+        var (limits, entities): ([String], Set<String>) = ([], [])
+        for document in mapping.documents {
+            let lacks = ODataMapping.missing(mapping.needed(by: document), in: metadata)
+            if !lacks.isEmpty { entities.insert(document.entity) }
+            limits += lacks
+        }
+        unreadable.set(entities)
+        return limits
+    }
+
+    // MARK: giving
+
+    func find(_ order: OutgoingOrder, _ wire: ExchangeWire) async throws -> TakenOrder? {
+        let select = ["Ref_Key", "Number", "Posted"]
+        let key = order.order.orderId.description
+        var found = try await client.one("odata.find", mapping.order.entity, key, select: select, wire: wire)
+        if found == nil, let field = mapping.order.ourNumber {
+            // A base that gave it a key of its own.
+            found = try await client.rows(
+                "odata.find", mapping.order.entity, filter: "\(field) eq \(Self.literal(order.order.number))",
+                select: select, wire: wire
+            ).rows.first
+        }
+        return found.map { TakenOrder(onecId: $0["Ref_Key"]?.stringValue, onecNumber: ODataOrderState.number($0)) }
+    }
+
+    func give(_ outgoing: OutgoingOrder, _ wire: ExchangeWire) async throws -> TakenOrder {
+        let fields: RawJSON
+        do { fields = try await document(outgoing, wire) } catch DriverFailure.doubtful(let why) {
+            // Of the order itself nothing has left yet.
+            throw DriverFailure.away(why)
+        }
+        var taken: TakenOrder
+        do {
+            let made = try await client.create("odata.order", mapping.order.entity, fields, wire: wire)
+            taken = TakenOrder(onecId: made["Ref_Key"]?.stringValue, onecNumber: ODataOrderState.number(made))
+        } catch is ODataClient.EntityExists {
+            guard var there = try await find(outgoing, wire) else {
+                throw DriverFailure.refused("1С говорит, что такой документ уже есть, но не находит его")
+            }
+            there.wasThere = true
+            taken = there
+        }
+        if mapping.order.post {
+            taken.warning = try await post(taken.onecId ?? outgoing.order.orderId.description, wire)
+        }
+        return taken
+    }
+
+    /// - Returns: why it is not posted; the document itself is there.
+    private func post(_ key: String, _ wire: ExchangeWire) async throws -> String? {
+        do {
+            try await client.post("odata.post", mapping.order.entity, key, wire: wire)
+            return nil
+        } catch let failure as DriverFailure {
+            guard case .refused(let reason) = failure else {
+                // Posting is asked for once; whether it was done is read with the order's state.
+                return "проведение не подтверждено: \(failure.words)"
+            }
+            return reason
+        } catch is ODataClient.NoSuchEntity { return "документ исчез до проведения" }
+    }
+
+    private func document(_ outgoing: OutgoingOrder, _ wire: ExchangeWire) async throws -> RawJSON {
+        let order = outgoing.order
+        guard let inn = organizations.first(where: { $0.code == order.organization })?.inn else {
+            throw DriverFailure.refused("у организации \(order.organization) не указан ИНН: в 1С её не найти")
+        }
+        let organization = try await only(
+            mapping.organization.entity, "\(mapping.organization.inn) eq \(Self.literal(inn))",
+            "организации с ИНН \(inn)", wire)
+        guard let code = order.currency.isoNumber else {
+            throw DriverFailure.refused("номер валюты \(order.currency) по ISO 4217 неизвестен")
+        }
+        let currency = try await only(
+            mapping.currency.entity, "Code eq \(Self.literal(code))", "валюты с кодом \(code)", wire)
+        let client = try await counterparty(order.counterparty, wire)
+        let goods = try await goods(order.lines, wire)
+        let names = mapping.order
+        var fields = (names.set ?? [:]).mapValues(\.json)
+        fields["Ref_Key"] = .string(order.orderId.description)
+        fields["Date"] = .string("\(outgoing.day)T00:00:00")
+        fields[names.counterparty] = .string(client)
+        fields[names.organization] = .string(organization)
+        fields[names.currency] = .string(currency)
+        fields[names.total] = .double(Self.number(order.total.amount))
+        if let field = names.ourNumber { fields[field] = .string(order.number) }
+        if let field = names.comment {
+            let words = ["Throughline № \(order.number)", order.comment, order.address.map { "Адрес доставки: \($0)" }]
+            fields[field] = .string(words.compactMap { $0 }.joined(separator: "\n"))
+        }
+        fields[names.lines.table] = .array(
+            try zip(order.lines, goods).enumerated().map { index, pair in try line(index + 1, pair.0, good: pair.1) })
+        return .object(fields)
+    }
+
+    private func line(_ place: Int, _ line: OrderLine, good: String) throws -> RawJSON {
+        let names = mapping.order.lines
+        var fields: [String: RawJSON] = [
+            "LineNumber": .string(String(place)), names.good: .string(good),
+            names.quantity: .double(Self.number(line.quantity.description)),
+            names.price: .double(Self.number(line.price.description)), names.sum: .double(Self.number(line.sum.amount)),
+        ]
+        if let field = names.vat {
+            let rate = line.vat ?? "none"
+            guard let word = mapping.vat?[rate] else {
+                throw DriverFailure.refused("ставка НДС «\(rate)» не сопоставлена в профиле \(mapping.name)")
+            }
+            fields[field] = .string(word)
+        }
+        return .object(fields)
+    }
+
+    /// Goods by article, or by name when they have none; one that 1C does not know, or knows twice, is a reason to set the order aside.
+    private func goods(_ lines: [OrderLine], _ wire: ExchangeWire) async throws -> [String] {
+        var known: [String: String] = [:]
+        for line in lines {
+            let (field, value) = line.sku.isEmpty ? ("Description", line.name) : (mapping.good.sku, line.sku)
+            let name = "\(field)=\(value)"
+            if known[name] == nil {
+                known[name] = try await only(
+                    mapping.good.entity, "\(field) eq \(Self.literal(value)) and DeletionMark eq false",
+                    line.sku.isEmpty ? "товара с названием «\(value)»" : "товара с артикулом «\(value)»", wire)
+            }
+        }
+        return lines.compactMap { known[$0.sku.isEmpty ? "Description=\($0.name)" : "\(mapping.good.sku)=\($0.sku)"] }
+    }
+
+    /// The key of the one entity that fits.
+    private func only(_ entity: String, _ filter: String, _ what: String, _ wire: ExchangeWire) async throws -> String {
+        let rows = try await client.rows(
+            "odata.find", entity, filter: filter, select: ["Ref_Key"], wire: wire
+        ).rows.compactMap { $0["Ref_Key"]?.stringValue }
+        guard let first = rows.first else { throw DriverFailure.refused("в 1С нет \(what)") }
+        guard rows.count == 1 else { throw DriverFailure.refused("в 1С несколько записей: \(what); выберите одну") }
+        return first
+    }
+
+    // MARK: the client
+
+    /// 1C's key of the client: the link we have, else by INN and KPP, else made with our id as its key (rule 2 of the domain).
+    private func counterparty(_ who: Counterparty, _ wire: ExchangeWire) async throws -> String {
+        if let linked = try await links.find(who.id) { return linked }
+        let names = mapping.counterparty
+        if let inn = who.inn {
+            var filter = "\(names.inn) eq \(Self.literal(inn)) and DeletionMark eq false"
+            if let kpp = who.kpp { filter += " and \(names.kpp) eq \(Self.literal(kpp))" }
+            let found = try await client.rows(
+                "odata.client", names.entity, filter: filter, select: ["Ref_Key"], wire: wire
+            ).rows.compactMap { $0["Ref_Key"]?.stringValue }
+            guard found.count < 2 else {
+                throw DriverFailure.refused(
+                    "в 1С несколько контрагентов с ИНН \(inn)\(who.kpp.map { ", КПП \($0)" } ?? ""): свяжите нужного вручную"
+                )
+            }
+            if let key = found.first {
+                return try await links.keep(who.id, key, rule: who.kpp == nil ? "inn" : "inn+kpp")
+            }
+        }
+        var fields = ((who.isFirm ? names.firm : names.person) ?? [:]).mapValues(\.json)
+        fields["Ref_Key"] = .string(who.id.description)
+        fields[names.name] = .string(String(who.name.prefix(100)))
+        if let field = names.fullName { fields[field] = .string(who.name) }
+        if let inn = who.inn { fields[names.inn] = .string(inn) }
+        if let kpp = who.kpp { fields[names.kpp] = .string(kpp) }
+        do {
+            let made = try await client.create("odata.client", names.entity, .object(fields), wire: wire)
+            return try await links.keep(who.id, made["Ref_Key"]?.stringValue ?? who.id.description, rule: "made")
+        } catch is ODataClient.EntityExists {
+            return try await links.keep(who.id, who.id.description, rule: "made")
+        }
+    }
+
+    // MARK: words of the language
+
+    /// A text in a filter: quotes are doubled.
+    static func literal(_ text: String) -> String { "'\(text.replacing("'", with: "''"))'" }
+
+    /// A decimal as a JSON number. Fifteen digits are exact, which no sum of an order exceeds.
+    private static func number(_ text: String) -> Double { Double(text) ?? 0 }
+
+    func accept(_ heard: [HeardReport]) async throws {}
+
+    /// Only the base itself can tell it again.
+    func understand(_ bytes: [UInt8], from target: String) throws -> [OrderReport]? { nil }
+}

@@ -1,0 +1,51 @@
+import FoundationEssentials
+import ServiceKit
+import Yams
+
+/// The mappings that are built in, and those in files.
+enum ODataMappings {
+    private static let builtIn = [
+        "ut11": PackageResources.ut11_yaml, "unf": PackageResources.unf_yaml, "bp3": PackageResources.bp3_yaml,
+    ]
+
+    /// - Parameter name: of one that is built in, or of a file.
+    /// - Throws: ``WrongSettings`` that says what is wrong with it.
+    static func load(_ name: String) throws -> ODataMapping {
+        if let bytes = builtIn[name] { return try read(String(decoding: bytes, as: UTF8.self), named: name) }
+        guard let data = FileManager.default.contents(atPath: name) else {
+            let known = builtIn.keys.sorted().joined(separator: ", ")
+            throw WrongSettings(
+                file: name,
+                problems: ["onec: there is no mapping «\(name)»: built in are \(known), and no such file is readable"])
+        }
+        return try read(String(decoding: data, as: UTF8.self), named: name)
+    }
+
+    /// Reads a mapping; whether a base has its names is for the base to say.
+    static func read(_ text: String, named name: String) throws -> ODataMapping {
+        let mapping: ODataMapping
+        do { mapping = try YAMLDecoder().decode(ODataMapping.self, from: text) } catch {
+            throw WrongSettings(file: name, problems: ["the mapping cannot be read: \(Self.reason(error))"])
+        }
+        let kinds = Set(mapping.documents.map(\.kind)).subtracting(FolderOrder.documentKinds)
+        guard kinds.isEmpty else {
+            throw WrongSettings(
+                file: name,
+                problems: [
+                    "documents: kind is one of \(FolderOrder.documentKinds.joined(separator: ", ")), not \(kinds.sorted().joined(separator: ", "))"
+                ])
+        }
+        return mapping
+    }
+
+    private static func reason(_ error: any Error) -> String {
+        switch error {
+        case DecodingError.keyNotFound(let key, let context):
+            "\((context.codingPath + [key]).map(\.stringValue).joined(separator: ".")) is missing"
+        case DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context),
+            DecodingError.dataCorrupted(let context):
+            "\(context.codingPath.map(\.stringValue).joined(separator: ".")): \(context.debugDescription)"
+        default: "\(error)"
+        }
+    }
+}

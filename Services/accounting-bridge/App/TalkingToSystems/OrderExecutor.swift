@@ -1,0 +1,182 @@
+import Contracts
+import Messaging
+import Postgres
+import Primitives
+
+/// Gives a system its orders, one after another: `ready` → `sending` → `sent`, `refused`, or `doubtful` when the answer did not come. What is in doubt
+/// is looked up by its key and never sent blindly again; until it is settled nothing else of the same client goes out.
+struct OrderExecutor: Sendable {
+    let line: SystemLine
+
+    private var base: String { line.base.base }
+
+    /// Seconds between two looks for an order in doubt.
+    static let lookPause = 2.0
+
+    func run() async throws {
+        try await line.loop("giving orders", wakenBy: line.signal) { try await round() }
+    }
+
+    /// - Returns: seconds until there may be something to do again; 0 for at once.
+    private func round() async throws -> Double {
+        try await orphan()
+        if case .wait(let seconds) = line.mayTalk() { return seconds }
+        if let doubtful = try await nextDoubtful() {
+            try await settle(doubtful)
+            return 0
+        }
+        if case .wait(let seconds) = line.maySend() { return min(seconds, 2) }
+        guard let order = try await take() else { return 2 }
+        line.sent()
+        try await give(order)
+        return 0
+    }
+
+    struct Work: Sendable {
+        let outgoing: OutgoingOrder
+        let journey: ID?
+        let since: Timestamp
+        var id: ID { outgoing.order.orderId }
+    }
+
+    // MARK: what is to be done
+
+    private static let columns = """
+        id, request::text AS request, journey_id, sending_since, (requested_at AT TIME ZONE $2)::date::text AS day
+        """
+
+    private func work(_ row: Row) throws -> Work {
+        Work(
+            outgoing: OutgoingOrder(
+                order: try JSON.decode(OrderRequested.self, from: try row.string("request").utf8),
+                day: try row.string("day")),
+            journey: try row.optionalID("journey_id"), since: try row.optionalTime("sending_since") ?? .now())
+    }
+
+    /// Nothing of ours is under way between two rounds: whoever was sending these has died, or lost the lead.
+    private func orphan() async throws {
+        try await line.bus.pool.query(
+            """
+            UPDATE order_out SET state = 'doubtful', reason = 'передача оборвалась, проверяем, есть ли заказ в системе'
+            WHERE base = $1 AND state = 'sending'
+            """, [.text(base)])
+    }
+
+    private func nextDoubtful() async throws -> Work? {
+        try await line.bus.pool.query(
+            """
+            SELECT \(Self.columns) FROM order_out WHERE base = $1 AND state = 'doubtful'
+                AND coalesce(looked_up_at, '-infinity') < now() - interval '\(Self.lookPause) seconds'
+            ORDER BY looked_up_at NULLS FIRST, requested_at LIMIT 1
+            """, [.text(base), .text(line.base.timeZone)]
+        ).first.map(work)
+    }
+
+    /// The oldest order of a client none of whose orders is in doubt, marked as under way before anything leaves.
+    private func take() async throws -> Work? {
+        try await line.bus.pool.query(
+            """
+            UPDATE order_out SET state = 'sending', sending_since = now(), attempts = attempts + 1 WHERE id = (
+                SELECT o.id FROM order_out o WHERE o.base = $1 AND o.state = 'ready' AND NOT EXISTS (
+                    SELECT 1 FROM order_out d WHERE d.base = $1 AND d.state = 'doubtful'
+                        AND d.counterparty_id = o.counterparty_id)
+                ORDER BY o.requested_at, o.number LIMIT 1 FOR UPDATE)
+            RETURNING \(Self.columns)
+            """, [.text(base), .text(line.base.timeZone)]
+        ).first.map(work)
+    }
+
+    // MARK: doing it
+
+    private func give(_ work: Work) async throws {
+        var wire = line.wire
+        wire.order = (work.outgoing.order.number, work.journey)
+        let begun = ContinuousClock.now
+        do {
+            let taken = try await line.driver.give(work.outgoing, wire)
+            try await confirm(work, taken, wire.session, seconds: begun.duration(to: .now).seconds)
+        } catch let failure as DriverFailure {
+            switch failure {
+            case .refused(let reason): try await refuse(work, reason)
+            case .doubtful(let reason):
+                try await mark(work, "doubtful", "ответ не пришёл, проверяем, есть ли заказ в системе: \(reason)")
+                throw failure
+            case .away, .unfit:
+                try await mark(work, "ready", nil)
+                throw failure
+            }
+        }
+    }
+
+    private func settle(_ work: Work) async throws {
+        var wire = line.wire
+        wire.order = (work.outgoing.order.number, work.journey)
+        if var taken = try await line.driver.find(work.outgoing, wire) {
+            taken.wasThere = true
+            return try await confirm(work, taken, wire.session, seconds: nil)
+        }
+        try await line.bus.transaction { try await line.answered([], in: $0) }
+        if Timestamp.now().seconds(since: work.since) >= Double(line.base.settleSeconds) {
+            try await mark(work, "ready", nil)
+        } else {
+            try await line.bus.pool.query(
+                "UPDATE order_out SET looked_up_at = now() WHERE id = $1 AND state = 'doubtful'", [.id(work.id)])
+        }
+    }
+
+    private func mark(_ work: Work, _ state: String, _ reason: String?) async throws {
+        try await line.bus.pool.query(
+            """
+            UPDATE order_out SET state = $2, reason = $3, looked_up_at = NULL
+            WHERE id = $1 AND state IN ('sending', 'doubtful')
+            """, [.id(work.id), .text(state), .text(reason)])
+    }
+
+    private func confirm(_ work: Work, _ taken: TakenOrder, _ session: ID, seconds: Double?) async throws {
+        let order = work.outgoing.order
+        try await line.bus.transaction { [line, base] transaction in
+            try await line.answered([.orders], in: transaction)
+            try await transaction.query(
+                """
+                UPDATE base_state SET duplicates_prevented = duplicates_prevented + $2::int,
+                    send_seconds = coalesce(0.8 * send_seconds + 0.2 * $3::double precision, $3, send_seconds)
+                WHERE base = $1
+                """, [.text(base), .int(taken.wasThere ? 1 : 0), .double(seconds)])
+            let row = try await transaction.query(
+                "SELECT state, last_event FROM order_out WHERE id = $1 FOR UPDATE", [.id(work.id)]
+            ).first
+            // It has told of the order meanwhile, or another instance was quicker.
+            guard let row, ["sending", "doubtful"].contains(try row.string("state")) else { return }
+            let exchange = try await transaction.query(
+                "SELECT id FROM exchange WHERE session = $1 ORDER BY id DESC LIMIT 1", [.id(session)]
+            ).first?.id("id")
+            let event = try transaction.emit(
+                OrderSent(
+                    orderId: work.id, number: order.number, base: base, exchangeId: exchange ?? session, by: "мост 1С"),
+                key: work.id.description, correlation: work.journey, causation: try row.id("last_event"))
+            try await transaction.query(
+                """
+                UPDATE order_out SET state = 'sent', sent_at = now(), last_event = $2, reason = $3, ask_at = now(),
+                    news_at = now(), onec_id = coalesce($4, onec_id), onec_number = coalesce($5, onec_number),
+                    match_again = true
+                WHERE id = $1
+                """,
+                [
+                    .id(work.id), .id(event), .text(taken.warning), .text(taken.onecId), .text(taken.onecNumber),
+                ])
+        }
+    }
+
+    private func refuse(_ work: Work, _ reason: String) async throws {
+        let order = work.outgoing.order
+        try await line.bus.transaction { [line, base] transaction in
+            try await line.answered([], in: transaction)
+            let row = try await transaction.query(
+                "SELECT id, journey_id, last_event FROM order_out WHERE id = $1 AND state = 'sending' FOR UPDATE",
+                [.id(work.id)]
+            ).first
+            guard let row else { return }
+            try await OrderQueue.refuse(row, order.number, base, reason, by: "1С \(base)", in: transaction)
+        }
+    }
+}

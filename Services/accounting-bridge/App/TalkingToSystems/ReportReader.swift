@@ -1,0 +1,139 @@
+import Contracts
+import Messaging
+import Postgres
+import Primitives
+import XMLStream
+
+/// Reads what a system tells of orders, round after round. An order with news is asked for often, a quiet one ever more seldom.
+struct ReportReader: Sendable {
+    let line: SystemLine
+
+    private var base: String { line.base.base }
+    private var reports: OrderReports { OrderReports(bus: line.bus) }
+
+    /// Orders asked for in one round at most.
+    static let roundLimit = 50
+    /// A quiet order is asked for again after this share of its quiet time, and at the latest after so many seconds.
+    static let patience = 0.05
+    static let longestPause = 6 * 3600
+
+    func run() async throws {
+        try await line.loop("reading reports", wakenBy: line.reading) { try await round() }
+    }
+
+    private func round() async throws -> Double {
+        if case .wait(let seconds) = line.mayTalk() { return seconds }
+        let asked = try await due()
+        let heard = try await line.driver.read(asked, line.wire)
+        var news: Set<String> = []
+        for one in heard {
+            if try await keep(one), let number = one.number { news.insert(number) }
+        }
+        try await plan(asked, news)
+        try await line.driver.accept(heard)
+        try await line.bus.transaction { transaction in
+            try await line.answered([.answers], in: transaction)
+            transaction.write("UPDATE base_state SET last_read = now() WHERE base = $1", [.text(base)])
+        }
+        return asked.count == Self.roundLimit ? 0 : Double(line.base.readSeconds)
+    }
+
+    private func due() async throws -> [AskedOrder] {
+        try await line.bus.pool.query(
+            """
+            SELECT id, number, onec_id, request ->> 'currency' AS currency FROM order_out
+            WHERE base = $1 AND ask_at <= now() ORDER BY ask_at LIMIT \(Self.roundLimit)
+            """, [.text(base)]
+        ).map { row in
+            AskedOrder(
+                id: try row.id("id"), number: try row.string("number"), onecId: try row.optionalString("onec_id"),
+                currency: Currency(try row.string("currency")) ?? .rub)
+        }
+    }
+
+    private func plan(_ asked: [AskedOrder], _ news: Set<String>) async throws {
+        guard !asked.isEmpty else { return }
+        let changed = asked.filter { news.contains($0.number) }.map(\.id)
+        try await line.bus.pool.query(
+            """
+            UPDATE order_out SET news_at = CASE WHEN id = ANY($2::uuid[]) THEN now() ELSE news_at END,
+                ask_at = now() + least(interval '\(Self.longestPause) seconds', greatest($3::int * interval '1 second',
+                    CASE WHEN id = ANY($2::uuid[]) THEN interval '0' ELSE \(Self.patience) * (now() - news_at) END))
+            WHERE id = ANY($1::uuid[])
+            """, [.ids(asked.map(\.id)), .ids(changed), .int(line.base.readSeconds)])
+    }
+
+    /// - Returns: whether it was news.
+    private func keep(_ heard: HeardReport) async throws -> Bool {
+        switch heard.result {
+        case nil: return false
+        case .failure(let failure):
+            try await park(heard, failure.words)
+            return false
+        case .success(let report):
+            if let reason = report.rejection { return try await reject(report, reason, heard.exchange) }
+            do {
+                let said = try await line.bus.transaction { [reports, base] transaction in
+                    let said = try await reports.say(report, base, heard.exchange, in: transaction)
+                    if said.isNews {
+                        transaction.write(
+                            """
+                            UPDATE exchange SET understood = understood || to_jsonb($2::text),
+                                orders = array_append(orders, $3), journeys = journeys || $4::uuid[] WHERE id = $1
+                            """,
+                            [
+                                .id(heard.exchange), .text(said.words), .text(report.number),
+                                .ids([said.journey].compactMap { $0 }),
+                            ])
+                    }
+                    return said
+                }
+                if said.isNews { for reason in report.refused { try await park(heard, reason) } }
+                return said.isNews
+            } catch let refusal as XMLRefusal {
+                try await park(heard, refusal.reason)
+                return false
+            }
+        }
+    }
+
+    /// The system does not take an order that it was given.
+    private func reject(_ report: OrderReport, _ reason: String, _ exchange: ID) async throws -> Bool {
+        try await line.bus.transaction { [base] transaction in
+            let row = try await transaction.query(
+                """
+                SELECT id, journey_id, last_event FROM order_out
+                WHERE number = $1 AND base = $2 AND state <> 'refused' FOR UPDATE
+                """, [.text(report.number), .text(base)]
+            ).first
+            guard let row else { return false }
+            try await OrderQueue.refuse(row, report.number, base, reason, by: "1С \(base)", in: transaction)
+            transaction.write(
+                "UPDATE exchange SET understood = understood || to_jsonb($2::text), orders = array_append(orders, $3) WHERE id = $1",
+                [.id(exchange), .text("заказ \(report.number) не принят: \(reason)"), .text(report.number)])
+            return true
+        }
+    }
+
+    /// Set aside once: the same trouble with the same thing, told again, adds nothing.
+    private func park(_ heard: HeardReport, _ reason: String) async throws {
+        try await line.bus.transaction { [base] transaction in
+            let added = try await transaction.query(
+                """
+                INSERT INTO parked_document (id, base, exchange_id, number, reason, kind, filename)
+                SELECT $1, $2, $3, $4, $5, 'report', $6 WHERE NOT EXISTS (
+                    SELECT 1 FROM parked_document WHERE base = $2 AND filename = $6 AND reason = $5
+                        AND number IS NOT DISTINCT FROM $4 AND settled_at IS NULL)
+                """,
+                [
+                    .id(.make()), .text(base), .id(heard.exchange), .text(heard.number), .text(reason),
+                    .text(heard.subject),
+                ]
+            ).affected
+            guard added == 1 else { return }
+            transaction.write(
+                "UPDATE exchange SET result = 'parked', reason = $2 WHERE id = $1",
+                [.id(heard.exchange), .text(reason)])
+        }
+    }
+}

@@ -1,0 +1,83 @@
+import Contracts
+import Primitives
+
+/// An accounting system that the bridge talks to by itself: gives it orders, and asks what has become of them. Bases of «обмен с сайтом» are no
+/// such system, for they come to us (`ExchangingOrders`).
+///
+/// Every driver passes the same conformance suite (`Tests/SuiteTests/test_conformance.py`).
+protocol AccountingDriver: Sendable {
+    /// Whether the system has what the exchange needs.
+    ///
+    /// - Returns: what it lacks that only limits what it can tell.
+    /// - Throws: ``DriverFailure/unfit(_:)`` with everything without which nothing goes, ``DriverFailure/away(_:)``.
+    func check(_ wire: ExchangeWire) async throws -> [String]
+
+    /// Looks the order up by its key. The only way out of doubt.
+    func find(_ order: OutgoingOrder, _ wire: ExchangeWire) async throws -> TakenOrder?
+
+    /// Gives it the order. Given again, a system that knows keys answers with what it has (``TakenOrder/wasThere``).
+    ///
+    /// - Throws: ``DriverFailure``, which says whether it may have been done.
+    func give(_ order: OutgoingOrder, _ wire: ExchangeWire) async throws -> TakenOrder
+
+    /// What the system tells now: of the orders asked for, or of whatever it has put down for us.
+    func read(_ asked: [AskedOrder], _ wire: ExchangeWire) async throws -> [HeardReport]
+
+    /// What was read is kept or set aside: the system may forget it.
+    func accept(_ heard: [HeardReport]) async throws
+
+    /// What an exchange's bytes tell, read once more; nil when the system itself has to be asked again.
+    func understand(_ bytes: [UInt8], from target: String) throws -> [OrderReport]?
+}
+
+/// An order on its way out, with the day it was asked for as the base's clock has it. Its id is the key by which it is never made twice.
+struct OutgoingOrder: Sendable {
+    let order: OrderRequested
+    let day: String
+}
+
+/// An order that the system has.
+struct TakenOrder: Sendable {
+    var onecId, onecNumber: String?
+    /// It was there before: sent blindly, it would have been made twice.
+    var wasThere = false
+    /// What keeps it from being whole there, such as a refusal to post it.
+    var warning: String?
+}
+
+/// An order of ours whose state is asked for.
+struct AskedOrder: Sendable {
+    let id: ID
+    let number: String
+    let onecId: String?
+    let currency: Currency
+}
+
+/// What one exchange told of one order, or why it cannot be understood.
+struct HeardReport: Sendable {
+    let exchange: ID
+    /// Of what it speaks, as the system calls it: a file's name, an order's number.
+    let subject: String
+    let number: String?
+    /// Nil when nothing is told of any order.
+    let result: Result<OrderReport, DriverFailure>?
+}
+
+/// Why a system did not do what it was asked.
+enum DriverFailure: Error, Sendable, Equatable {
+    /// It was not reached, or said that it does not work: nothing has happened there.
+    case away(String)
+    /// The answer did not come, or not whole: it may have been done.
+    case doubtful(String)
+    /// It refuses this one thing, and would again.
+    case refused(String)
+    /// It is not what the exchange is set up for: every thing that is missing.
+    case unfit([String])
+
+    var words: String {
+        switch self {
+        case .away(let why), .doubtful(let why), .refused(let why): why
+        case .unfit(let missing): missing.joined(separator: "; ")
+        }
+    }
+}

@@ -1,0 +1,131 @@
+import Contracts
+import Primitives
+
+/// Where in a configuration's OData interface the things of the exchange stand. A mapping is data (`Mappings/*.yaml`): one per configuration, with
+/// a version, changed without a new build. Whether a base really has these names is compared at each connect.
+struct ODataMapping: Decodable, Sendable {
+    /// A value that stands in the mapping itself.
+    enum Constant: Decodable, Sendable {
+        case bool(Bool)
+        case int(Int64)
+        case string(String)
+
+        init(from decoder: any Decoder) throws {
+            let container = try decoder.singleValueContainer()
+            // In this order: to a reader of YAML everything is a text, too.
+            if let value = try? container.decode(Bool.self) {
+                self = .bool(value)
+            } else if let value = try? container.decode(Int64.self) {
+                self = .int(value)
+            } else {
+                self = .string(try container.decode(String.self))
+            }
+        }
+
+        var json: RawJSON {
+            switch self {
+            case .bool(let value): .bool(value)
+            case .int(let value): .int(value)
+            case .string(let value): .string(value)
+            }
+        }
+    }
+    struct Lines: Decodable, Sendable {
+        let table, good, quantity, price, sum: String
+        let vat: String?
+    }
+    struct Order: Decodable, Sendable {
+        let entity, counterparty, organization, currency, total: String
+        /// Fields of text: what a person reads, and where our number is found again.
+        let comment, ourNumber: String?
+        let status: String?
+        let post: Bool
+        let lines: Lines
+        /// Fields that always have these values.
+        let set: [String: Constant]?
+    }
+    struct Client: Decodable, Sendable {
+        let entity, name: String
+        let fullName: String?
+        let inn, kpp: String
+        /// Fields that tell a firm and a person apart.
+        let firm, person: [String: Constant]?
+    }
+    struct Good: Decodable, Sendable { let entity, sku: String }
+    struct Organization: Decodable, Sendable { let entity, inn: String }
+    struct Money: Decodable, Sendable { let entity: String }
+
+    /// Documents that belong to an order.
+    struct Document: Decodable, Sendable {
+        let kind, entity: String
+        /// The table whose rows name the orders; nil when the document itself does.
+        let rows: String?
+        /// The field that names the order.
+        let order: String
+        /// It may name things of several kinds, so that its kind must be said.
+        let orderIsAnyOf: Bool?
+        let amount: String
+        /// The number that people know it by, when that is not its own.
+        let number: String?
+    }
+
+    let name, title: String
+    let version: Int
+    let order: Order
+    let counterparty: Client
+    let good: Good
+    let organization: Organization
+    let currency: Money
+    let vat: [String: String]?
+    let documents: [Document]
+}
+
+extension ODataMapping {
+    /// Fields by entity that the exchange cannot do without.
+    var needed: [String: Set<String>] {
+        var fields: [String: Set<String>] = [:]
+        fields[order.entity, default: []].formUnion(
+            [
+                "Ref_Key", "Number", "Date", "DeletionMark", "Posted", order.counterparty, order.organization,
+                order.currency, order.total,
+            ])
+        fields[order.entity, default: []].formUnion(
+            [order.comment, order.ourNumber, order.status].compactMap { $0 } + (order.set ?? [:]).keys)
+        fields["\(order.entity)_\(order.lines.table)", default: []].formUnion(
+            [order.lines.good, order.lines.quantity, order.lines.price, order.lines.sum, order.lines.vat].compactMap {
+                $0
+            })
+        fields[counterparty.entity, default: []].formUnion(
+            ["Ref_Key", "DeletionMark", counterparty.name, counterparty.inn, counterparty.kpp, counterparty.fullName]
+                .compactMap { $0 }
+                + (counterparty.firm ?? [:]).keys + (counterparty.person ?? [:]).keys)
+        fields[good.entity, default: []].formUnion(["Ref_Key", "Description", "DeletionMark", good.sku])
+        fields[organization.entity, default: []].formUnion(["Ref_Key", organization.inn])
+        fields[currency.entity, default: []].formUnion(["Ref_Key", "Code"])
+        return fields
+    }
+
+    /// Fields by entity that one kind of document needs.
+    func needed(by document: Document) -> [String: Set<String>] {
+        var fields: [String: Set<String>] = [
+            document.entity: Set(
+                ["Ref_Key", "Number", "Date", "DeletionMark", "Posted"] + [document.number].compactMap { $0 })
+        ]
+        let place = document.rows.map { "\(document.entity)_\($0)" } ?? document.entity
+        fields[place, default: []].formUnion([document.order, document.amount])
+        return fields
+    }
+
+    /// What a base lacks of what is needed, in words.
+    static func missing(_ needed: [String: Set<String>], in metadata: ODataMetadata) -> [String] {
+        needed.sorted { $0.key < $1.key }.flatMap { entity, fields -> [String] in
+            guard let known = metadata.fields[entity] else { return ["нет объекта \(entity)"] }
+            return fields.subtracting(known).sorted().map { "у объекта \(entity) нет поля \($0)" }
+        }
+    }
+
+    /// Entities whose fields are wanted of a description.
+    var entities: Set<String> {
+        Set(needed.keys).union(documents.flatMap { needed(by: $0).keys })
+    }
+}

@@ -1,0 +1,121 @@
+import Contracts
+import Primitives
+
+/// What the rows of a base tell of orders, by a mapping: pure, so that it is tried with every kind of row.
+struct ODataOrderState: Sendable {
+    typealias Told = Result<ReportedDocument, DriverFailure>
+    let mapping: ODataMapping
+
+    // MARK: questions
+
+    var orderFields: [String] {
+        ["Ref_Key", "Number", "Date", "Posted", "DeletionMark", mapping.order.total]
+            + [mapping.order.status].compactMap { $0 }
+    }
+
+    func fields(of part: ODataMapping.Document) -> [String] {
+        ["Ref_Key", "Number", "Date", "Posted", "DeletionMark"] + [part.number].compactMap { $0 }
+            + (part.rows.map { [$0] } ?? [part.order, part.amount])
+    }
+
+    /// Which documents name any of the orders. A field that may name things of several kinds is compared with a kind (reference b.5).
+    func filter(_ part: ODataMapping.Document, orders keys: [String]) -> String {
+        func names(_ field: String, _ key: String) -> String {
+            let value = part.orderIsAnyOf == true ? "cast(guid'\(key)', '\(mapping.order.entity)')" : "guid'\(key)'"
+            return "\(field) eq \(value)"
+        }
+        guard let table = part.rows else { return keys.map { names(part.order, $0) }.joined(separator: " or ") }
+        return "\(table)/any(d: " + keys.map { names("d/\(part.order)", $0) }.joined(separator: " or ") + ")"
+    }
+
+    // MARK: answers
+
+    /// - Parameters:
+    ///   - row: the order's document; nil when the base has none.
+    ///   - tellsPayments: whether the base has what the mapping needs of payments.
+    func report(_ asked: AskedOrder, _ row: RawJSON?, _ documents: [Told], tellsPayments: Bool)
+        -> Result<OrderReport, DriverFailure>
+    {
+        guard let row else { return .failure(.refused("в 1С больше нет документа заказа: его удалили")) }
+        guard let total = Self.money(row[mapping.order.total], asked.currency) else {
+            return .failure(.refused("сумма заказа (\(mapping.order.total)) не читается"))
+        }
+        var report = OrderReport(
+            number: asked.number, onecId: row["Ref_Key"]?.stringValue, onecNumber: Self.number(row), total: total)
+        report.posted = row["Posted"] == .bool(true)
+        report.cancelled = row["DeletionMark"] == .bool(true)
+        report.statusText = mapping.order.status.flatMap { row[$0]?.stringValue?.nonEmpty }
+        report.tellsPayments = tellsPayments
+        for document in documents {
+            switch document {
+            case .success(let document): report.documents.append(document)
+            case .failure(let failure): report.refused.append(failure.words)
+            }
+        }
+        report.documents.sort { ($0.date ?? "", $0.onecId, $0.kind) < ($1.date ?? "", $1.onecId, $1.kind) }
+        return .success(report)
+    }
+
+    /// The documents of one kind by the order they name. Rows of one document for the same order are one sum.
+    func documents(_ part: ODataMapping.Document, _ rows: [RawJSON], _ currencies: [String: Currency]) -> [String:
+        [Told]]
+    {
+        var found: [String: [Told]] = [:]
+        for row in rows {
+            var sums: [String: Int64?] = [:]
+            for (key, sum) in allocations(part, row, currencies) { sums[key] = .some(Self.add(sums[key] ?? 0, sum)) }
+            for (key, sum) in sums {
+                let amount = currencies[key].flatMap { currency in sum.map { Money(minor: $0, currency: currency) } }
+                found[key, default: []].append(document(part, row, amount))
+            }
+        }
+        return found
+    }
+
+    /// What a document gives to each of the orders; nil where its sum is not to be read.
+    private func allocations(_ part: ODataMapping.Document, _ row: RawJSON, _ currencies: [String: Currency])
+        -> [(String, Int64?)]
+    {
+        var rows = [row]
+        if let table = part.rows {
+            guard case .array(let lines)? = row[table] else { return [] }
+            rows = lines
+        }
+        return rows.compactMap { line in
+            guard let key = line[part.order]?.stringValue, let currency = currencies[key] else { return nil }
+            return (key, Self.money(line[part.amount], currency)?.minor)
+        }
+    }
+
+    private func document(_ part: ODataMapping.Document, _ row: RawJSON, _ amount: Money?) -> Told {
+        let own = Self.number(row)
+        guard let id = row["Ref_Key"]?.stringValue, let amount, amount.minor >= 0 else {
+            return .failure(
+                .refused("документ \(part.entity) \(own ?? "без номера"): сумма (\(part.amount)) не читается"))
+        }
+        return .success(
+            ReportedDocument(
+                kind: part.kind, onecId: id,
+                number: part.number.flatMap { row[$0]?.stringValue?.trimmed.nonEmpty } ?? own,
+                date: OrderReport.day(row["Date"]?.stringValue), amount: amount, posted: row["Posted"] == .bool(true),
+                cancelled: row["DeletionMark"] == .bool(true)))
+    }
+
+    static func number(_ row: RawJSON) -> String? { row["Number"]?.stringValue?.trimmed.nonEmpty }
+
+    private static func add(_ left: Int64?, _ right: Int64?) -> Int64? {
+        guard let left, let right else { return nil }
+        let (sum, isTooLarge) = left.addingReportingOverflow(right)
+        return isTooLarge ? nil : sum
+    }
+
+    /// A sum as JSON writes it: a whole number, or one with a point.
+    private static func money(_ value: RawJSON?, _ currency: Currency) -> Money? {
+        switch value {
+        case .int(let whole): Money(String(whole), currency)
+        case .double(let number): Money(String(number), currency)
+        case .string(let text): Money(text, currency)
+        default: nil
+        }
+    }
+}

@@ -1,0 +1,48 @@
+import Contracts
+import Primitives
+
+/// What an accounting system says of one order, whatever language it speaks. Nil is what it did not say.
+struct OrderReport: Sendable {
+    /// The number that we gave the order.
+    var number: String
+    /// The system's own id and number of it.
+    var onecId, onecNumber: String?
+    var total: Money?
+    var posted: Bool?
+    var cancelled = false
+    var statusText: String?
+    var paidFlag, shippedFlag: Bool?
+    /// Each payment comes as a document of its own.
+    var tellsPayments = false
+    var documents: [ReportedDocument] = []
+    /// The last day of payment that is named.
+    var dueDate: String?
+    var flags: [ReportedFlag] = []
+    /// Documents of kinds that concern no money or goods, by their words.
+    var passedOver: [String] = []
+    /// It does not take the order, and why.
+    var rejection: String?
+    /// Why documents that should count do not.
+    var refused: [String] = []
+}
+
+extension OrderReport {
+    /// Bytes of a number, ours or the system's, at most.
+    static let numberLimit = 100
+
+    /// A sum as accounting systems write it: a point or a comma, two to four places, perhaps with blanks between thousands.
+    static func money(_ text: String?, _ currency: Currency) -> Money? {
+        guard let text else { return nil }
+        let plain = String(text.compactMap { $0 == "," ? "." : $0.isWhitespace ? nil : $0 })
+        return Money(plain, currency)
+    }
+
+    /// `true`, `1`, `да`, `истина`, in any case.
+    static func isTrue(_ text: String?) -> Bool {
+        guard let text else { return false }
+        return ["true", "1", "да", "истина"].contains(text.lowercased())
+    }
+
+    /// The day of `2021-02-18T9:49:02`.
+    static func day(_ text: String?) -> String? { text.flatMap { Timestamp($0)?.day } }
+}

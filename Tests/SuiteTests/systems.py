@@ -1,0 +1,129 @@
+"""Accounting systems as the bridge meets them, each with the same few things that a test asks of it: what orders it has, and to tell what has
+become of them. They keep to the rules of their kind, and notice when we do not."""
+import csv
+import io
+import json
+import os
+from decimal import Decimal
+
+from suite import OneC
+
+
+class Taken:
+    """An order as a system understood it."""
+
+    def __init__(self, number, client, lines, total):
+        self.number, self.client, self.total = number, client, Decimal(total)
+        self.lines = [(sku, Decimal(quantity), Decimal(price)) for sku, quantity, price in lines]
+
+
+class CommerceML:
+    """УНФ with subordinate documents: it comes to us, with a session for each thing it does."""
+
+    organization, base, driver = "unf", "unf", "commerceml"
+    settings = '- { base: unf, driver: commerceml, login: exchange, password: "обмен", firstNumber: 1000 }'
+
+    def __init__(self, folder):
+        self.taken = {}
+
+    def begin(self, suite):
+        self.suite, self.onec = suite, OneC(suite)
+
+    def works(self):
+        for _ in range(40):
+            self.onec.open()
+            found = self.onec.documents()
+            for document in found:
+                text = lambda path, of=document: of.findtext("/".join("{*}" + part for part in path.split("/")))
+                lines = [(text("Артикул", line), text("Количество", line), text("ЦенаЗаЕдиницу", line))
+                         for line in document.iterfind("{*}Товары/{*}Товар")]
+                number = text("Номер")
+                assert number not in self.taken, f"order {number} was given again in another session"
+                self.taken[number] = Taken(number, text("Контрагенты/Контрагент/Наименование"), lines, text("Сумма"))
+            if not found:
+                return
+            self.onec.call("success")
+
+    def tell(self, number, total, payments=(), refunds=(), shipments=(), cancelled=False, posted=True, broken=False):
+        self.onec.open()
+        real = self.onec.call
+        if broken:
+            self.onec.call = lambda mode, body=None, **more: real(
+                mode, body and body.replace("<Валюта>руб<".encode(), "<Валюта>фантик<".encode()), **more)
+        extra = [("Отменен", "true")] if cancelled else []
+        self.onec.send(number, total, payments=[(i, a, "true") for i, a in payments], shipments=[(i, a, "true") for i, a in shipments],
+                       extra=extra + ([] if posted else [("Проведен", "false")]), refunds=[(i, a, "true") for i, a in refunds])
+        self.onec.call = real
+
+
+class Folder:
+    """A program that keeps its books in its own way and exchanges files. What it takes it moves to `orders/taken`."""
+
+    driver = "folder"
+
+    def __init__(self, folder, format="json"):
+        self.format, self.organization, self.base = format, f"folder-{format}", f"folder-{format}"
+        self.folder = folder / f"exchange-{format}"
+        self.folder.mkdir(mode=0o777)
+        os.chmod(self.folder, 0o777)
+        self.settings = f'- {{ base: {self.base}, driver: folder, folder: "{self.folder}", format: {format}, firstNumber: {2000 if format == "json" else 3000}, readSeconds: 1, settleSeconds: 2 }}'
+        self.taken, self.keys, self.reports = {}, set(), 0
+
+    def begin(self, suite):
+        self.suite = suite
+
+    def works(self):
+        for file in sorted((self.folder / "orders").glob("order-*")):
+            order = self.read(file)
+            key = order["key"]
+            assert key not in self.keys, f"order {order['number']} was given again"
+            self.keys.add(key)
+            self.taken[order["number"]] = Taken(
+                order["number"], order["client"], [(line["sku"], line["quantity"], line["price"]) for line in order["lines"]], order["total"])
+            file.rename(file.parent / "taken" / file.name)
+
+    def read(self, file):
+        if self.format == "json":
+            order = json.loads(file.read_text())
+            return {**order, "client": order["counterparty"]["name"]}
+        rows = list(csv.DictReader(io.StringIO(file.read_text("utf-8-sig"), newline=""), delimiter=";"))
+        return {**rows[0], "lines": rows}
+
+    def refuse(self, number, reason):
+        if self.format == "json":
+            self.put(json.dumps({"orders": [{"number": number, "refused": reason}]}))
+        else:
+            self.put(f"order,record,reason\r\n{number},refused,{reason}\r\n")
+
+    def tell(self, number, total, payments=(), refunds=(), shipments=(), cancelled=False, posted=True, broken=False):
+        documents = [(kind, id, amount) for kind, list in [("payment", payments), ("refund", refunds), ("shipment", shipments)]
+                     for id, amount in list]
+        if self.format == "json":
+            self.put(json.dumps({"orders": [{
+                "number": number, "id": f"guid-{number}", "systemNumber": f"НФ-{number}", "total": total, "currency": "фантик" if broken else "руб",
+                "posted": posted, "cancelled": cancelled,
+                "documents": [{"kind": kind, "id": id, "number": id, "date": "2026-11-20", "amount": amount} for kind, id, amount in documents]}]}))
+        else:
+            words = {"payment": "Оплата", "refund": "Возврат денег", "shipment": "Отгрузка"}
+            rows = [["Заказ", "Запись", "Ид", "Номер", "Дата", "Сумма", "Валюта", "Проведен", "Отменен"],
+                    [number, "Заказ", f"guid-{number}", f"НФ-{number}", "", total.replace(".", ","), "фантик" if broken else "руб",
+                     "да" if posted else "нет", "да" if cancelled else ""]]
+            rows += [[number, words[kind], id, id, "20.11.2026", amount.replace(".", ","), "", "да", ""] for kind, id, amount in documents]
+            out = io.StringIO(newline="")
+            csv.writer(out, delimiter=";").writerows(rows)
+            self.put(out.getvalue().encode("cp1251"))
+
+    def put(self, content, name=None):
+        """A report, whole or not at all."""
+        self.reports += 1
+        name = name or f"report-{self.reports}.{self.format}"
+        folder = self.folder / "reports"
+        draft = folder / f"{name}.part"
+        draft.write_bytes(content if isinstance(content, bytes) else content.encode())
+        draft.rename(folder / name)
+
+    def down(self):
+        self.folder.rename(self.folder.with_name(self.folder.name + "-away"))
+
+    def up(self):
+        self.folder.with_name(self.folder.name + "-away").rename(self.folder)

@@ -1,0 +1,210 @@
+"""The same demands on every accounting system that the bridge speaks to, whichever language it speaks."""
+import os
+import signal
+
+import pytest
+import requests
+from suite import running, wait_for
+from systems import CommerceML, Folder
+
+KINDS = {"commerceml": CommerceML, "folder-json": Folder, "folder-csv": lambda folder: Folder(folder, "csv")}
+
+
+@pytest.fixture(scope="module")
+def systems(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("systems")
+    folder.chmod(0o755)
+    found = {name: make(folder) for name, make in KINDS.items()}
+    organizations = "".join(
+        f'\n  - {{ code: {s.organization}, name: "ООО {name}", inn: "7707083893", kpp: "770701001", base: {s.base} }}' for name, s in found.items())
+    bases = "\nonec:" + "".join(f"\n  {s.settings}" for s in found.values())
+    with running(folder, books=(organizations, bases)) as suite:
+        for system in found.values():
+            system.begin(suite)
+        yield found
+
+
+@pytest.fixture(params=KINDS)
+def system(request, systems):
+    return systems[request.param]
+
+
+@pytest.fixture
+def active(request, systems):
+    return systems[request.param]
+
+
+goes_to_it = pytest.mark.parametrize("active", [name for name in KINDS if name != "commerceml"], indirect=True)
+
+
+def ordered(system, name, **more):
+    token = system.suite.token()
+    return system.suite.order(token, f"{name}-{system.base}", organization=system.organization, **more)
+
+
+def state(system, order):
+    return system.suite.get("crm-core", f"/api/v1/orders/{order['orderId']}", system.suite.token())
+
+
+def story(system, order):
+    return system.suite.get("accounting-bridge", f"/api/v1/order-stories/{order['number']}", system.suite.token())
+
+
+def base(system):
+    return next(b for b in system.suite.get("accounting-bridge", "/api/v1/bases", system.suite.token())["items"] if b["base"] == system.base)
+
+
+def taken(system, order):
+    def works():
+        system.works()
+        return system.taken.get(order["number"])
+    return wait_for(works, what="the order to be taken")
+
+
+def becomes(system, order, **wanted):
+    def found():
+        now = state(system, order)
+        return now if all(now[key] == value for key, value in wanted.items()) else None
+    try:
+        return wait_for(found, 20)
+    except AssertionError:
+        raise AssertionError({key: (state(system, order)[key], value) for key, value in wanted.items()}) from None
+
+
+def test_an_order_arrives_once_with_all_its_lines(system):
+    lines = [{"sku": "TV-16", "name": "Станок; \"ТВ\"\n16", "quantity": "2", "price": "450000.00", "unit": "шт", "vat": "20"},
+             {"sku": "FR-12", "name": "Фреза, 12 мм", "quantity": "1.5", "price": "1250.50"}]
+    order = ordered(system, "lines", lines=lines, comment="Позвонить = заранее", address="Москва, ул. Лесная, 5")
+    got = taken(system, order)
+    assert got.lines == [("TV-16", 2, 450000), ("FR-12", 1.5, 1250.5)] and got.total == got.total.__class__("901875.75")
+    assert got.client == f"lines-{system.base}"
+    becomes(system, order, status="sent", payment="none")
+    system.works()
+    assert base(system)["waiting"] == 0 and base(system)["duplicatesPrevented"] == 0
+    exchanges = system.suite.get("accounting-bridge", "/api/v1/exchanges", system.suite.token(), order=order["number"])["items"]
+    assert exchanges and all(e["result"] == "ok" and e["base"] == system.base for e in exchanges)
+    assert {e["direction"] for e in exchanges} == {"in" if system.driver == "commerceml" else "out"}
+
+
+def test_what_becomes_of_an_order_comes_back(system):
+    order = ordered(system, "back")
+    number = order["number"]
+    taken(system, order)
+    system.tell(number, "10.00")
+    becomes(system, order, status="accepted", onecNumber=f"НФ-{number}", payment="none", owed={"amount": "10.00", "currency": "RUB"})
+    system.tell(number, "10.00", payments=[("p1", "4.00")])
+    becomes(system, order, payment="partly", paid={"amount": "4.00", "currency": "RUB"}, owed={"amount": "6.00", "currency": "RUB"})
+    system.tell(number, "10.00", payments=[("p1", "4.00"), ("p2", "6.00")], shipments=[("s1", "10.00")])
+    becomes(system, order, payment="full", shipment="full", owed={"amount": "0.00", "currency": "RUB"})
+    system.tell(number, "10.00", payments=[("p1", "4.00"), ("p2", "6.00")], shipments=[("s1", "10.00")], refunds=[("r1", "6.00")])
+    becomes(system, order, refunded={"amount": "6.00", "currency": "RUB"})
+    steps = system.suite.get("crm-core", f"/api/v1/journeys/{order['journeyId']}", system.suite.token())["steps"]
+    assert all(step["causedBy"] for step in steps[1:])
+
+
+def test_the_same_told_again_is_no_news_and_a_cancellation_is(system):
+    order = ordered(system, "again")
+    taken(system, order)
+    reported = lambda: system.suite.sql("accounting_bridge", f"SELECT count(*) FROM event WHERE type = 'onec.order.reported.v1' AND convert_from(body, 'UTF8') LIKE '%\"number\":\"{order['number']}\"%'")[0][0]
+    for _ in range(3):
+        system.tell(order["number"], "10.00", payments=[("a1", "10.00")])
+    becomes(system, order, payment="full")
+    system.tell(order["number"], "10.00", payments=[("a1", "10.00")], cancelled=True)
+    becomes(system, order, status="cancelled")
+    assert reported() == "2"
+
+
+def test_what_cannot_be_understood_is_parked_and_settles_when_it_is_told_right(system):
+    order = ordered(system, "broken")
+    taken(system, order)
+    system.tell(order["number"], "10.00", payments=[("b1", "10.00")], broken=True)
+    told = wait_for(lambda: (lambda s: s if s["repairs"] else None)(story(system, order)), what="the trouble to be told")
+    assert "валюта «фантик» неизвестна" in told["verdict"] and told["isWrong"]
+    assert state(system, order)["payment"] in ("none", "unknown")
+    kind = told["repairs"][0]["kind"]
+    planned = system.suite.post("accounting-bridge", "/api/v1/replays", system.suite.token(), {"filter": {"order": order["number"], "kind": kind}, "dryRun": True}, status=201)
+    assert planned["count"] == 1
+    if kind != "report" or system.driver == "folder":
+        assert any("фантик" in reason or "не читается" in reason for reason in planned["differences"]["wouldFail"]), planned
+    system.tell(order["number"], "10.00", payments=[("b1", "10.00")])
+    becomes(system, order, payment="full")
+    wait_for(lambda: not story(system, order)["repairs"], what="the trouble to be settled")
+
+
+def test_an_order_that_is_not_ours_is_parked_and_done_again_when_it_is_known(system):
+    number = str(int(ordered(system, "before")["number"]) + 1)
+    system.tell(number, "10.00", payments=[("early", "10.00")])
+    waiting = lambda: [p for p in system.suite.get("accounting-bridge", "/api/v1/parked", system.suite.token(), limit=200)["items"]
+                       if p["number"] == number and p["base"] == system.base]
+    parked = wait_for(waiting, what="the stranger to be parked")
+    assert len(parked) == 1 and "нам неизвестен" in parked[0]["reason"]
+    order = ordered(system, "after-all")
+    assert order["number"] == number
+    planned = system.suite.post("accounting-bridge", "/api/v1/replays", system.suite.token(), {"filter": {"order": number}, "dryRun": True}, status=201)
+    assert planned["differences"]["wouldSucceed"] == 1, planned
+    system.suite.post("accounting-bridge", f"/api/v1/replays/{planned['id']}/apply", system.suite.token(), {}, status=202)
+    becomes(system, order, payment="full")
+    assert not waiting()
+
+
+def test_another_base_cannot_speak_of_an_order(system, systems):
+    other = next(s for s in systems.values() if s is not system)
+    order = ordered(other, f"foreign-{system.base}")
+    taken(other, order)
+    system.tell(order["number"], "10.00", payments=[("stolen", "10.00")])
+    parked = lambda: [p for p in system.suite.get("accounting-bridge", "/api/v1/parked", system.suite.token(), limit=200)["items"]
+                      if p["number"] == order["number"] and p["base"] == system.base]
+    assert f"ведёт база {other.base}" in wait_for(parked, what="it to be parked")[0]["reason"]
+    assert state(other, order)["payment"] in ("none", "unknown")
+
+
+@goes_to_it
+def test_while_it_is_away_orders_wait_and_it_is_said_once(active):
+    active.down()
+    try:
+        orders = [ordered(active, f"away-{i}") for i in range(3)]
+        failing = wait_for(lambda: (lambda b: b if b["alarms"] else None)(base(active)), 30, "the alarm")
+        assert failing["alarms"][0]["kind"] == "connection" and failing["breaker"] == "open" and failing["waiting"] == 3
+        assert failing["drainSeconds"] is None and failing["drainSecondsUnknown"]
+        assert "не работает" in story(active, orders[0])["verdict"]
+    finally:
+        active.up()
+    sequence = []
+    for order in orders:
+        taken(active, order)
+        sequence.append(order["number"])
+    assert [n for n in active.taken if n in sequence] == sequence, "in their order"
+    wait_for(lambda: not base(active)["alarms"], what="the end of the alarm")
+    said = active.suite.sql("accounting_bridge", f"SELECT count(*) FROM event WHERE type = 'onec.exchange.failing.v1' AND convert_from(body, 'UTF8') LIKE '%\"base\":\"{active.base}\"%'")
+    assert said == [["1"]]
+
+
+@goes_to_it
+def test_a_person_pauses_and_resumes_it(active):
+    token = active.suite.token()
+    call = lambda verb: requests.post(
+        active.suite.url("accounting-bridge") + f"/api/v1/bases/{active.base}/{verb}", headers={"Authorization": f"Bearer {token}"}, timeout=20)
+    assert call("pause").status_code == 204
+    order = ordered(active, "paused")
+    assert base(active)["pausedBy"] == "Администратор" and base(active)["waiting"] == 1
+    assert "приостановил Администратор" in story(active, order)["verdict"]
+    active.works()
+    assert order["number"] not in active.taken
+    assert call("resume").status_code == 204
+    taken(active, order)
+    becomes(active, order, status="sent")
+
+
+@goes_to_it
+def test_a_death_while_an_order_is_given_makes_no_double(active):
+    """Killed again and again while a dozen orders are on their way: each arrives once, and each is sure of it."""
+    orders = [ordered(active, f"death-{i}") for i in range(2)]
+    for round in range(4):
+        orders += [ordered(active, f"death-{round}-{i}") for i in range(2)]
+        os.kill(active.suite.pids()["accounting-bridge"], signal.SIGKILL)
+        active.works()
+        wait_for(active.suite.ready, 60, "the bridge")
+    for order in orders:
+        taken(active, order)
+        becomes(active, order, status="sent")
+    assert base(active)["waiting"] == 0 and base(active)["doubtful"] == 0
