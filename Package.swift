@@ -149,7 +149,7 @@ let package = Package(
         .executableTarget(
             name: "DemoWorld",
             dependencies: ["Contracts", "Curl", "Primitives", "ServiceKit", "Sodium", log, web] + nio + http,
-            path: "deploy/demo-world", swiftSettings: strict),
+            path: "deploy/demo-world", exclude: ["onec"], swiftSettings: strict),
     ]
         + service(
             "bot-gateway", "BotGateway", core + ["Curl", "Sodium"],

@@ -4,9 +4,29 @@ import csv
 import io
 import json
 import os
+import sys
 from decimal import Decimal
+from pathlib import Path
 
 from suite import OneC
+
+sys.path.append(str(Path(__file__).parents[2] / "deploy/demo-world/onec"))
+import odata  # noqa: E402
+
+
+class System:
+    """What a test may ask of any of them. `tells_strangers`: it may speak of orders that are not ours, or not its own."""
+
+    tells_strangers, trouble = True, "валюта «фантик» неизвестна"
+
+    def begin(self, suite):
+        self.suite = suite
+
+    def good(self, sku, name=None):
+        """A card of a good is needed before it is ordered."""
+
+    def onec_number(self, number):
+        return f"НФ-{number}"
 
 
 class Taken:
@@ -17,7 +37,7 @@ class Taken:
         self.lines = [(sku, Decimal(quantity), Decimal(price)) for sku, quantity, price in lines]
 
 
-class CommerceML:
+class CommerceML(System):
     """УНФ with subordinate documents: it comes to us, with a session for each thing it does."""
 
     organization, base, driver = "unf", "unf", "commerceml"
@@ -56,7 +76,7 @@ class CommerceML:
         self.onec.call = real
 
 
-class Folder:
+class Folder(System):
     """A program that keeps its books in its own way and exchanges files. What it takes it moves to `orders/taken`."""
 
     driver = "folder"
@@ -68,9 +88,6 @@ class Folder:
         os.chmod(self.folder, 0o777)
         self.settings = f'- {{ base: {self.base}, driver: folder, folder: "{self.folder}", format: {format}, firstNumber: {2000 if format == "json" else 3000}, readSeconds: 1, settleSeconds: 2 }}'
         self.taken, self.keys, self.reports = {}, set(), 0
-
-    def begin(self, suite):
-        self.suite = suite
 
     def works(self):
         for file in sorted((self.folder / "orders").glob("order-*")):
@@ -127,3 +144,84 @@ class Folder:
 
     def up(self):
         self.folder.with_name(self.folder.name + "-away").rename(self.folder)
+
+
+class OData(System):
+    """1C behind its OData interface. We go to it: it does nothing by itself."""
+
+    driver, tells_strangers, trouble = "odata", False, "сумма заказа (СуммаДокумента) не читается"
+
+    def __init__(self, folder, mapping, configuration, first, **more):
+        self.mapping, self.organization, self.base = mapping, f"odata-{mapping}", f"odata-{mapping}"
+        self.onec = odata.Base(configuration)
+        self.server = odata.Server(self.onec)
+        settings = {"readSeconds": 1, "settleSeconds": 3, "timeoutSeconds": 2, "ratePerMinute": 60000, **more}
+        self.settings = (f'- {{ base: {self.base}, driver: odata, url: "{self.server.url}", login: "Обмен", password: "пароль", mapping: {mapping}, '
+                         f'firstNumber: {first}, ' + ", ".join(f"{k}: {v}" for k, v in settings.items()) + " }")
+        self.onec.add("Catalog_Организации", ИНН="7707083893", Description="ООО Станкоторг")
+        self.names = configuration
+        self.documents = {}
+
+    def good(self, sku, name=None):
+        """1C knows goods before they are sold."""
+        with self.onec.lock:
+            if not any(g["Артикул"] == sku for g in self.onec.sets["Catalog_Номенклатура"].values()):
+                self.onec.add("Catalog_Номенклатура", Артикул=sku, Description=name or sku)
+
+    def orders(self):
+        return self.onec.sets[self.names["orders"]]
+
+    @property
+    def taken(self):
+        """By our number, which the comment of a document says."""
+        with self.onec.lock:
+            found = {}
+            for order in sorted(self.orders().values(), key=lambda o: o["Number"]):
+                number = order["Комментарий"].split("\n")[0].removeprefix("Throughline № ")
+                assert number not in found, f"order {number} was made twice"
+                goods, clients = self.onec.sets["Catalog_Номенклатура"], self.onec.sets["Catalog_Контрагенты"]
+                lines = [(goods[line["Номенклатура_Key"]]["Артикул"], str(line["Количество"]), str(line["Цена"])) for line in order[self.names["lines"]]]
+                found[number] = Taken(number, clients[order["Контрагент_Key"]]["НаименованиеПолное"], lines, str(order["СуммаДокумента"]))
+            return found
+
+    def works(self):
+        pass
+
+    def key(self, number):
+        return next((key for key, order in self.orders().items() if order["Комментарий"].startswith(f"Throughline № {number}\n")
+                     or order["Комментарий"] == f"Throughline № {number}"), None)
+
+    def onec_number(self, number):
+        return self.orders()[self.key(number)]["Number"]
+
+    def tell(self, number, total, payments=(), refunds=(), shipments=(), cancelled=False, posted=True, broken=False):
+        names = self.names
+        with self.onec.lock:
+            key = self.key(number)
+            order = self.orders()[key]
+            order.update(СуммаДокумента="сто рублей" if broken else Decimal(total), Posted=posted, DeletionMark=cancelled)
+            for kind, list in [("payments", payments), ("refunds", refunds), ("shipments", shipments)]:
+                for id, amount in list:
+                    name = f"{number}-{id}"
+                    field = names["shipped"] if kind == "shipments" else "Заказ" if kind == "refunds" else names["order"]
+                    link = {field: key}
+                    if not field.endswith("_Key"):
+                        link[f"{field}_Type"] = f"StandardODATA.{names['orders']}"
+                    own = {"Number": id, "Date": "2026-11-20T10:00:00", "Posted": True}
+                    if kind == "shipments":
+                        own.update(СуммаДокумента=Decimal(amount), **link)
+                    else:
+                        # In two rows: what they give to one order is one sum.
+                        parts = [Decimal(amount) - 1, Decimal(1)]
+                        own["РасшифровкаПлатежа"] = [{"LineNumber": str(i + 1), names["amount"]: part, **link} for i, part in enumerate(parts)]
+                    if name not in self.documents:
+                        self.documents[name] = self.onec.add(names[kind], **own)
+
+    def refuse(self, number, reason):
+        raise NotImplementedError
+
+    def down(self):
+        self.server.fault = "down"
+
+    def up(self):
+        self.server.fault = None

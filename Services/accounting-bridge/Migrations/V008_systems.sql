@@ -33,6 +33,8 @@ ALTER TABLE base_state
     ADD COLUMN duplicates_prevented bigint NOT NULL DEFAULT 0,
     -- What giving it one order takes, as a moving average.
     ADD COLUMN send_seconds double precision,
+    -- The session that we have there: it holds a licence.
+    ADD COLUMN session_cookie text,
     -- When all that it told was last read.
     ADD COLUMN last_read timestamptz;
 

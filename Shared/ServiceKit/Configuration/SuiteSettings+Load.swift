@@ -183,6 +183,7 @@ extension SuiteSettings {
         let known: Set = [
             "base", "driver", "login", "password", "passwordFile", "firstNumber", "timeZone", "departments", "url",
             "mapping", "folder", "format", "ratePerMinute", "quietHours", "readSeconds", "settleSeconds",
+            "timeoutSeconds",
         ]
         let bases = top.list("onec", known) { item in
             if item.string("base") == ownBooks { item.complain("«\(ownBooks)» means: without 1C", "base") }
@@ -201,7 +202,7 @@ extension SuiteSettings {
             password: hasLogin ? item.requiredSecret("password") : "",
             firstNumber: item.int("firstNumber", 1...99_999_999_999) ?? 1,
             timeZone: item.string("timeZone") ?? "Europe/Moscow", departments: item.strings("departments"))
-        let own: [Base.Driver: [String]] = [.odata: ["url", "mapping"], .folder: ["folder", "format"]]
+        let own: [Base.Driver: [String]] = [.odata: ["url", "mapping", "timeoutSeconds"], .folder: ["folder", "format"]]
         for (other, keys) in own where other != driver {
             for key in keys where item.child(key) != nil {
                 item.complain("only driver \(other.rawValue) has it", key)
@@ -219,6 +220,7 @@ extension SuiteSettings {
                 item.complain("an address that begins with http:// or https:// is wanted", "url")
             }
             base.mapping = item.required("mapping")
+            base.timeoutSeconds = item.int("timeoutSeconds", 1...600) ?? base.timeoutSeconds
         case .folder:
             base.folder = item.required("folder")
             base.format = item.choice("format", ["json", "csv"], default: "json")

@@ -60,6 +60,8 @@ public struct SuiteSettings: Sendable {
         public var quietHours: DayHours?
         /// Seconds between two readings of what the system tells.
         public var readSeconds: Int64 = 20
+        /// `odata`: seconds that an answer may take.
+        public var timeoutSeconds: Int64 = 60
         /// Seconds for which the system may still be busy with a request whose answer did not come.
         public var settleSeconds: Int64 = 60
     }

@@ -1,5 +1,6 @@
 import Contracts
 import Curl
+import Postgres
 import Primitives
 import Sodium
 import Synchronization
@@ -11,17 +12,21 @@ actor ODataClient {
     private let root: String
     private let authorization: String
     private let http = HTTPClient(bodyLimit: answerLimit)
+    private let sessions: SessionKeeper
     private var cookie: String?
+    private var isCookieLoaded = false
     private var isBusy = false
     private var queue: [CheckedContinuation<Void, Never>] = []
 
     /// Bytes of one answer at most.
     static let answerLimit = 32 * 1024 * 1024
-    /// Seconds that reading and writing may take.
-    static let timeout = 60.0
+    private let timeout: Double
 
-    init(url: String, login: String, password: String) {
+    /// - Parameter timeout: seconds that an answer may take.
+    init(url: String, login: String, password: String, timeout: Double, sessions: SessionKeeper) {
         root = "\(url)/odata/standard.odata/"
+        self.timeout = timeout
+        self.sessions = sessions
         authorization = "Basic \(base64(Array("\(login):\(password)".utf8)))"
     }
 
@@ -90,12 +95,14 @@ actor ODataClient {
     func metadata(_ wanted: Set<String>, wire: ExchangeWire) async throws -> ODataMetadata {
         try await enter()
         defer { leave() }
+        try await takeUpSession()
         let exchange = try await wire.open("odata.metadata", "GET", root + "$metadata", [], direction: "out")
         let sink = MetadataSink(wanted)
         do {
             try await http.stream(
                 request("GET", "$metadata", nil, timeout: 300), onHead: { sink.head($0) }, onBytes: { sink.feed($0) })
             let (metadata, size) = try sink.finish()
+            if let response = sink.response { try await keepSession(response) }
             try await wire.close(
                 exchange, status: 200, [],
                 .ok(["описание базы: \(size) байт, нужных объектов \(metadata.fields.count) из \(wanted.count)"]))
@@ -138,31 +145,45 @@ actor ODataClient {
         try await enter()
         defer { leave() }
         let isWrite = method != "GET"
+        try await takeUpSession()
         do {
             let (response, exchange) = try await wire.call(
-                kind, request(method, path, body, timeout: Self.timeout), http
+                kind, request(method, path, body, timeout: timeout), http
             ) { response in
                 try ((ODataAnswer(response, isWrite: isWrite).judged, response), understood: [])
             }
             let (verdict, whole) = response
-            keepSession(whole)
+            try await keepSession(whole)
             switch verdict {
             case .data(let json): return Answer(json: json, exchange: exchange)
             case .noSuchEntity: throw NoSuchEntity()
             case .exists: throw EntityExists()
             }
         } catch let failure as DriverFailure {
-            // Whatever it was, the next call begins a session of its own.
-            if case .refused = failure {} else { cookie = nil }
+            // Its session lives on in 1C however an answer was lost: one begun anew each time would use up the licences.
+            if case .unfit = failure {
+                cookie = nil
+                try await sessions.save(nil)
+            }
             // What was only asked was not done, whatever became of the answer.
             if case .doubtful(let why) = failure, !isWrite { throw DriverFailure.away(why) }
             throw failure
         }
     }
 
-    private func keepSession(_ response: HTTPClient.Response) {
+    /// The session that the last process had: it holds a licence until it expires.
+    private func takeUpSession() async throws {
+        guard !isCookieLoaded else { return }
+        cookie = try await sessions.load()
+        isCookieLoaded = true
+    }
+
+    private func keepSession(_ response: HTTPClient.Response) async throws {
         let given = response.headers.first { $0.name == "set-cookie" && $0.value.lowercased().hasPrefix("ibsession=") }
-        if let given { cookie = String(given.value.prefix { $0 != ";" }) }
+        guard let given else { return }
+        let fresh = String(given.value.prefix { $0 != ";" })
+        if fresh != cookie { try await sessions.save(fresh) }
+        cookie = fresh
     }
 
     /// Percent-encoded as UTF-8; what separates the parts of a path or a query stays out of a value.
@@ -181,6 +202,25 @@ actor ODataClient {
             }
         }
         return out
+    }
+}
+
+/// Where the session's cookie is kept between processes.
+struct SessionKeeper: Sendable {
+    let pool: PostgresPool
+    let base: String
+
+    func load() async throws -> String? {
+        try await pool.query("SELECT session_cookie FROM base_state WHERE base = $1", [.text(base)]).first?
+            .optionalString("session_cookie")
+    }
+
+    func save(_ cookie: String?) async throws {
+        try await pool.query(
+            """
+            INSERT INTO base_state (base, session_cookie) VALUES ($1, $2)
+            ON CONFLICT (base) DO UPDATE SET session_cookie = excluded.session_cookie
+            """, [.text(base), .text(cookie)])
     }
 }
 
@@ -238,7 +278,7 @@ private final class MetadataSink: Sendable {
         let reader: ODataMetadataReader
         let xml: XMLReader
         var size = 0
-        var status = 0
+        var response: HTTPClient.Response?
         var failure: DriverFailure?
     }
     private let state: Mutex<State>
@@ -249,10 +289,11 @@ private final class MetadataSink: Sendable {
     }
 
     var failure: DriverFailure? { state.withLock { $0.failure } }
+    var response: HTTPClient.Response? { state.withLock { $0.response } }
 
     func head(_ response: HTTPClient.Response) {
         state.withLock { state in
-            state.status = response.status
+            state.response = response
             if response.status == 401 || response.status == 403 {
                 state.failure = .unfit(["1С не пускает нас (\(response.status)): логин, пароль или права"])
             } else if response.status == 404 {

@@ -28,7 +28,9 @@ struct ODataDriver: AccountingDriver {
         pool: PostgresPool
     ) {
         (self.base, self.organizations, self.mapping) = (base, organizations, mapping)
-        client = ODataClient(url: base.url, login: base.login, password: base.password)
+        client = ODataClient(
+            url: base.url, login: base.login, password: base.password,
+            timeout: Double(base.timeoutSeconds), sessions: SessionKeeper(pool: pool, base: base.base))
         links = CounterpartyLinks(pool: pool, base: base.base)
         unreadable = Unreadable()
     }

@@ -48,7 +48,7 @@ struct OrderStory: AnswerShape {
     static func verdict(_ facts: Facts) -> (words: String, isWrong: Bool) {
         if let reason = facts.parked {
             return (
-                "1С прислала ответ по заказу, но его не удалось понять: \(reason). Файл сохранён целиком; когда причина "
+                "1С прислала ответ по заказу, но его не удалось понять: \(reason). Ответ сохранён целиком; когда причина "
                     + "устранена, нажмите «Повторить».", true
             )
         }
