@@ -259,8 +259,8 @@ class Server:
 
     def __init__(self, base, login="Обмен", password="пароль"):
         self.base, self.fault, self.delay = base, None, 0.0
-        # Of how many requests one meets the fault.
-        self.every = 1
+        # Of how many requests one meets the fault, and which: by their method and what they ask for.
+        self.every, self.meets = 1, lambda method, name: True
         self.asked = 0
         self.sessions, self.licences = set(), 5
         self.header = "Basic " + base64.b64encode(f"{login}:{password}".encode()).decode()
@@ -286,8 +286,10 @@ class Server:
     def serve(self, handler, method):
         body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
         with self.base.lock:
-            self.asked += 1
-            fault = self.fault if self.asked % self.every == 0 else None
+            fault = None
+            if self.fault and self.meets(method, self.name(handler.path)):
+                self.asked += 1
+                fault = self.fault if self.asked % self.every == 0 else None
         if fault == "down":
             handler.close_connection = True
             return
@@ -309,6 +311,10 @@ class Server:
         else:
             self.say(handler, status, answer, kind, cookie)
 
+    @staticmethod
+    def name(path):
+        return unquote(urlsplit(path).path).removeprefix("/ut/odata/standard.odata/")
+
     def say(self, handler, status, text, kind, cookie=None):
         data = text.encode()
         try:
@@ -329,6 +335,9 @@ class Server:
         given = re.search(r"ibsession=(\S+)", handler.headers.get("Cookie") or "")
         cookie = given[1] if given and given[1] in self.sessions else None
         with self.base.lock:
+            if fault == "licence":
+                self.sessions.discard(cookie)
+                cookie = None
             if cookie is None:
                 if fault == "licence" or len(self.sessions) >= self.licences:
                     return 500, "<html><body>Не обнаружено свободной лицензии!</body></html>", "text/html; charset=utf-8", None
@@ -342,8 +351,7 @@ class Server:
 
     def work(self, path, method, body):
         parts = urlsplit(path)
-        query = dict(parse_qsl(parts.query))
-        name = unquote(parts.path).removeprefix("/ut/odata/standard.odata/")
+        query, name = dict(parse_qsl(parts.query)), self.name(path)
         kind = "application/json;odata=minimalmetadata;charset=utf-8"
         if name == "$metadata":
             return 200, self.base.metadata(), "application/xml;charset=utf-8"

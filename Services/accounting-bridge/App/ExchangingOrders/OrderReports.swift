@@ -71,7 +71,9 @@ struct OrderReports: Sendable {
                 onec_number = coalesce($5, onec_number), told_total = coalesce($6::jsonb, told_total),
                 told_documents = $7::jsonb, told_cancelled = $8, told_posted = coalesce($9, told_posted), told_payments = $10, told_paid = $11,
                 told_by = $12,
-                match_again = true, state = 'sent', reason = NULL,
+                match_again = true, state = 'sent',
+                -- Why it could not be posted holds as long as it is not.
+                reason = CASE WHEN $9::boolean IS FALSE AND state = 'sent' THEN reason END,
                 sent_at = coalesce(sent_at, now()) WHERE id = $1
             """,
             [

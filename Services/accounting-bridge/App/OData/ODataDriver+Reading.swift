@@ -27,7 +27,7 @@ extension ODataDriver {
         let orders = Dictionary(answer.rows.map { ($0["Ref_Key"]?.stringValue ?? "", $0) }) { first, _ in first }
         let currencies = Dictionary(asked.map { (key($0), $0.currency) }) { first, _ in first }
         var documents: [String: [ODataOrderState.Told]] = [:]
-        let readable = mapping.documents.filter { !unreadable.contains($0.entity) }
+        let readable = mapping.documents.filter(isReadable)
         for part in readable {
             let answer = try await client.rows(
                 "odata.state", part.entity, filter: state.filter(part, orders: currencies.keys.sorted()),

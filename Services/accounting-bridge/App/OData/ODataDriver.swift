@@ -14,14 +14,39 @@ struct ODataDriver: AccountingDriver {
     let mapping: ODataMapping
     let client: ODataClient
     let links: CounterpartyLinks
-    /// Kinds of documents that the base has no fields for: by what is missing.
-    let unreadable: Unreadable
+    private let known = Known()
 
-    final class Unreadable: Sendable {
-        private let kinds = Mutex<Set<String>>([])
-        func set(_ entities: Set<String>) { kinds.withLock { $0 = entities } }
-        func contains(_ entity: String) -> Bool { kinds.withLock { $0.contains(entity) } }
+    /// What was learned of the base and holds for a while.
+    private final class Known: Sendable {
+        private struct Facts {
+            /// Kinds of documents that the base has no fields for.
+            var unreadable: Set<String> = []
+            var keys: [String: (key: String, at: ContinuousClock.Instant)] = [:]
+        }
+        private let facts = Mutex(Facts())
+
+        /// Seconds for which the key of an organization, a currency or a good is believed, and how many are kept.
+        private static let memory = 60.0
+        private static let limit = 10_000
+
+        var unreadable: Set<String> { facts.withLock { $0.unreadable } }
+        func set(unreadable: Set<String>) { facts.withLock { $0 = Facts(unreadable: unreadable) } }
+
+        func key(_ question: String) -> String? {
+            facts.withLock { facts in
+                facts.keys[question].flatMap { $0.at.duration(to: .now).seconds < Self.memory ? $0.key : nil }
+            }
+        }
+        func keep(_ question: String, _ key: String) {
+            facts.withLock { facts in
+                if facts.keys.count >= Self.limit { facts.keys = [:] }
+                facts.keys[question] = (key, .now)
+            }
+        }
+        func forget() { facts.withLock { $0.keys = [:] } }
     }
+
+    func isReadable(_ document: ODataMapping.Document) -> Bool { !known.unreadable.contains(document.entity) }
 
     init(
         _ base: SuiteSettings.Base, organizations: [SuiteSettings.Organization], mapping: ODataMapping,
@@ -32,7 +57,6 @@ struct ODataDriver: AccountingDriver {
             url: base.url, login: base.login, password: base.password,
             timeout: Double(base.timeoutSeconds), sessions: SessionKeeper(pool: pool, base: base.base))
         links = CounterpartyLinks(pool: pool, base: base.base)
-        unreadable = Unreadable()
     }
 
     // MARK: fit
@@ -47,7 +71,7 @@ struct ODataDriver: AccountingDriver {
             if !lacks.isEmpty { entities.insert(document.entity) }
             limits += lacks
         }
-        unreadable.set(entities)
+        known.set(unreadable: entities)
         return limits
     }
 
@@ -83,6 +107,10 @@ struct ODataDriver: AccountingDriver {
             }
             there.wasThere = true
             taken = there
+        } catch let failure as DriverFailure {
+            // Perhaps because of a card that is not what it was.
+            if case .refused = failure { known.forget() }
+            throw failure
         }
         if mapping.order.post {
             taken.warning = try await post(taken.onecId ?? outgoing.order.orderId.description, wire)
@@ -171,11 +199,14 @@ struct ODataDriver: AccountingDriver {
 
     /// The key of the one entity that fits.
     private func only(_ entity: String, _ filter: String, _ what: String, _ wire: ExchangeWire) async throws -> String {
+        let question = "\(entity)?\(filter)"
+        if let key = known.key(question) { return key }
         let rows = try await client.rows(
             "odata.find", entity, filter: filter, select: ["Ref_Key"], wire: wire
         ).rows.compactMap { $0["Ref_Key"]?.stringValue }
         guard let first = rows.first else { throw DriverFailure.refused("в 1С нет \(what)") }
         guard rows.count == 1 else { throw DriverFailure.refused("в 1С несколько записей: \(what); выберите одну") }
+        known.keep(question, first)
         return first
     }
 
