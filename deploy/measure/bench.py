@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1] / "Tests/SuiteTests"))
 import bus  # noqa: E402
 import catalog  # noqa: E402
+import systems_away  # noqa: E402
 from suite import SECRET, SERVICES, Suite, wait_for  # noqa: E402
 
 figures = []
@@ -185,6 +186,7 @@ with tempfile.TemporaryDirectory(prefix="throughline-bench-") as folder:
         bus.measure(server, figure, arguments.quick)
     finally:
         suite.stop()
+systems_away.measure(figure, percentile, arguments.quick)
 if arguments.json:
     for one in figures:
         print(json.dumps(one))
