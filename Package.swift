@@ -169,6 +169,7 @@ let package = Package(
                 "Migrations/V003_bridge.sql", "Migrations/V004_bank.sql", "Migrations/V005_catalog.sql",
                 "Migrations/V006_repair.sql",
                 "Migrations/V007_order_truth.sql", "Migrations/V008_systems.sql",
+                "Migrations/V009_journal.sql",
                 "App/openapi.yaml", "Mappings/ut11.yaml", "Mappings/unf.yaml", "Mappings/bp3.yaml",
                 "Web/Templates/journal.mustache",
                 "Web/Templates/exchange.mustache", "Web/Templates/bank.mustache", "Web/Templates/order.mustache",

@@ -15,6 +15,7 @@ public struct AccountingBridge: SuiteService {
         Migration(6, "V006_repair.sql", PackageResources.V006_repair_sql),
         Migration(7, "V007_order_truth.sql", PackageResources.V007_order_truth_sql),
         Migration(8, "V008_systems.sql", PackageResources.V008_systems_sql),
+        Migration(9, "V009_journal.sql", PackageResources.V009_journal_sql),
     ]
     public static let openAPI = PackageResources.openapi_yaml
 
@@ -29,6 +30,7 @@ public struct AccountingBridge: SuiteService {
     private let orderPages: OrderPages
     /// Bases that we talk to by ourselves.
     private let systems: [SystemLine]
+    private let keeper: JournalKeeper
 
     public init(_ context: ServiceContext) throws {
         settings = context.settings
@@ -39,6 +41,9 @@ public struct AccountingBridge: SuiteService {
         RevokedSessions.take(in: &crm, context.access)
         let bus = try context.bus(subscriptions: [StreamName(publisher: "crm-core"): crm])
         self.bus = bus
+        keeper = JournalKeeper(
+            bus: bus, signing: try? context.keys.logSigningKey(.accountingBridge),
+            days: context.settings.retention.journalDays, log: context.log)
         orderFiles = OrderFileReader(bus: bus, currency: context.settings.company.currency)
         catalogs = CatalogDesk(bus: bus, log: context.log)
         let currency = context.settings.company.currency
@@ -92,6 +97,7 @@ public struct AccountingBridge: SuiteService {
             catalog: CatalogExchange(bus: bus, desk: catalogs), log: log
         ).add(to: router)
         GoodsAPI(pool: bus.pool).add(to: router)
+        JournalSeals(pool: bus.pool, verifying: keeper.signing?.verifying).add(to: router)
         ToldMoney(pool: bus.pool).add(to: router)
         bank.add(to: router)
         bankPages.add(to: router)
@@ -109,6 +115,7 @@ public struct AccountingBridge: SuiteService {
     public var loops: [Loop] {
         var loops: [Loop] = [
             ("watching bases", { [bus, drivers] in try await BaseHealth.watch(bus, drivers: drivers) }),
+            ("keeping the journal", { [keeper] in try await keeper.run() }),
             ("taking catalogs", { [catalogs] in try await catalogs.run() }),
             ("matching payments", { [bus] in try await BankMatching(bus: bus).watch() }),
         ]

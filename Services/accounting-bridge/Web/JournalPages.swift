@@ -54,8 +54,8 @@ struct JournalPages: Sendable {
             let language = request.language(fallback)
             var fields = Self.fields(try JournalAPI.view(row), language)
             fields["t"] = JournalWords.all(language)
-            fields["request"] = Self.shown(try row.bytes("request"), language)
-            fields["answer"] = Self.shown(try row.optionalBytes("answer") ?? [], language)
+            fields["request"] = Self.shown(try row.bytes("request"), language, caller)
+            fields["answer"] = Self.shown(try row.optionalBytes("answer") ?? [], language, caller)
             return page("exchange", fields)
         }
     }
@@ -165,8 +165,9 @@ struct JournalPages: Sendable {
         Response.html(library.render(filled(fields), withTemplate: name) ?? "")
     }
 
-    private static func shown(_ bytes: [UInt8], _ language: Language) -> String {
-        let text = String(decoding: bytes.prefix(shownBytes), as: UTF8.self)
+    private static func shown(_ bytes: [UInt8], _ language: Language, _ caller: Caller) -> String {
+        let whole = String(decoding: bytes.prefix(shownBytes), as: UTF8.self)
+        let text = caller.seesParticulars ? whole : Masking.covered(whole)
         return bytes.count > shownBytes ? text + "\n… \(JournalWords.word("cut", language))" : text
     }
 

@@ -26,6 +26,7 @@ struct Doctor: ParsableCommand {
         var findings = keys(folder) + disk(data)
         findings += services()
         findings += alarms()
+        findings += journal()
         if let bus = ServiceIdentity.busFolder(data) { findings += (try? doors(folder, bus)) ?? [] }
         findings += ServiceIdentity.allCases.flatMap { service in
             DatabaseCheck(service: service, folder: folder, port: ServiceIdentity.databasePort(base: suite.portBase))
@@ -107,6 +108,22 @@ struct Doctor: ParsableCommand {
                 case .none: "nobody answers at its doors on this host"
                 }
             return Finding(check: "doors of \(service.name) turn strangers away", ok: advice == nil, advice: advice)
+        }
+    }
+
+    /// Whether the journal of the exchanges with 1C is what it was.
+    private func journal() -> [Finding] {
+        guard let client = try? SuiteClient(portBase: suite.portBase, data: suite.data),
+            let answer = try? waiting({ try await client.get(.accountingBridge, "/api/v1/journal-seals?days=31") }),
+            answer.status == 200
+        else { return [] }
+        let wrong = items(answer.json, "days").filter { $0["wrong"]?.stringValue != nil }
+        let check = "journal of the exchanges with 1C, last 31 days"
+        guard !wrong.isEmpty else { return [Finding(check: check, ok: true, advice: nil)] }
+        return wrong.map {
+            let advice =
+                "\(field($0, "day")): \(field($0, "wrong")). Compare with a backup: somebody has changed the database"
+            return Finding(check: check, ok: false, advice: advice)
         }
     }
 

@@ -70,7 +70,10 @@ extension SuiteSettings {
         }
         settings.databaseURL = top.secret("databaseUrl")
         settings.publicURL = top.string("publicUrl")
-        let kept = reader.section(top.child("retention"), "retention", ["days", "megabytes", "freeMegabytes"])
+        let kept = reader.section(
+            top.child("retention"), "retention", ["days", "megabytes", "freeMegabytes", "journalDays"])
+        settings.retention.journalDays =
+            kept.int("journalDays", 2...36_500).map { Int($0) } ?? settings.retention.journalDays
         settings.retention.days = kept.int("days", 2...3650).map { Int($0) } ?? settings.retention.days
         settings.retention.megabytes =
             kept.int("megabytes", 64...100_000_000).map { Int($0) } ?? settings.retention.megabytes
@@ -202,7 +205,9 @@ extension SuiteSettings {
             password: hasLogin ? item.requiredSecret("password") : "",
             firstNumber: item.int("firstNumber", 1...99_999_999_999) ?? 1,
             timeZone: item.string("timeZone") ?? "Europe/Moscow", departments: item.strings("departments"))
-        let own: [Base.Driver: [String]] = [.odata: ["url", "mapping", "timeoutSeconds"], .folder: ["folder", "format"]]
+        let own: [Base.Driver: [String]] = [
+            .odata: ["url", "mapping", "timeoutSeconds"], .folder: ["folder", "format"],
+        ]
         for (other, keys) in own where other != driver {
             for key in keys where item.child(key) != nil {
                 item.complain("only driver \(other.rawValue) has it", key)

@@ -85,6 +85,8 @@ public struct SuiteSettings: Sendable {
         public var days = 90
         public var megabytes = 50_000
         public var freeMegabytes = 1024
+        /// Days for which the exchanges with 1C are kept: books are kept for five years (402-ФЗ, article 29).
+        public var journalDays = 1830
     }
 
     public var company = Company()

@@ -29,6 +29,11 @@ struct JournalAPI: Sendable {
         /// Base64url of the bytes as they came.
         let requestRaw, answerRaw: String
     }
+    /// The same for those who see particulars covered: without the bytes.
+    struct Covered: AnswerShape {
+        let exchange: ExchangeView
+        let request, answer: String
+    }
     static let columns = """
         id, base, at, direction, kind, method, target, status, result, reason, understood::text AS understood,
         journeys::text AS journeys, octet_length(request) AS request_bytes
@@ -48,10 +53,16 @@ struct JournalAPI: Sendable {
             else { throw Problem.notFound("exchange") }
             guard try row.string("kind") != "bank.statement" || caller.seesOutgoing else { throw Problem.forbidden }
             let (request, answer) = (try row.bytes("request"), try row.optionalBytes("answer") ?? [])
+            let texts = [request, answer].map { String(decoding: $0, as: UTF8.self) }
+            guard caller.seesParticulars else {
+                return try Response.json(
+                    Covered(
+                        exchange: try Self.view(row), request: Masking.covered(texts[0]),
+                        answer: Masking.covered(texts[1])))
+            }
             return try Response.json(
                 Whole(
-                    exchange: try Self.view(row), request: String(decoding: request, as: UTF8.self),
-                    answer: String(decoding: answer, as: UTF8.self), requestRaw: base64URL(request),
+                    exchange: try Self.view(row), request: texts[0], answer: texts[1], requestRaw: base64URL(request),
                     answerRaw: base64URL(answer)))
         }
         router.get("/api/v1/bases") { _, context in

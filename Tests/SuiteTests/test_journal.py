@@ -1,0 +1,91 @@
+"""The journal of exchanges: what was is proved, a manager sees it covered, and old months go as a whole."""
+import os
+import signal
+import subprocess
+
+import requests
+from suite import BIN, OneC, wait_for
+
+
+def seals(suite, **params):
+    return suite.get("accounting-bridge", "/api/v1/journal-seals", suite.token(), **params)
+
+
+def sealed(suite):
+    """Everything that was asked so far stands in the chain."""
+    return wait_for(lambda: (lambda s: s if s["waiting"] == 0 and s["days"] else None)(seals(suite)), what="the journal to be sealed")
+
+
+def doctor(suite):
+    run = subprocess.run([BIN / "throughline", "doctor", "--data", suite.folder / "data", "--config", suite.config, "--port-base", str(suite.base)],
+                         capture_output=True, text=True, timeout=120)
+    return run.stdout + run.stderr
+
+
+def test_a_record_that_is_changed_or_taken_out_is_found(suite):
+    onec = OneC(suite)
+    for _ in range(3):
+        onec.open()
+        onec.call("query")
+    before = sealed(suite)
+    assert before["checked"] >= 6 and all(day["wrong"] is None for day in before["days"]) and before["megabytes"] > 0
+    assert "journal of the exchanges with 1C" in doctor(suite) and "is not what it was" not in doctor(suite)
+    victim = suite.sql("accounting_bridge", "SELECT id, encode(answer, 'hex') FROM exchange WHERE place = 2")[0]
+    suite.sql("accounting_bridge", f"UPDATE exchange SET answer = 'forged' WHERE id = '{victim[0]}'")
+    wrong = [day["wrong"] for day in seals(suite)["days"] if day["wrong"]]
+    assert wrong == [f"exchange {victim[0]} is not what it was"]
+    assert f"exchange {victim[0]} is not what it was" in doctor(suite)
+    suite.sql("accounting_bridge", f"UPDATE exchange SET answer = decode('{victim[1]}', 'hex') WHERE id = '{victim[0]}'")
+    assert not any(day["wrong"] for day in seals(suite)["days"])
+    # What was understood may be told anew; it is no part of what was.
+    suite.sql("accounting_bridge", f"UPDATE exchange SET understood = '[\"anew\"]' WHERE id = '{victim[0]}'")
+    assert not any(day["wrong"] for day in seals(suite)["days"])
+    suite.sql("accounting_bridge", f"UPDATE exchange SET place = NULL WHERE id = '{victim[0]}'; DELETE FROM exchange WHERE id = '{victim[0]}'")
+    assert any("an exchange is missing before" in (day["wrong"] or "") for day in seals(suite)["days"])
+    answer = requests.get(suite.url("accounting-bridge") + "/api/v1/journal-seals?days=0", headers={"Authorization": f"Bearer {suite.token()}"}, timeout=20)
+    assert answer.status_code == 400
+
+
+def test_a_manager_sees_particulars_covered(suite):
+    token = suite.token()
+    order = suite.order(token, "Maria 89161234567 maria.s@example.ru")
+    onec = OneC(suite)
+    onec.take_orders()
+    exchange = next(e for e in suite.get("accounting-bridge", "/api/v1/exchanges", token, order=order["number"])["items"] if e["kind"] == "sale.query")
+    whole = suite.get("accounting-bridge", f"/api/v1/exchanges/{exchange['id']}", token)
+    assert "89161234567 maria.s@example.ru" in whole["answer"] and whole["answerRaw"]
+    covered = suite.get("accounting-bridge", f"/api/v1/exchanges/{exchange['id']}", suite.token("maria"))
+    assert "*******4567 m***@example.ru" in covered["answer"] and "89161234567" not in covered["answer"]
+    assert "answerRaw" not in covered and "requestRaw" not in covered
+    assert f"<Номер>{order['number']}</Номер>" in covered["answer"], "the order can still be followed"
+    browser = requests.Session()
+    browser.post(suite.url("crm-core") + "/login", data={"login": "maria", "password": "maria-password"}, timeout=20)
+    page = browser.get(suite.url("crm-core") + f"/journal/{exchange['id']}", timeout=20).text
+    assert "m***@example.ru" in page and "89161234567" not in page
+
+
+def test_old_months_go_as_a_whole_but_not_what_waits_for_a_person(suite):
+    """Two months of long ago, one of them with a document that nobody has settled."""
+    ids = {"201901": "01680a00-0000-7000-8000-000000000001", "201903": "01693a00-0000-7000-8000-000000000001"}
+    suite.sql("accounting_bridge", "ALTER TABLE exchange DETACH PARTITION exchange_before; "
+              "CREATE TABLE exchange_201901 PARTITION OF exchange FOR VALUES FROM (first_id_of('2019-01-01')) TO (first_id_of('2019-02-01')); "
+              "CREATE TABLE exchange_201903 PARTITION OF exchange FOR VALUES FROM (first_id_of('2019-03-01')) TO (first_id_of('2019-04-01')); "
+              "DO $$ BEGIN EXECUTE format('ALTER TABLE exchange ATTACH PARTITION exchange_before FOR VALUES FROM (%L) TO (%L)', "
+              "first_id_of('2020-01-01'), (SELECT first_id_of(first_month) FROM journal_parts)); END $$")
+    for month, id in ids.items():
+        assert suite.sql("accounting_bridge", f"SELECT to_char(day_of('{id}'), 'YYYYMM')") == [[month]]
+        suite.sql("accounting_bridge", "INSERT INTO exchange (id, base, at, kind, method, target, request, answered_at) "
+                  f"VALUES ('{id}', 'unf', '2019-01-15', 'sale.file', 'POST', '/', '', '2019-01-15')")
+    suite.sql("accounting_bridge", "INSERT INTO parked_document (id, base, exchange_id, reason) "
+              f"VALUES ('{ids['201903']}', 'unf', '{ids['201903']}', 'so')")
+    left = lambda: {row[0] for row in suite.sql("accounting_bridge", "SELECT relname FROM pg_class WHERE relname LIKE 'exchange_2019__'")}
+    os.kill(suite.pids()["accounting-bridge"], signal.SIGKILL)
+    wait_for(lambda: left() == {"exchange_201903"}, 60, "the old month to go")
+    assert suite.sql("accounting_bridge", "SELECT dropped_at IS NOT NULL FROM journal_day WHERE day < '2019-02-01'") == [["t"]]
+    suite.sql("accounting_bridge", f"UPDATE parked_document SET settled_at = now() WHERE id = '{ids['201903']}'")
+    wait_for(suite.ready, 60, "the bridge")
+    os.kill(suite.pids()["accounting-bridge"], signal.SIGKILL)
+    wait_for(lambda: left() == set(), 60, "the other month to go")
+    wait_for(suite.ready, 60, "the bridge")
+    OneC(suite).open()
+    assert suite.sql("accounting_bridge", "SELECT count(*) > 0 FROM exchange_before") == [["t"]]
