@@ -58,7 +58,7 @@ let core: [Target.Dependency] =
     ] + nio + http
 
 let crmTemplates =
-    ["layout", "login", "leads", "lead", "deal", "talk", "company", "search", "flow", "replays", "replay", "disputes"]
+    ["layout", "login", "leads", "lead", "deal", "talk", "company", "search", "flow", "replays", "replay", "disputes", "clients"]
     .map {
         "Web/Templates/\($0).mustache"
     } + ["Web/Templates/workspace.css"]
@@ -158,7 +158,7 @@ let package = Package(
             "crm-core", "CRMCore", core + ["Curl", "Sodium", mustache],
             embed: [
                 "Migrations/V003_crm.sql", "Migrations/V004_document_per_order.sql", "Migrations/V005_due_dates.sql",
-                "Migrations/V006_order_flags.sql",
+                "Migrations/V006_order_flags.sql", "Migrations/V007_identity.sql",
                 "App/openapi.yaml",
             ]
                 + crmTemplates)

@@ -36,7 +36,7 @@ import Testing
         // What belongs to no request is no step of a line.
         let aside = [
             "crm.session.revoked.v1", "crm.state.snapshot.v1", "crm.user.changed.v1", "onec.exchange.failing.v1",
-            "onec.exchange.recovered.v1",
+            "onec.exchange.recovered.v1", "onec.counterparty.reported.v1", "crm.client.link_changed.v1",
         ]
         for contract in EveryContract.types where !aside.contains(contract.type) {
             let words = StepWords(type: contract.type, data: .object([:]))

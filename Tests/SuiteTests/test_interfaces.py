@@ -15,7 +15,7 @@ from test_bank import load, statement
 ROOT = Path(__file__).parents[2]
 ROUTE = re.compile(r'router\.(get|post|patch|delete)\("([^"]+)"\)')
 LISTED = re.compile(r'for path in \[([^\]]+)\] as \[RouterPath\]')
-SCREENS = re.compile(r"^/(login|logout|at-work|leads|deals|orders|journeys|companies|search|live|conversations|assets|journal|dashboard|flow|replays|disputes)?(/|$)")
+SCREENS = re.compile(r"^/(login|logout|at-work|leads|deals|orders|journeys|companies|search|live|conversations|assets|journal|dashboard|flow|replays|disputes|clients)?(/|$)")
 
 
 def described(service):
@@ -87,6 +87,7 @@ def living(suite):
     return {"token": token, "journey": journey, "contact": contact["id"], "company": company["id"],
             "/api/v1/leads/{id}": lead["id"], "/api/v1/deals/{id}": deal["id"], "/api/v1/orders/{id}": order["orderId"],
             "/api/v1/companies/{id}": company["id"], "/api/v1/contacts/{id}": contact["id"], "/api/v1/journeys/{id}": journey,
+            "/api/v1/clients/{id}/changes": company["id"],
             "/api/v1/conversations/{id}/messages": talk["id"], "/api/v1/exchanges/{id}": exchange["id"],
             "/api/v1/bank-payments/{id}": paid["id"], "/api/v1/order-stories/{number}": order["number"]}
 

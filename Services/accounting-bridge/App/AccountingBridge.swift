@@ -39,6 +39,7 @@ public struct AccountingBridge: SuiteService {
         let wakers = Dictionary(uniqueKeysWithValues: active.map { ($0.base, Signal()) })
         var crm = OrderQueue.handlers { wakers[$0]?.poke() }
         RevokedSessions.take(in: &crm, context.access)
+        ClientCards.take(in: &crm)
         let bus = try context.bus(subscriptions: [StreamName(publisher: "crm-core"): crm])
         self.bus = bus
         keeper = JournalKeeper(
@@ -121,6 +122,7 @@ public struct AccountingBridge: SuiteService {
         ]
         for line in systems {
             loops.append(("giving orders to \(line.base.base)", { try await OrderExecutor(line: line).run() }))
+            loops.append(("reading clients of \(line.base.base)", { try await ClientReader(line: line).run() }))
             loops.append(("reading reports of \(line.base.base)", { try await ReportReader(line: line).run() }))
         }
         return loops

@@ -26,6 +26,9 @@ protocol AccountingDriver: Sendable {
     /// What was read is kept or set aside: the system may forget it.
     func accept(_ heard: [HeardReport]) async throws
 
+    /// Cards of counterparties from a place on; nil when the system tells none.
+    func cards(from place: Int, _ wire: ExchangeWire) async throws -> ClientPage?
+
     /// What an exchange's bytes tell, read once more; nil when the system itself has to be asked again.
     func understand(_ bytes: [UInt8], from target: String) throws -> [OrderReport]?
 }
@@ -34,6 +37,9 @@ protocol AccountingDriver: Sendable {
 struct OutgoingOrder: Sendable {
     let order: OrderRequested
     let day: String
+    /// The client's card there, once it is known: its id, and its name as the system writes it. A system that looks a client up by name would make a
+    /// double of one whom we call otherwise.
+    var card: (id: String, name: String)?
 }
 
 /// An order that the system has.

@@ -49,6 +49,8 @@ struct OrderReportReader {
     let hasSubordinates: Bool
     /// The last day of payment that the order or its subordinate documents name (СрокПлатежа, fact 50).
     let dueDate: String?
+    /// The client, as the base's own card names him (reference a.8).
+    let client: ClientCard?
     /// Subordinate documents of kinds that concern no money or goods, by their words.
     let passedOver: [String]
     /// Why subordinate documents that should count do not.
@@ -72,6 +74,13 @@ struct OrderReportReader {
         self.currency = currency
         total = OrderReport.money(element.value("Сумма"), currency)
         requisites = element.requisites
+        let parties = element.first("Контрагенты")?.all("Контрагент") ?? []
+        let buyer = parties.first { $0.value("Роль") == "Покупатель" } ?? parties.first
+        client = ClientCard(
+            onecId: buyer?.value("Ид"), name: buyer?.value("Наименование"),
+            fullName: buyer?.value("ОфициальноеНаименование") ?? buyer?.value("ПолноеНаименование"),
+            inn: buyer?.value("ИНН"),
+            kpp: buyer?.value("КПП"))
         let subordinate = element.first("ПодчиненныеДокументы")?.all("ПодчиненныйДокумент") ?? []
         var (documents, passedOver, refused): ([ReportedDocument], [String], [String]) = ([], [], [])
         for one in subordinate {
@@ -170,6 +179,7 @@ struct OrderReportReader {
         OrderReport(
             number: number, onecId: onecId, onecNumber: onecNumber, total: total, posted: posted, cancelled: cancelled,
             statusText: statusText, paidFlag: paidFlag, shippedFlag: shippedFlag, tellsPayments: hasSubordinates,
-            documents: documents, dueDate: dueDate, flags: flags, passedOver: passedOver, refused: refused)
+            documents: documents, dueDate: dueDate, flags: flags, client: client, passedOver: passedOver,
+            refused: refused)
     }
 }

@@ -7,16 +7,17 @@ enum CommerceMLWriter {
         var out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
         out += "<КоммерческаяИнформация xmlns=\"urn:1C.ru:commerceml_2\" ВерсияСхемы=\"2.08\" "
         out += "ДатаФормирования=\"\(now.description.prefix(19))\">\n"
-        for one in orders { out += document(one.order, one.day) }
+        for one in orders { out += document(one) }
         return out + "</КоммерческаяИнформация>\n"
     }
 
-    private static func document(_ order: OrderRequested, _ day: String) -> String {
+    private static func document(_ outgoing: OutgoingOrder) -> String {
+        let order = outgoing.order
         var out = "  <Документ>\n"
-        out += tag("Ид", order.orderId.description) + tag("Номер", order.number) + tag("Дата", day)
+        out += tag("Ид", order.orderId.description) + tag("Номер", order.number) + tag("Дата", outgoing.day)
         out += tag("ХозОперация", "Заказ товара") + tag("Роль", "Продавец")
         out += tag("Валюта", order.currency.code) + tag("Курс", "1") + tag("Сумма", order.total.amount)
-        out += "    <Контрагенты>\n" + counterparty(order) + "    </Контрагенты>\n"
+        out += "    <Контрагенты>\n" + counterparty(outgoing) + "    </Контрагенты>\n"
         let comment = [order.comment, order.address.map { "Адрес доставки: \($0)" }].compactMap { $0 }
         if !comment.isEmpty { out += tag("Комментарий", String(comment.joined(separator: "\n").prefix(3000))) }
         out += "    <Товары>\n" + order.lines.map(line).joined() + "    </Товары>\n"
@@ -31,16 +32,19 @@ enum CommerceMLWriter {
         "signing": "Подписание документов",
     ]
 
-    private static func counterparty(_ order: OrderRequested) -> String {
-        let who = order.counterparty
+    /// The client under the id and the name of 1C's own card once it is known: УТ looks people up by their exact name, and whom we call otherwise
+    /// would become a second one (reference 59, 61).
+    private static func counterparty(_ outgoing: OutgoingOrder) -> String {
+        let who = outgoing.order.counterparty
+        let name = outgoing.card?.name ?? who.name
         var out = "      <Контрагент>\n"
-        out += tag("Ид", who.id.description) + tag("Наименование", who.name)
+        out += tag("Ид", outgoing.card?.id ?? who.id.description) + tag("Наименование", name)
         if who.isFirm {
-            out += tag("ОфициальноеНаименование", who.name)
+            out += tag("ОфициальноеНаименование", name)
             if let inn = who.inn { out += tag("ИНН", inn) }
             if let kpp = who.kpp { out += tag("КПП", kpp) }
         } else {
-            out += tag("ПолноеНаименование", who.name)
+            out += tag("ПолноеНаименование", name)
             if let inn = who.inn { out += tag("ИНН", inn) }
         }
         let contacts = [("ТелефонРабочий", who.phone), ("Почта", who.email)].compactMap { kind, value in

@@ -18,6 +18,8 @@ struct OrderReport: Sendable {
     /// The last day of payment that is named.
     var dueDate: String?
     var flags: [ReportedFlag] = []
+    /// The client's card there.
+    var client: ClientCard?
     /// Documents of kinds that concern no money or goods, by their words.
     var passedOver: [String] = []
     /// It does not take the order, and why.

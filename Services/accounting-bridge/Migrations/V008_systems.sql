@@ -56,3 +56,20 @@ CREATE TABLE counterparty_link (
     PRIMARY KEY (base, client_id),
     CONSTRAINT counterparty_link_once UNIQUE (base, onec_id)
 );
+-- The cards as the bases tell them; whose they are the CRM decides.
+CREATE TABLE counterparty_card (
+    base text NOT NULL,
+    onec_id text NOT NULL,
+    name text NOT NULL,
+    full_name text,
+    inn text,
+    kpp text,
+    is_deleted boolean NOT NULL,
+    exchange_id uuid NOT NULL,
+    as_of timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (base, onec_id)
+);
+ALTER TABLE base_state
+    -- Where the reading of all cards goes on, and when it last came to its end.
+    ADD COLUMN clients_place bigint,
+    ADD COLUMN clients_read_at timestamptz;

@@ -215,6 +215,11 @@ enum JournalWords {
         "breakerOpen": ("не отвечает, следующая попытка в", "does not answer, next attempt at"),
         "pause": ("Приостановить", "Pause"), "resume": ("Возобновить", "Resume"),
         "order.sending": ("передаётся", "being sent"), "order.doubtful": ("проверяется", "being looked up"),
+        "odata.order": ("заказ в 1С", "order to 1C"), "odata.post": ("проведение", "posting"),
+        "odata.find": ("поиск в 1С", "look-up in 1C"), "odata.client": ("контрагент в 1С", "counterparty in 1C"),
+        "odata.clients": ("чтение контрагентов", "reading of counterparties"),
+        "odata.state": ("состояние заказов", "state of orders"),
+        "odata.metadata": ("описание базы", "description of the base"),
         "folder.order": ("заказ в папку", "order to the folder"),
         "folder.report": ("отчёт из папки", "report from the folder"),
         "cannotTell": (

@@ -13,6 +13,7 @@ public struct CRMCore: SuiteService {
         Migration(4, "V004_document_per_order.sql", PackageResources.V004_document_per_order_sql),
         Migration(5, "V005_due_dates.sql", PackageResources.V005_due_dates_sql),
         Migration(6, "V006_order_flags.sql", PackageResources.V006_order_flags_sql),
+        Migration(7, "V007_identity.sql", PackageResources.V007_identity_sql),
     ]
     public static let openAPI = PackageResources.openapi_yaml
 
@@ -30,10 +31,7 @@ public struct CRMCore: SuiteService {
             var handlers =
                 switch service {
                 case .botGateway: LeadOpening(live: live).handlers()
-                case .accountingBridge:
-                    OrderReports(
-                        documents: OrderDocuments(live: live), flags: OrderFlags(settings: context.settings)
-                    ).handlers()
+                case .accountingBridge: Self.onec(context.settings, live)
                 default: EventHandlers()
                 }
             projection.add(to: &handlers)
@@ -46,6 +44,14 @@ public struct CRMCore: SuiteService {
             bus: bus, key: try context.keys.signingKey(), access: context.access,
             isSecure: context.settings.publicURL?.hasPrefix("https://") == true)
         renderer = try PageRenderer(sessions: sessions, settings: context.settings, pool: bus.pool)
+    }
+
+    /// What the bridge tells: of orders, and of clients.
+    private static func onec(_ settings: SuiteSettings, _ live: LivePages) -> EventHandlers {
+        var handlers = OrderReports(documents: OrderDocuments(live: live), flags: OrderFlags(settings: settings))
+            .handlers()
+        ClientCards().handlers(&handlers)
+        return handlers
     }
 
     public func prepare() async throws {
@@ -64,6 +70,8 @@ public struct CRMCore: SuiteService {
         let books = OwnBooks(documents: OrderDocuments(live: live))
         OrderRoutes(bus: bus, orders: orders, books: books).add(to: router)
         DirectoryRoutes(bus: bus).add(to: router)
+        CardRoutes(bus: bus).add(to: router)
+        ClientPages(routes: CardRoutes(bus: bus), sessions: sessions, renderer: renderer).add(to: router)
         JourneyRoutes(pool: bus.pool).add(to: router)
         EventFeed(bus: bus).add(to: router)
         Search(pool: bus.pool).add(to: router)

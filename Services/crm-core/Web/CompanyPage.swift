@@ -23,6 +23,14 @@ struct CompanyPage: Sendable {
             Statement("\(ContactView.select) WHERE company_id = $1 ORDER BY name LIMIT 200", [.id(company.id)]),
             Statement(
                 "\(DealView.select) WHERE d.company_id = $1 ORDER BY d.id DESC LIMIT 100", [.id(company.id)]),
+            Statement(
+                "SELECT field, old_value, new_value, source, by_whom, at FROM client_change WHERE client_id = $1 ORDER BY id DESC LIMIT 50",
+                [.id(company.id)]),
+            Statement(
+                """
+                SELECT c.base, c.name FROM external_id x JOIN onec_card c ON x.system = '1c/' || c.base AND c.onec_id = x.external_id
+                WHERE x.client_id = $1 AND x.kind = 'counterparty' ORDER BY c.base
+                """, [.id(company.id)]),
         ])
         let orders = try await OrderView.load(company: company.id, in: pool)
         let live = orders.filter { !["cancelled", "failed"].contains($0.status) }
@@ -43,6 +51,17 @@ struct CompanyPage: Sendable {
             ],
             "unknown": live.contains { $0.paidUnknown != nil }
                 ? ScreenTexts.word("paymentsUnknown", language) : "",
+            "history": try answers[2].map { row in
+                [
+                    "field": ScreenTexts.word("field.\(try row.string("field"))", language),
+                    "old": try row.optionalString("old_value") ?? "—",
+                    "new": try row.optionalString("new_value") ?? "—",
+                    "by": try row.optionalString("by_whom") ?? row.string("source"),
+                    "at": LocalTime.text(try row.time("at")),
+                ]
+            },
+            "hasHistory": !answers[2].isEmpty, "hasOnec": !answers[3].isEmpty,
+            "onec": try answers[3].map { ["base": try $0.string("base"), "cardName": try $0.string("name")] },
             "people": try answers[0].map { row in
                 let contact = try ContactView(row)
                 return [

@@ -30,6 +30,7 @@ struct PageRenderer: Sendable {
             "talk": try template(PackageResources.talk_mustache),
             "flow": try template(PackageResources.flow_mustache),
             "disputes": try template(PackageResources.disputes_mustache),
+            "clients": try template(PackageResources.clients_mustache),
             "replays": try template(PackageResources.replays_mustache),
             "replay": try template(PackageResources.replay_mustache),
         ])

@@ -73,13 +73,18 @@ struct OrderQueue: Sendable {
             }
             let rows = try await transaction.query(
                 """
-                SELECT request::text AS request, (requested_at AT TIME ZONE $2)::date::text AS day
-                FROM order_out WHERE id = ANY($1::text[]::uuid[]) ORDER BY requested_at, number
+                SELECT o.request::text AS request, (o.requested_at AT TIME ZONE $2)::date::text AS day, c.onec_id, c.name
+                FROM order_out o
+                LEFT JOIN counterparty_link l ON l.base = o.base AND l.client_id::text = o.counterparty_id
+                LEFT JOIN counterparty_card c ON c.base = l.base AND c.onec_id = l.onec_id
+                WHERE o.id = ANY($1::text[]::uuid[]) ORDER BY o.requested_at, o.number
                 """, [.texts(ids), .text(timeZone)])
-            return try rows.map {
-                OutgoingOrder(
-                    order: try JSON.decode(OrderRequested.self, from: try $0.string("request").utf8),
-                    day: try $0.string("day"))
+            return try rows.map { row in
+                var outgoing = OutgoingOrder(
+                    order: try JSON.decode(OrderRequested.self, from: try row.string("request").utf8),
+                    day: try row.string("day"))
+                if let id = try row.optionalString("onec_id") { outgoing.card = (id, try row.string("name")) }
+                return outgoing
             }
         }
     }

@@ -20,7 +20,7 @@ struct OrderReports: Sendable {
         guard
             let order = try await transaction.query(
                 """
-                SELECT id, base, journey_id, last_event, report_digest, told_by FROM order_out WHERE number = $1 FOR UPDATE
+                SELECT id, base, journey_id, last_event, report_digest, told_by, counterparty_id FROM order_out WHERE number = $1 FOR UPDATE
                 """, [.text(report.number)]
             ).first
         else {
@@ -38,6 +38,10 @@ struct OrderReports: Sendable {
             )
         }
         let id = try order.id("id")
+        if let card = report.client {
+            let client = try order.optionalString("counterparty_id").flatMap { ID($0) }
+            try await ClientCards.learn(card, base, client: client, exchange, in: transaction)
+        }
         let journey = try order.optionalID("journey_id")
         let event = OrderReported(
             orderId: id, number: report.number, base: base, exchangeId: exchange,

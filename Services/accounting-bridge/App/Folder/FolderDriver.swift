@@ -96,6 +96,8 @@ struct FolderDriver: AccountingDriver {
         }
     }
 
+    func cards(from place: Int, _ wire: ExchangeWire) async throws -> ClientPage? { nil }
+
     func understand(_ bytes: [UInt8], from target: String) throws -> [OrderReport]? {
         try FolderFormat.reports(bytes, named: target, fallback: fallback).compactMap { try? $0.result.get() }
     }

@@ -60,6 +60,21 @@ actor ODataClient {
         }
     }
 
+    /// One page of a set, sorted by key.
+    func page(
+        _ kind: String, _ entity: String, from place: Int, select: [String], wire: ExchangeWire
+    ) async throws -> (rows: [RawJSON], exchange: ID) {
+        let query = [
+            "$format=json", "allowedOnly=true", "$orderby=Ref_Key", "$top=\(Self.pageSize)", "$skip=\(place)",
+            "$select=" + Self.encoded(select.joined(separator: ",")),
+        ]
+        let answer = try await ask(kind, "GET", Self.encoded(entity) + "?" + query.joined(separator: "&"), nil, wire)
+        guard case .array(let rows)? = answer.json["value"] else {
+            throw DriverFailure.away("в ответе на запрос \(entity) нет списка value")
+        }
+        return (rows, answer.exchange)
+    }
+
     static let pageSize = 500
     static let rowLimit = 20_000
 

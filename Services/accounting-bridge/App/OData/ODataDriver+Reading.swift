@@ -3,6 +3,24 @@ import Primitives
 
 /// What has become of orders: each is read whole, its document and every document that names it, so that an edit of any day is seen.
 extension ODataDriver {
+    /// Overlapping a little: cards that others make meanwhile shift the places.
+    private static let overlap = 20
+
+    func cards(from place: Int, _ wire: ExchangeWire) async throws -> ClientPage? {
+        let names = mapping.counterparty
+        let select = ["Ref_Key", "DeletionMark", names.name, names.inn, names.kpp] + [names.fullName].compactMap { $0 }
+        let (rows, exchange) = try await client.page(
+            "odata.clients", names.entity, from: place, select: select, wire: wire)
+        let cards = rows.compactMap { row in
+            ClientCard(
+                onecId: row["Ref_Key"]?.stringValue, name: row[names.name]?.stringValue,
+                fullName: names.fullName.flatMap { row[$0]?.stringValue }, inn: row[names.inn]?.stringValue,
+                kpp: row[names.kpp]?.stringValue, isDeleted: row["DeletionMark"] == .bool(true))
+        }
+        let isLast = rows.count < ODataClient.pageSize
+        return ClientPage(cards: cards, next: isLast ? nil : place + rows.count - Self.overlap, exchange: exchange)
+    }
+
     /// Orders in one question at most: an address has room for so many keys.
     private static let questionSize = 8
 

@@ -16,6 +16,7 @@ final class SystemLine: Sendable {
     let signal: Signal
     /// Something is to be read at once.
     let reading = Signal()
+    let clients = Signal()
     private let gate: Mutex<SendingGate>
     private let checked = Mutex<ContinuousClock.Instant?>(nil)
 

@@ -26,8 +26,10 @@ struct Directory: Sendable {
         return try await company(id)
     }
 
-    func changeCompany(_ id: ID, _ body: CompanyBody, version: Int64?) async throws -> CompanyView {
+    /// Within a transaction, for what was there before is kept with it.
+    func changeCompany(_ id: ID, _ body: CompanyBody, version: Int64?, by: String) async throws -> CompanyView {
         try check(body)
+        let before = try await ClientRecord.find(id, in: runner)
         let changed = try await runner.query(
             """
             UPDATE company SET name = coalesce($2, name), inn = coalesce($3, inn), kpp = coalesce($4, kpp),
@@ -40,6 +42,11 @@ struct Directory: Sendable {
         ).affected
         let now = try await company(id)
         guard changed == 1 else { throw staleVersion(now.version) }
+        for (field, value) in [(ClientTruth.Field.name, body.name), (.inn, body.inn), (.kpp, body.kpp)] {
+            guard let value, value != before?.values[field] else { continue }
+            try await ClientRecord.note(
+                id, field.rawValue, before?.values[field], value, source: "crm", by: by, in: runner)
+        }
         return now
     }
 
@@ -69,7 +76,9 @@ struct Directory: Sendable {
         return try await contact(id)
     }
 
-    func changeContact(_ id: ID, _ body: ContactBody, version: Int64?) async throws -> ContactView {
+    /// Within a transaction, for what was there before is kept with it.
+    func changeContact(_ id: ID, _ body: ContactBody, version: Int64?, by: String) async throws -> ContactView {
+        let before = try await ClientRecord.find(id, in: runner)
         let changed = try await runner.query(
             """
             UPDATE contact SET name = coalesce($2, name),
@@ -85,6 +94,9 @@ struct Directory: Sendable {
         ).affected
         let now = try await contact(id)
         guard changed == 1 else { throw staleVersion(now.version) }
+        if let name = body.name, name != before?.values[.name] {
+            try await ClientRecord.note(id, "name", before?.values[.name], name, source: "crm", by: by, in: runner)
+        }
         return now
     }
 

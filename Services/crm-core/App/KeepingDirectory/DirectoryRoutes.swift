@@ -35,11 +35,13 @@ struct DirectoryRoutes: Sendable {
             return try Response.json(try await directory.company(try context.id("company")))
         }
         router.patch("/api/v1/companies/:id") { request, context in
-            try context.require("manager", "head", "accountant")
+            let caller = try context.require("manager", "head", "accountant")
             let body = try await request.json(Directory.CompanyBody.self)
+            let (id, version) = (try context.id("company"), request.matchedVersion)
             return try Response.json(
-                try await directory.changeCompany(
-                    try context.id("company"), body, version: request.matchedVersion))
+                try await bus.transaction {
+                    try await Directory(runner: $0).changeCompany(id, body, version: version, by: caller.name)
+                })
         }
     }
 
@@ -65,11 +67,13 @@ struct DirectoryRoutes: Sendable {
             return try Response.json(try await directory.contact(try context.id("contact")))
         }
         router.patch("/api/v1/contacts/:id") { request, context in
-            try context.require("manager", "head")
+            let caller = try context.require("manager", "head")
             let body = try await request.json(Directory.ContactBody.self)
+            let (id, version) = (try context.id("contact"), request.matchedVersion)
             return try Response.json(
-                try await directory.changeContact(
-                    try context.id("contact"), body, version: request.matchedVersion))
+                try await bus.transaction {
+                    try await Directory(runner: $0).changeContact(id, body, version: version, by: caller.name)
+                })
         }
     }
 }

@@ -1,0 +1,144 @@
+import Contracts
+import Messaging
+import Postgres
+import Primitives
+import Sodium
+
+/// A counterparty's card as a system has it.
+struct ClientCard: Sendable, Equatable {
+    let onecId, name: String
+    var fullName, inn, kpp: String?
+    var isDeleted = false
+
+    /// Characters of an id and of a name that are kept.
+    static let idLimit = 100
+    static let nameLimit = 1000
+
+    /// Nil when it has no id or no name, or an id that is too long to be one.
+    init?(
+        onecId: String?, name: String?, fullName: String? = nil, inn: String? = nil, kpp: String? = nil,
+        isDeleted: Bool = false
+    ) {
+        guard let onecId = onecId?.trimmed.nonEmpty, onecId.count <= Self.idLimit,
+            let name = name?.trimmed.nonEmpty ?? fullName?.trimmed.nonEmpty
+        else { return nil }
+        self.onecId = onecId
+        self.name = String(name.prefix(Self.nameLimit))
+        self.fullName = fullName?.trimmed.nonEmpty.map { String($0.prefix(Self.nameLimit)) }
+        (self.inn, self.kpp) = (inn?.trimmed.nonEmpty, kpp?.trimmed.nonEmpty)
+        self.isDeleted = isDeleted
+    }
+}
+
+/// Copies of the systems' cards, by base and the system's id; what is new about one is said to the CRM, which decides whose it is.
+enum ClientCards {
+    /// - Parameter client: ours, when the card came with an order of his.
+    /// - Returns: whether it was news.
+    @discardableResult
+    static func learn(
+        _ card: ClientCard, _ base: String, client: ID? = nil, _ exchange: ID, in transaction: EventTransaction
+    ) async throws -> Bool {
+        if let client {
+            // One to one: a card of another client, or another card of this one, is for a person to settle.
+            try await transaction.query(
+                """
+                INSERT INTO counterparty_link (base, client_id, onec_id, rule) VALUES ($1, $2, $3, 'order')
+                ON CONFLICT DO NOTHING
+                """, [.text(base), .id(client), .text(card.onecId)])
+        }
+        let changed = try await transaction.query(
+            """
+            INSERT INTO counterparty_card AS c (base, onec_id, name, full_name, inn, kpp, is_deleted, exchange_id)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            ON CONFLICT (base, onec_id) DO UPDATE SET name = excluded.name, full_name = excluded.full_name,
+                inn = excluded.inn, kpp = excluded.kpp, is_deleted = excluded.is_deleted,
+                exchange_id = excluded.exchange_id, as_of = now()
+            WHERE (c.name, c.full_name, c.inn, c.kpp, c.is_deleted)
+                IS DISTINCT FROM (excluded.name, excluded.full_name, excluded.inn, excluded.kpp, excluded.is_deleted)
+            """,
+            [
+                .text(base), .text(card.onecId), .text(card.name), .text(card.fullName), .text(card.inn),
+                .text(card.kpp), .bool(card.isDeleted), .id(exchange),
+            ]
+        ).affected
+        guard changed == 1 else { return false }
+        let link = try await transaction.query(
+            "SELECT client_id FROM counterparty_link WHERE base = $1 AND onec_id = $2",
+            [.text(base), .text(card.onecId)]
+        ).first?.id("client_id")
+        try transaction.emit(
+            CounterpartyReported(
+                base: base, onecId: card.onecId, name: card.name, fullName: card.fullName, inn: card.inn, kpp: card.kpp,
+                deleted: card.isDeleted, clientId: link, exchangeId: exchange, by: "1С \(base)"),
+            key: "card:\(base):\(card.onecId)", correlation: nil, causation: nil)
+        return true
+    }
+
+    /// What the CRM decides about whose a card is.
+    static func take(in handlers: inout EventHandlers) {
+        handlers.on(ClientLinkChanged.self) { change, event, transaction in
+            try await transaction.query(
+                "DELETE FROM counterparty_link WHERE base = $1 AND (onec_id = $2 OR client_id = $3)",
+                [.text(change.base), .text(change.onecId), .id(change.clientId)])
+            guard let client = change.clientId else { return }
+            try await transaction.query(
+                """
+                INSERT INTO counterparty_link (base, client_id, onec_id, rule, by_whom) VALUES ($1, $2, $3, $4, $5)
+                """,
+                [.text(change.base), .id(client), .text(change.onecId), .text(change.rule), .text(change.by)])
+        }
+    }
+}
+
+/// Reads all cards of a system, page by page, and again after a while: what was read is kept, so that it goes on where it was cut off.
+struct ClientReader: Sendable {
+    let line: SystemLine
+
+    /// Seconds after which all cards are read anew: nothing tells us of a change.
+    static let pause = 900
+
+    func run() async throws {
+        try await line.loop("reading clients", wakenBy: line.clients) { try await round() }
+    }
+
+    private func round() async throws -> Double {
+        if case .wait(let seconds) = line.mayTalk() { return seconds }
+        let base = line.base.base
+        let state = try await line.bus.pool.query(
+            """
+            SELECT clients_place, coalesce(extract(epoch FROM now() - clients_read_at), \(Self.pause)) AS age
+            FROM base_state WHERE base = $1
+            """, [.text(base)]
+        ).first
+        let place = try state?.optionalInt("clients_place")
+        let age = try state?.optionalDouble("age") ?? Double(Self.pause)
+        if place == nil, age < Double(Self.pause) { return min(60, Double(Self.pause) - age) }
+        guard let page = try await line.driver.cards(from: Int(place ?? 0), line.wire) else { return 3600 }
+        try await line.bus.transaction { transaction in
+            var news = 0
+            for card in page.cards {
+                if try await ClientCards.learn(card, base, page.exchange, in: transaction) { news += 1 }
+            }
+            transaction.write(
+                """
+                INSERT INTO base_state (base, clients_place, clients_read_at) VALUES ($1, $2, $3)
+                ON CONFLICT (base) DO UPDATE SET clients_place = excluded.clients_place,
+                    clients_read_at = coalesce(excluded.clients_read_at, base_state.clients_read_at)
+                """, [.text(base), .int(page.next), .time(page.next == nil ? .now() : nil)])
+            if news > 0 {
+                transaction.write(
+                    "UPDATE exchange SET understood = understood || to_jsonb($2::text) WHERE id = $1",
+                    [.id(page.exchange), .text("карточек прочитано \(page.cards.count), нового в \(news)")])
+            }
+        }
+        return page.next == nil ? 60 : 0
+    }
+}
+
+/// Some of a system's cards.
+struct ClientPage: Sendable {
+    let cards: [ClientCard]
+    /// Where the next page begins; nil at the end.
+    let next: Int?
+    let exchange: ID
+}

@@ -1,0 +1,35 @@
+/// What becomes of a client's field when 1C's card says something new (rule 1 of the domain: every kind of data has one owner).
+enum ClientTruth {
+    enum Verdict: Equatable {
+        /// Both say the same, or 1C says nothing new.
+        case nothing
+        /// Only 1C has changed it: its value is taken.
+        case taken
+        /// Both have changed it; the owner's value stays.
+        case conflict(keepsOurs: Bool, rule: String)
+    }
+
+    /// Fields that a card and a client have in common. A name is given by whoever sells; requisites are 1C's.
+    enum Field: String, CaseIterable, Sendable {
+        case name, inn, kpp
+
+        var isOurs: Bool { self == .name }
+        var rule: String {
+            isOurs ? "имя клиента ведёт CRM" : "реквизиты (ИНН, КПП) ведёт 1С"
+        }
+    }
+
+    /// - Parameters:
+    ///   - ours: what the CRM has now.
+    ///   - before: what the card said when we last heard of it; nil when we had not.
+    ///   - now: what it says now.
+    static func decide(_ field: Field, ours: String?, before: String?, now: String?, isFirst: Bool) -> Verdict {
+        guard let now, !now.isEmpty, now != ours else { return .nothing }
+        if isFirst {
+            // Linked just now: what a card has and we have not is taken; what differs stays as each side calls it.
+            return ours == nil ? .taken : .nothing
+        }
+        guard now != before else { return .nothing }
+        return ours == nil || ours == before ? .taken : .conflict(keepsOurs: field.isOurs, rule: field.rule)
+    }
+}

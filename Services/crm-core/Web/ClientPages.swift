@@ -1,0 +1,71 @@
+import Hummingbird
+import Primitives
+import ServiceKit
+
+/// `/clients`: cards of 1C that are nobody's yet, what both sides have changed, and who owns which data.
+struct ClientPages: Sendable {
+    let routes: CardRoutes
+    let sessions: Sessions
+    let renderer: PageRenderer
+
+    private static let shown = 100
+
+    func add(to router: Router<ServiceRequestContext>) {
+        router.get("/clients") { request, context in
+            let caller = try context.person()
+            try context.require("head", "accountant", "manager")
+            return try await renderer.page(
+                "clients", title: ScreenTexts.word("onecClients", renderer.language(request)),
+                try await fields(renderer.language(request), error: request.query("error")), request, caller)
+        }
+        router.post("/clients") { request, context in
+            let caller = try context.person()
+            try context.require("head", "accountant", "manager")
+            let form = try await Form(request)
+            try sessions.checkCSRF(form["csrf"], caller)
+            var place = "/clients"
+            do {
+                if form["verb"] == "revert" {
+                    try context.require("head", "accountant")
+                    guard let id = form["id"].flatMap({ ID($0) }) else { throw Problem.notFound("conflict") }
+                    try await routes.revert(id, by: caller.name)
+                } else {
+                    guard let verb = form["verb"], ["link", "create", "ignore"].contains(verb), let base = form["base"],
+                        let card = form["card"]
+                    else { throw Problem.badRequest("verb, base and card are wanted") }
+                    try await routes.decide(
+                        verb, base, card, client: form["client"].flatMap { ID($0) }, by: caller.name)
+                }
+            } catch let problem as Problem where problem.status == .conflict {
+                place += "?error=\(Form.encoded(problem.title))"
+            }
+            return Response(status: .seeOther, headers: [.location: place])
+        }
+    }
+
+    private func fields(_ language: Language, error: String?) async throws -> [String: Any] {
+        let waiting = try await routes.list("waiting", limit: Self.shown)
+        let conflicts = try await routes.conflicts(limit: Self.shown)
+        return [
+            "error": error ?? "", "noCards": waiting.isEmpty, "noConflicts": conflicts.isEmpty,
+            "cards": waiting.map { card -> [String: Any] in
+                [
+                    "base": card.base, "card": card.onecId, "cardName": card.fullName ?? card.name,
+                    "inn": card.inn ?? "", "kpp": card.kpp ?? "", "why": card.reason ?? "",
+                    "candidates": card.candidates.map {
+                        ["client": $0.id.description, "clientName": $0.name, "of": card.base, "which": card.onecId]
+                    },
+                ]
+            },
+            "conflicts": conflicts.map { conflict -> [String: Any] in
+                [
+                    "id": conflict.id.description, "client": conflict.clientId.description, "base": conflict.base,
+                    "field": ScreenTexts.word("field.\(conflict.field)", language), "crm": conflict.crmValue ?? "—",
+                    "onec": conflict.onecValue ?? "—", "rule": conflict.rule, "at": LocalTime.text(conflict.at),
+                    "kept": ScreenTexts.word("kept.\(conflict.kept)", language),
+                    "revertedBy": conflict.reverted ? conflict.settledBy ?? "—" : "",
+                ]
+            },
+        ]
+    }
+}
