@@ -58,7 +58,10 @@ let core: [Target.Dependency] =
     ] + nio + http
 
 let crmTemplates =
-    ["layout", "login", "leads", "lead", "deal", "talk", "company", "search", "flow", "replays", "replay", "disputes", "clients"]
+    [
+        "layout", "login", "leads", "lead", "deal", "talk", "company", "search", "flow", "replays", "replay",
+        "disputes", "clients",
+    ]
     .map {
         "Web/Templates/\($0).mustache"
     } + ["Web/Templates/workspace.css"]
