@@ -12,6 +12,7 @@ from suite import OneC
 
 sys.path.append(str(Path(__file__).parents[2] / "deploy/demo-world/onec"))
 import odata  # noqa: E402
+import site_exchange  # noqa: E402
 
 
 class System:
