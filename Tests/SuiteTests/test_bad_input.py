@@ -284,3 +284,10 @@ def test_what_telegram_says_is_heeded(suite):
     suite.say(70_004, 70_004, "/start")
     assert suite.telegram.next()["chat_id"] == 70_004
     assert all(m["chat_id"] != 70_002 for m in suite.telegram.log), "what may have arrived is not sent again"
+
+
+def test_a_connection_that_ends_says_so(suite):
+    """A client with a pool that asks for the end of a connection is told that it ends."""
+    answer = requests.get(suite.url("accounting-bridge") + "/healthz", headers={"Connection": "close"}, timeout=20)
+    assert answer.headers["Connection"] == "close"
+    assert "Connection" not in requests.get(suite.url("accounting-bridge") + "/healthz", timeout=20).headers

@@ -1,6 +1,8 @@
 """One version of truth: standing disputes as ready reports, and books, CRM and report compared document by document."""
 import html
+import os
 import re
+import signal
 
 import requests
 from suite import OneC, wait_for
@@ -59,3 +61,31 @@ def test_books_crm_and_report_agree_and_each_difference_is_its_document(suite):
     plan = browser.post(suite.url("crm-core") + "/replays", data=fields, timeout=30)
     assert plan.status_code == 200 and "/replays/crm-core/" in plan.url, "one click to a plan"
     assert requests.get(suite.url("crm-core") + "/api/v1/reconciliation", headers={"Authorization": f"Bearer {suite.token('maria')}"}, timeout=20).status_code == 403
+
+
+def test_a_comparison_is_kept_and_the_night_makes_its_own(suite):
+    """By a person now; at night by itself, with a pass that only reads. A service that does not answer is said, and nothing is called equal."""
+    token = suite.token()
+    made = suite.post("crm-core", "/api/v1/reconciliation/runs", token, {}, status=201)
+    assert made["by"] == "Администратор" and made["failed"] is None and made["checked"] >= 0
+    kept = suite.get("crm-core", "/api/v1/reconciliation/runs", token)["items"]
+    assert made in kept
+    # The night's: once a day.
+    nights = [run for run in kept if run["by"] is None]
+    assert len(nights) == len({run["day"] for run in nights})
+    assert requests.post(suite.url("crm-core") + "/api/v1/reconciliation/runs", headers={"Authorization": f"Bearer {suite.token('maria')}"}, timeout=20).status_code == 403
+    browser = requests.Session()
+    browser.post(suite.url("crm-core") + "/login", data={"login": "admin", "password": "admin-password"}, timeout=20)
+    page = browser.get(suite.url("crm-core") + "/disputes", timeout=30).text
+    assert "Последняя сверка" in page and "сверено документов" in page
+    owners = browser.get(suite.url("crm-core") + "/clients", timeout=30).text
+    assert "Кто за что отвечает" in owners and "документ не той базы откладывается" in owners
+
+
+def test_while_a_service_is_away_nothing_is_called_equal(suite):
+    os.kill(suite.pids()["bi-aggregator"], signal.SIGSTOP)
+    try:
+        run = suite.post("crm-core", "/api/v1/reconciliation/runs", suite.token(), {}, status=201)
+    finally:
+        os.kill(suite.pids()["bi-aggregator"], signal.SIGCONT)
+    assert run["failed"] == "мост 1С или отчёты не отвечали" and run["differences"] == [] and run["checked"] == 0

@@ -83,20 +83,28 @@ public struct CRMCore: SuiteService {
             bridge: context.httpAddress(.accountingBridge), bi: context.httpAddress(.biAggregator),
             renderer: renderer, sessions: sessions
         ).add(to: router)
-        let others = OtherServices(
-            addresses: Dictionary(uniqueKeysWithValues: ServiceIdentity.allCases.map { ($0, context.httpAddress($0)) }))
         FlowPages(pool: bus.pool, sessions: sessions, renderer: renderer, others: others).add(to: router)
         DisputePages(
-            disputes: Disputes(pool: bus.pool), reconciliation: Reconciliation(pool: bus.pool, others: others),
-            renderer: renderer
+            disputes: Disputes(pool: bus.pool), comparison: comparison, renderer: renderer
         ).add(to: router)
         ReplayPages(sessions: sessions, renderer: renderer, others: others).add(to: router)
         Assets().add(to: router)
     }
 
+    private var others: OtherServices {
+        OtherServices(
+            addresses: Dictionary(uniqueKeysWithValues: ServiceIdentity.allCases.map { ($0, context.httpAddress($0)) }))
+    }
+
+    private var comparison: NightlyComparison {
+        NightlyComparison(
+            bus: bus, reconciliation: Reconciliation(pool: bus.pool, others: others), key: sessions.key)
+    }
+
     public var loops: [(name: String, run: @Sendable () async throws -> Void)] {
         [
             ("housekeeping", { [bus] in try await Housekeeping(pool: bus.pool).run() }),
+            ("comparing at night", { [comparison] in try await comparison.watch() }),
             ("due dates", { [bus] in try await DueDates.watch(bus) }),
         ]
     }

@@ -63,3 +63,15 @@ CREATE TABLE client_conflict (
 );
 CREATE INDEX client_conflict_open ON client_conflict (id) WHERE settled_at IS NULL;
 CREATE INDEX company_by_name ON company (lower(left(name, 200)));
+
+-- Comparisons of books, CRM and report: each night's, and those that people asked for.
+CREATE TABLE reconciliation_run (
+    id uuid PRIMARY KEY,
+    day date NOT NULL,
+    at timestamptz NOT NULL,
+    by_whom text,
+    checked bigint NOT NULL,
+    differences jsonb NOT NULL,
+    failed text
+);
+CREATE INDEX reconciliation_run_nightly ON reconciliation_run (day) WHERE by_whom IS NULL;

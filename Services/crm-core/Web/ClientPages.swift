@@ -47,6 +47,18 @@ struct ClientPages: Sendable {
         let waiting = try await routes.list("waiting", limit: Self.shown)
         let conflicts = try await routes.conflicts(limit: Self.shown)
         return [
+            "owners": OwnershipMatrix.lines.map { line in
+                [
+                    "data": language.pick(line.data.ru, line.data.en),
+                    "refusal": language.pick(line.refusal.ru, line.refusal.en),
+                    "cells": [line.bot, line.crm, line.onec, line.bi].map {
+                        [
+                            "own": ScreenTexts.word("own.\($0)", language),
+                            "weight": $0 == "owner" ? "fw-bold" : "text-muted",
+                        ]
+                    },
+                ] as [String: Any]
+            },
             "error": error ?? "", "noCards": waiting.isEmpty, "noConflicts": conflicts.isEmpty,
             "cards": waiting.map { card -> [String: Any] in
                 [

@@ -6,7 +6,7 @@ import ServiceKit
 /// `/disputes`: what departments dispute about, ready to be settled, and the comparison of books, CRM and report.
 struct DisputePages: Sendable {
     let disputes: Disputes
-    let reconciliation: Reconciliation
+    let comparison: NightlyComparison
     let renderer: PageRenderer
 
     private struct Lists: AnswerShape {
@@ -23,10 +23,22 @@ struct DisputePages: Sendable {
             try context.require("head", "accountant")
             do {
                 return try Response.json(
-                    try await reconciliation.run(session: try OtherServices.session(request, context)))
+                    try await comparison.reconciliation.run(session: try OtherServices.session(request, context)))
             } catch is OtherServices.Away {
                 throw Problem(.badGateway, "away", "accounting-bridge or bi-aggregator does not answer")
             }
+        }
+        router.get("/api/v1/reconciliation/runs") { request, context in
+            try context.require("head", "accountant", "reader")
+            let runs = try await NightlyComparison.list(comparison.bus.pool, limit: try request.limit())
+            return try Response.json(Page(items: runs, next: nil))
+        }
+        router.post("/api/v1/reconciliation/runs") { _, context in
+            let caller = try context.require("head", "accountant")
+            guard let run = try await comparison.run(by: caller.name, keepsFailure: true) else {
+                throw Problem(.badGateway, "away", "accounting-bridge or bi-aggregator does not answer")
+            }
+            return try Response.json(run, .created)
         }
         router.get("/disputes") { request, context in
             let caller = try context.person()
@@ -52,7 +64,7 @@ struct DisputePages: Sendable {
         var fields: [String: Any] = ["reports": reports]
         if request.query("check") != nil {
             do {
-                let answer = try await reconciliation.run(session: session)
+                let answer = try await comparison.reconciliation.run(session: session)
                 fields["compared"] = language.pick(
                     "Сверено документов: \(answer.checked), расхождений: \(answer.differences.count)",
                     "Documents compared: \(answer.checked), differences: \(answer.differences.count)")
@@ -62,6 +74,15 @@ struct DisputePages: Sendable {
             } catch is OtherServices.Away { away = ScreenTexts.word("sectionAway", language) }
         }
         fields["away"] = away
+        if let night = try await NightlyComparison.list(comparison.bus.pool, limit: 1).first {
+            let words =
+                night.failed
+                ?? language.pick(
+                    "сверено документов \(night.checked), расхождений \(night.differences.count)",
+                    "\(night.checked) documents compared, \(night.differences.count) differences")
+            fields["night"] = "\(LocalTime.text(night.at)): \(words)"
+            fields["nightWrong"] = night.failed != nil || !night.differences.isEmpty
+        }
         return fields
     }
 
@@ -119,7 +140,7 @@ struct DisputePages: Sendable {
     }
 
     private func items(_ path: String, _ session: String) async throws -> [RawJSON] {
-        let answer = try await reconciliation.others.get(.accountingBridge, path, session: session)
+        let answer = try await comparison.reconciliation.others.get(.accountingBridge, path, session: session)
         guard answer.status == 200 else { throw OtherServices.Away() }
         return answer.json["items"]?.items ?? []
     }

@@ -41,6 +41,21 @@ struct ProblemMiddleware: RouterMiddleware {
     }
 }
 
+/// Says that the connection ends when the client wants it to (RFC 9112, 9.6): the server closes it, and a client with a pool that was not told so
+/// would send its next request into nothing.
+struct ConnectionMiddleware: RouterMiddleware {
+    typealias Context = ServiceRequestContext
+
+    func handle(
+        _ request: Request, context: Context,
+        next: (Request, Context) async throws -> Response
+    ) async throws -> Response {
+        var response = try await next(request, context)
+        if request.headers[.connection]?.lowercased() == "close" { response.headers[.connection] = "close" }
+        return response
+    }
+}
+
 /// Finds out who calls: a bearer token, an API key, or the workspace's cookie.
 struct CallerMiddleware: RouterMiddleware {
     typealias Context = ServiceRequestContext

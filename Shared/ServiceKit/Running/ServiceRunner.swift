@@ -42,6 +42,7 @@ public enum ServiceRunner {
         let router = Router(context: ServiceRequestContext.self)
         router.addMiddleware {
             RequestMetrics()
+            ConnectionMiddleware()
             ProblemMiddleware()
             CallerMiddleware(access: context.access, takesForms: Service.identity == .crmCore)
         }

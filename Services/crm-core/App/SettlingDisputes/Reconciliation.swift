@@ -9,7 +9,7 @@ struct Reconciliation: Sendable {
     let pool: PostgresPool
     let others: OtherServices
 
-    struct Difference: AnswerShape {
+    struct Difference: AnswerShape, Decodable {
         let key, orderNumber: String
         /// The sum that each counts; nil: it counts none.
         let books, crm, report: Money?
