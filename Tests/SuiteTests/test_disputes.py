@@ -89,3 +89,30 @@ def test_while_a_service_is_away_nothing_is_called_equal(suite):
     finally:
         os.kill(suite.pids()["bi-aggregator"], signal.SIGCONT)
     assert run["failed"] == "мост 1С или отчёты не отвечали" and run["differences"] == [] and run["checked"] == 0
+
+
+def test_three_departments_three_sums_and_the_documents_between_them(suite):
+    """EX-8: the manager says 1 000 000, the store 950 000, the books 800 000; the card explains it, and the act is 1C's own sum."""
+    token = suite.token()
+    order = asked(suite, token, "three-truths", "7728168971", price="1000000.00", organization="ooo")
+    own = suite.get("crm-core", f"/api/v1/orders/{order['orderId']}", token)["dealId"]
+    company = suite.get("crm-core", f"/api/v1/deals/{own}", token)["companyId"]
+    onec = OneC(suite)
+    onec.take_orders()
+    onec.open()
+    onec.send(order["number"], "1000000.00", payments=[("tt-1", "500000.00", "true"), ("tt-2", "350000.00", "true"), ("tt-3", "1.00", "false")],
+              shipments=[("tt-4", "950000.00", "true")], refunds=[("tt-5", "50000.00", "true")])
+    path = f"/api/v1/companies/{company}/settlements"
+    told = wait_for(lambda: (lambda a: a if len((a["acts"] or [{"lines": []}])[0]["lines"]) == 4 else None)(suite.get("crm-core", path, token)), what="the documents")
+    [act] = told["acts"]
+    rub = lambda text: {"amount": text, "currency": "RUB"}
+    assert (act["opening"], act["debit"], act["credit"], act["closing"]) == (rub("0.00"), rub("1000000.00"), rub("850000.00"), rub("150000.00"))
+    assert act["lines"][-1]["balance"] == act["closing"]
+    assert [(d["kind"], d["amount"]["amount"]) for d in told["differences"]] == [("not_shipped", "50000.00"), ("not_paid", "200000.00")]
+    later = suite.get("crm-core", path, token, **{"from": "2026-12-01"})["acts"][0]
+    assert (later["opening"], later["lines"], later["closing"]) == (rub("150000.00"), [], rub("150000.00"))
+    assert requests.get(suite.url("crm-core") + path + "?from=gestern", headers={"Authorization": f"Bearer {token}"}, timeout=20).status_code == 400
+    shown, _ = page(suite, f"/companies/{company}")
+    shown = shown.replace("\u00a0", " ")
+    for words in ["1 000 000,00 ₽", "950 000,00 ₽", "850 000,00 ₽", "Почему суммы разные", "Заказано и не отгружено: 50 000,00 ₽", "Взаиморасчёты", "150 000,00 ₽"]:
+        assert words in shown, words

@@ -87,7 +87,7 @@ def living(suite):
     return {"token": token, "journey": journey, "contact": contact["id"], "company": company["id"],
             "/api/v1/leads/{id}": lead["id"], "/api/v1/deals/{id}": deal["id"], "/api/v1/orders/{id}": order["orderId"],
             "/api/v1/companies/{id}": company["id"], "/api/v1/contacts/{id}": contact["id"], "/api/v1/journeys/{id}": journey,
-            "/api/v1/clients/{id}/changes": company["id"],
+            "/api/v1/clients/{id}/changes": company["id"], "/api/v1/companies/{id}/settlements": company["id"],
             "/api/v1/conversations/{id}/messages": talk["id"], "/api/v1/exchanges/{id}": exchange["id"],
             "/api/v1/bank-payments/{id}": paid["id"], "/api/v1/order-stories/{number}": order["number"]}
 

@@ -18,6 +18,25 @@ struct CompanyPage: Sendable {
         }
     }
 
+    /// Lines of an act that the page shows; the API has all.
+    private static let linesShown = 200
+
+    private static func fields(_ act: Settlements.Act, _ language: Language) -> [String: Any] {
+        func money(_ money: Money?) -> String { money.map { HumanText.money($0, language) } ?? "" }
+        return [
+            "opening": money(act.opening), "debit": money(act.debit), "credit": money(act.credit),
+            "closing": money(act.closing),
+            "rows": act.lines.suffix(linesShown).map { line in
+                [
+                    "date": line.date.map { HumanText.day($0) } ?? "—",
+                    "what": "\(ScreenTexts.word("document.\(line.kind)", language)) \(line.number ?? "")",
+                    "order": line.orderNumber, "plus": money(line.debit), "minus": money(line.credit),
+                    "balance": money(line.balance),
+                ]
+            },
+        ]
+    }
+
     private func fields(_ company: CompanyView, _ language: Language) async throws -> [String: Any] {
         let answers = try await pool.run([
             Statement("\(ContactView.select) WHERE company_id = $1 ORDER BY name LIMIT 200", [.id(company.id)]),
@@ -33,6 +52,7 @@ struct CompanyPage: Sendable {
                 """, [.id(company.id)]),
         ])
         let orders = try await OrderView.load(company: company.id, in: pool)
+        let settlements = try await Settlements(pool: pool).answer(company.id, from: nil, to: nil)
         let live = orders.filter { !["cancelled", "failed"].contains($0.status) }
         func sum(_ amount: (OrderView) -> Money?) -> String {
             var totals: [Currency: Money] = [:]
@@ -48,7 +68,13 @@ struct CompanyPage: Sendable {
                 ["key": ScreenTexts.word("ordered", language), "value": sum { $0.total ?? $0.askedTotal }],
                 ["key": ScreenTexts.word("shipped", language), "value": sum(\.shipped)],
                 ["key": ScreenTexts.word("paid", language), "value": sum(\.paid)],
+                ["key": ScreenTexts.word("owed", language), "value": sum(\.owed)],
             ],
+            "anyDifference": !settlements.differences.isEmpty,
+            "differences": settlements.differences.map {
+                "\(ScreenTexts.word("differ.\($0.kind)", language)) \(HumanText.money($0.amount, language)), \(ScreenTexts.word("order", language).lowercased()) № \($0.orderNumber)"
+            },
+            "acts": settlements.acts.map { Self.fields($0, language) },
             "unknown": live.contains { $0.paidUnknown != nil }
                 ? ScreenTexts.word("paymentsUnknown", language) : "",
             "history": try answers[2].map { row in
