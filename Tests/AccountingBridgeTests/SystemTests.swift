@@ -323,3 +323,14 @@ import XMLStream
         }
     }
 }
+
+@Suite("Links into 1C") struct NavigationLinkTests {
+    @Test func theReferenceIsTheKeyWithItsGroupsInAnotherOrder() {
+        let key = "01234567-89ab-cdef-0123-456789abcdef"
+        let link =
+            "https://1c/ut/#e1cib/data/%D0%94%D0%BE%D0%BA%D1%83%D0%BC%D0%B5%D0%BD%D1%82.X?ref=0123456789abcdefcdef89ab01234567"
+        #expect(ODataDriver.navigationLink("https://1c/ut", "Document_X", key) == link)
+        #expect(ODataDriver.navigationLink("https://1c/ut", "Document_X", "17") == nil)
+        #expect(ODataDriver.navigationLink("https://1c/ut", "Constant_X", key) == nil)
+    }
+}

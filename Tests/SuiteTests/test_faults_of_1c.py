@@ -101,7 +101,9 @@ def test_one_answer_lost_makes_no_second_document(system, fault):
     done = fault in ("late", "half", "gateway")
     assert base(system)["duplicatesPrevented"] - before == (1 if done else 0), asked
     assert asked == [system.names["orders"]]
-    assert story(system, placed)["state"] == "sent"
+    told = story(system, placed)
+    key = next(k for k, o in system.orders().items() if o["НомерПоДаннымКлиента"] == placed["number"])
+    assert told["state"] == "sent" and told["onecLink"].startswith(f"{system.server.url}/#e1cib/data/") and told["onecLink"].endswith(key[:8])
 
 
 def test_what_1c_does_after_we_gave_up_is_found_and_not_done_twice(system):

@@ -67,7 +67,7 @@ public struct AccountingBridge: SuiteService {
             bus: bus, statements: BankStatements(bus: bus, settings: context.settings, matching: matching),
             matching: matching, journal: ExchangeJournal(pool: bus.pool))
         orderPages = try OrderPages(
-            OrderStories(pool: bus.pool),
+            OrderStories(pool: bus.pool, systems: systems),
             repair: Repair(bus: bus, files: orderFiles, catalogs: catalogs, systems: systems),
             locale: context.settings.company.locale)
         bankPages = try BankPages(bank, settings: context.settings)

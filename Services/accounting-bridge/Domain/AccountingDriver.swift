@@ -29,6 +29,9 @@ protocol AccountingDriver: Sendable {
     /// Cards of counterparties from a place on; nil when the system tells none.
     func cards(from place: Int, _ wire: ExchangeWire) async throws -> ClientPage?
 
+    /// Where a person opens the order's document in the system; nil when it has no such place.
+    func link(toOrder onecId: String) -> String?
+
     /// What an exchange's bytes tell, read once more; nil when the system itself has to be asked again.
     func understand(_ bytes: [UInt8], from target: String) throws -> [OrderReport]?
 }

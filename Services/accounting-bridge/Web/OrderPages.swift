@@ -60,7 +60,7 @@ struct OrderPages: Sendable {
         let mayRepair = caller.isAdmin || !caller.roles.isDisjoint(with: ["accountant", "head", "integrator"])
         return [
             "t": JournalWords.all(language), "number": story.number, "onecNumber": story.onecNumber ?? "",
-            "client": story.client, "inn": story.inn ?? "", "base": story.base,
+            "client": story.client, "onecLink": story.onecLink ?? "", "inn": story.inn ?? "", "base": story.base,
             "journey": story.journeyId?.description ?? "", "verdict": story.verdict, "isWrong": story.isWrong,
             "error": request.query("error") ?? "", "done": request.query("done") ?? "",
             "repairs": (mayRepair ? story.repairs : []).map {

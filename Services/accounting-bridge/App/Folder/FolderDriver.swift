@@ -98,6 +98,8 @@ struct FolderDriver: AccountingDriver {
 
     func cards(from place: Int, _ wire: ExchangeWire) async throws -> ClientPage? { nil }
 
+    func link(toOrder onecId: String) -> String? { nil }
+
     func understand(_ bytes: [UInt8], from target: String) throws -> [OrderReport]? {
         try FolderFormat.reports(bytes, named: target, fallback: fallback).compactMap { try? $0.result.get() }
     }

@@ -253,6 +253,23 @@ struct ODataDriver: AccountingDriver {
     /// A decimal as a JSON number. Fifteen digits are exact, which no sum of an order exceeds.
     private static func number(_ text: String) -> Double { Double(text) ?? 0 }
 
+    func link(toOrder onecId: String) -> String? {
+        ODataDriver.navigationLink(base.url, mapping.order.entity, onecId)
+    }
+
+    /// A navigation link of the web client, which the publication of OData has at its root: `…/#e1cib/data/Документ.X?ref=…`, where the reference
+    /// is the key with its groups in another order.
+    static func navigationLink(_ url: String, _ entity: String, _ key: String) -> String? {
+        let kinds = ["Document_": "Документ.", "Catalog_": "Справочник."]
+        let groups = key.split(separator: "-").map(String.init)
+        guard let kind = kinds.first(where: { entity.hasPrefix($0.key) }), groups.map(\.count) == [8, 4, 4, 4, 12],
+            groups.joined().allSatisfy(\.isHexDigit)
+        else { return nil }
+        let name = kind.value + entity.dropFirst(kind.key.count)
+        let reference = groups[3] + groups[4] + groups[2] + groups[1] + groups[0]
+        return "\(url)/#e1cib/data/\(ODataClient.encoded(name))?ref=\(reference.lowercased())"
+    }
+
     func accept(_ heard: [HeardReport]) async throws {}
 
     /// Only the base itself can tell it again.

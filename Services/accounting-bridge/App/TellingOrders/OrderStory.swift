@@ -22,6 +22,8 @@ struct OrderStory: AnswerShape {
     }
     let number, base, client: String
     let inn, onecNumber: String?
+    /// Opens its document in the system.
+    let onecLink: String?
     let journeyId: ID?
     let state: String
     /// One sentence: why there is no invoice, or that there is one.
@@ -95,6 +97,7 @@ struct OrderStory: AnswerShape {
 /// Finds orders by what people say, and tells of each.
 struct OrderStories: Sendable {
     let pool: PostgresPool
+    var systems: [SystemLine] = []
 
     struct Found: AnswerShape {
         let number, base, client, state: String
@@ -125,7 +128,7 @@ struct OrderStories: Sendable {
             Statement(
                 """
                 SELECT o.id, o.number, o.base, o.client, o.inn, o.journey_id, o.state, o.reason, o.requested_at, o.sent_at,
-                    o.onec_number, o.told_posted, o.told_cancelled, b.paused_by, b.last_contact,
+                    o.onec_number, o.onec_id, o.told_posted, o.told_cancelled, b.paused_by, b.last_contact,
                     (SELECT cause FROM base_alarm a WHERE a.base = o.base ORDER BY since LIMIT 1) AS failing,
                     (SELECT count(*) FROM order_out w WHERE w.base = o.base AND w.\(OrderQueue.waits)
                         AND (w.requested_at, w.number) < (o.requested_at, o.number)) AS ahead
@@ -143,10 +146,10 @@ struct OrderStories: Sendable {
                 """, [.text(number.withoutNUL)]),
         ])
         guard let order = answers[0].first else { return nil }
-        return try Self.story(order, parked: answers[1], exchanges: answers[2])
+        return try story(order, parked: answers[1], exchanges: answers[2])
     }
 
-    private static func story(_ order: Row, parked: Rows, exchanges: Rows) throws -> OrderStory {
+    private func story(_ order: Row, parked: Rows, exchanges: Rows) throws -> OrderStory {
         let (number, base) = (try order.string("number"), try order.string("base"))
         let open = try parked.filter { try $0.optionalString("settled_by") == nil }
         var facts = OrderStory.Facts()
@@ -170,7 +173,7 @@ struct OrderStories: Sendable {
         ]
         // What was set aside is told once, by what was wrong with it.
         let setAside = Set(try parked.map { try $0.id("exchange_id") })
-        lines += try exchanges.filter { !setAside.contains(try $0.id("id")) }.map { try line($0, number) }
+        lines += try exchanges.filter { !setAside.contains(try $0.id("id")) }.map { try Self.line($0, number) }
         if facts.state == "refused" {
             lines.append(
                 .init(at: requested, sign: "wrong", words: "Отложен: \(facts.reason ?? "")", exchangeId: nil))
@@ -194,7 +197,10 @@ struct OrderStories: Sendable {
         }
         return OrderStory(
             number: number, base: base, client: try order.string("client"), inn: try order.optionalString("inn"),
-            onecNumber: facts.onecNumber, journeyId: try order.optionalID("journey_id"), state: facts.state,
+            onecNumber: facts.onecNumber,
+            onecLink: try order.optionalString("onec_id").flatMap { id in
+                systems.first { $0.base.base == base }?.driver.link(toOrder: id)
+            }, journeyId: try order.optionalID("journey_id"), state: facts.state,
             verdict: verdict.words, isWrong: verdict.isWrong, lines: lines.sorted { $0.at < $1.at }, repairs: repairs)
     }
 
