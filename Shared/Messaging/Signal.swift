@@ -4,6 +4,7 @@ import Synchronization
 public final class Signal: Sendable {
     private struct State {
         var poked = false
+        var pokes = 0
         var waiter: CheckedContinuation<Void, Never>?
         var round = 0
         /// The last round that ended before anybody waited in it.
@@ -16,11 +17,15 @@ public final class Signal: Sendable {
     public func poke() {
         let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
             defer { state.waiter = nil }
+            state.pokes += 1
             state.poked = state.waiter == nil
             return state.waiter
         }
         waiter?.resume()
     }
+
+    /// Pokes so far: whoever waited sees whether it was one that ended it.
+    public var pokes: Int { state.withLock { $0.pokes } }
 
     /// Returns after a poke, after `seconds`, or on cancellation.
     public func wait(seconds: Double) async {

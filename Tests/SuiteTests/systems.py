@@ -147,6 +147,11 @@ class Folder(System):
         self.folder.with_name(self.folder.name + "-away").rename(self.folder)
 
 
+def ours(order):
+    """Our number of an order, as it stands in the field for the client's."""
+    return order["НомерПоДаннымКлиента"].removeprefix("TL-")
+
+
 class OData(System):
     """1C behind its OData interface. We go to it: it does nothing by itself."""
 
@@ -178,7 +183,7 @@ class OData(System):
         with self.onec.lock:
             found = {}
             for order in sorted(self.orders().values(), key=lambda o: o["Number"]):
-                number = order["Комментарий"].split("\n")[0].removeprefix("Throughline № ")
+                number = order["Комментарий"].split("\n")[0].removeprefix("Throughline № ").removesuffix(".")
                 assert number not in found, f"order {number} was made twice"
                 goods, clients = self.onec.sets["Catalog_Номенклатура"], self.onec.sets["Catalog_Контрагенты"]
                 lines = [(goods[line["Номенклатура_Key"]]["Артикул"], str(line["Количество"]), str(line["Цена"])) for line in order[self.names["lines"]]]
@@ -189,8 +194,7 @@ class OData(System):
         pass
 
     def key(self, number):
-        return next((key for key, order in self.orders().items() if order["Комментарий"].startswith(f"Throughline № {number}\n")
-                     or order["Комментарий"] == f"Throughline № {number}"), None)
+        return next((key for key, order in self.orders().items() if order["Комментарий"].startswith(f"Throughline № {number}.")), None)
 
     def onec_number(self, number):
         return self.orders()[self.key(number)]["Number"]

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 import requests
 from suite import running, wait_for
-from systems import OData, odata
+from systems import OData, odata, ours
 
 COUNT = int(os.environ.get("THROUGHLINE_ORDERS", "1000"))
 FAULTS = ["down", "late", "half", "html", "busy", "licence", "gateway"]
@@ -73,7 +73,7 @@ def makes_a_document(system):
 
 def documents(system):
     with system.onec.lock:
-        return [(o["НомерПоДаннымКлиента"], Decimal(str(o["СуммаДокумента"]))) for o in sorted(system.orders().values(), key=lambda o: o["Number"])]
+        return [(ours(o), Decimal(str(o["СуммаДокумента"]))) for o in sorted(system.orders().values(), key=lambda o: o["Number"])]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -102,7 +102,7 @@ def test_one_answer_lost_makes_no_second_document(system, fault):
     assert base(system)["duplicatesPrevented"] - before == (1 if done else 0), asked
     assert asked == [system.names["orders"]]
     told = story(system, placed)
-    key = next(k for k, o in system.orders().items() if o["НомерПоДаннымКлиента"] == placed["number"])
+    key = next(k for k, o in system.orders().items() if ours(o) == placed["number"])
     assert told["state"] == "sent" and told["onecLink"].startswith(f"{system.server.url}/#e1cib/data/") and told["onecLink"].endswith(key[:8])
 
 
@@ -211,7 +211,7 @@ def test_a_client_with_two_cards_waits_for_a_person_and_one_card_is_found(system
     own, company = firm("ООО Ромашка", "7736050003")
     placed = order(system, own, "firm-1")
     wait_for(lambda: story(system, placed)["state"] == "sent", what="the order to be sent")
-    made = next(o for o in system.orders().values() if o["НомерПоДаннымКлиента"] == placed["number"])
+    made = next(o for o in system.orders().values() if ours(o) == placed["number"])
     assert made["Контрагент_Key"] == known
     assert suite.sql("accounting_bridge", f"SELECT onec_id, rule FROM counterparty_link WHERE client_id = '{company}'") == [[known, "inn+kpp"]]
     for number in range(2):
@@ -247,7 +247,7 @@ def test_a_thousand_orders_through_every_fault_are_a_thousand_documents(system):
     made = [(number, total) for number, total in documents(system) if number not in before]
     assert len(made) == len(orders) == COUNT and {n for n, _ in made} == set(orders)
     assert sum(total for _, total in made) == sum(Decimal(f"{i + 1}.{i % 100:02d}") for i in range(COUNT))
-    clients = {o["НомерПоДаннымКлиента"]: o["Контрагент_Key"] for o in system.orders().values()}
+    clients = {ours(o): o["Контрагент_Key"] for o in system.orders().values()}
     sequence = {}
     for number, _ in made:
         sequence.setdefault(clients[number], []).append(int(number))

@@ -6,7 +6,7 @@ import signal
 import pytest
 import requests
 from suite import OneC, running, wait_for
-from systems import OData, odata
+from systems import OData, odata, ours
 
 COUNT = 5000
 
@@ -131,7 +131,7 @@ def test_a_rename_on_either_side_is_one_client_with_a_history(world):
     own, _ = deal(world, "ivanov", company["id"])
     first = order(world, own, "ivanov-1", "active")
     wait_for(lambda: first["number"] in world.taken, what="the order in 1C")
-    key = next(o["Контрагент_Key"] for o in world.orders().values() if o["НомерПоДаннымКлиента"] == first["number"])
+    key = next(o["Контрагент_Key"] for o in world.orders().values() if ours(o) == first["number"])
     again(world)
     wait_for(lambda: (card(world, key) or {}).get("clientId") == company["id"], what="the card to be known")
     name = lambda: world.suite.get("crm-core", f"/api/v1/companies/{company['id']}", world.token)
@@ -144,7 +144,7 @@ def test_a_rename_on_either_side_is_one_client_with_a_history(world):
     patch(world, f"/api/v1/companies/{company['id']}", {"name": "ИП Иванов"}, name()["version"])
     second = order(world, own, "ivanov-2", "active")
     wait_for(lambda: second["number"] in world.taken, what="the second order")
-    assert next(o["Контрагент_Key"] for o in world.orders().values() if o["НомерПоДаннымКлиента"] == second["number"]) == key
+    assert next(o["Контрагент_Key"] for o in world.orders().values() if ours(o) == second["number"]) == key
     assert sum(1 for c in world.onec.sets["Catalog_Контрагенты"].values() if c.get("ИНН") == "500100732259") == 1
     # Both rename him: the CRM's name stays, for a name is its own; both are shown, and a person may take the other.
     world.onec.sets["Catalog_Контрагенты"][key].update(Description="Иванов С. И. (розница)")

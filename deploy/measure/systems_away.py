@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from suite import running
-from systems import OData, odata
+from systems import OData, odata, ours
 
 
 def place(suite, system, deals, first, count):
@@ -66,7 +66,7 @@ def measure(figure, percentile, quick):
                 figure(f"the same, {label}, 1C is away all the time / 1C works", ratio, "times", "< 1.2", ratio < 1.2)
             figure(f"{count} orders that waited reach 1C", count / seconds, "/s")
             made = sorted(system.orders().values(), key=lambda order: order["Number"])
-            numbers = [int(order["НомерПоДаннымКлиента"]) for order in made]
+            numbers = [int(ours(order)) for order in made]
             total = sum(Decimal(str(order["СуммаДокумента"])) for order in made)
             wanted = sum(Decimal(f"{n}.{n % 100:02d}") for first, n_ in [(1, 50), (1001, count // 2), (5001, count), (9001, count // 2)]
                          for n in range(first, first + n_))

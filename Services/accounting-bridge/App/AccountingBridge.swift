@@ -58,7 +58,8 @@ public struct AccountingBridge: SuiteService {
                         pool: bus.pool)
                 case .folder, .commerceml:
                     FolderDriver(
-                        folder: base.folder, format: FolderFormat(rawValue: base.format) ?? .json, fallback: currency)
+                        folder: base.folder, format: FolderFormat(rawValue: base.format) ?? .json, fallback: currency,
+                        marks: FolderMark(pool: bus.pool, base: base.base))
                 }
             return SystemLine(base, driver, bus: bus, signal: wakers[base.base] ?? Signal(), log: context.log)
         }
@@ -115,7 +116,7 @@ public struct AccountingBridge: SuiteService {
 
     public var loops: [Loop] {
         var loops: [Loop] = [
-            ("watching bases", { [bus, drivers] in try await BaseHealth.watch(bus, drivers: drivers) }),
+            ("watching bases", { [bus, bases = settings.bases] in try await BaseHealth.watch(bus, bases) }),
             ("keeping the journal", { [keeper] in try await keeper.run() }),
             ("taking catalogs", { [catalogs] in try await catalogs.run() }),
             ("matching payments", { [bus] in try await BankMatching(bus: bus).watch() }),
@@ -126,9 +127,5 @@ public struct AccountingBridge: SuiteService {
             loops.append(("reading reports of \(line.base.base)", { try await ReportReader(line: line).run() }))
         }
         return loops
-    }
-
-    private var drivers: [String: SuiteSettings.Base.Driver] {
-        Dictionary(uniqueKeysWithValues: settings.bases.map { ($0.base, $0.driver) })
     }
 }

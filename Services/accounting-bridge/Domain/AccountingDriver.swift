@@ -20,6 +20,15 @@ protocol AccountingDriver: Sendable {
     /// - Throws: ``DriverFailure``, which says whether it may have been done.
     func give(_ order: OutgoingOrder, _ wire: ExchangeWire) async throws -> TakenOrder
 
+    /// Does what is still to be done with an order that was found, such as posting it.
+    func complete(_ taken: TakenOrder, _ wire: ExchangeWire) async throws -> TakenOrder
+
+    /// Whether it tells without being asked for an order.
+    var tellsUnasked: Bool { get }
+
+    /// What it turned out to lack since the last check, in words.
+    var limits: [String] { get }
+
     /// What the system tells now: of the orders asked for, or of whatever it has put down for us.
     func read(_ asked: [AskedOrder], _ wire: ExchangeWire) async throws -> [HeardReport]
 
@@ -50,6 +59,8 @@ struct TakenOrder: Sendable {
     var onecId, onecNumber: String?
     /// It was there before: sent blindly, it would have been made twice.
     var wasThere = false
+    /// Whether it is posted there; nil when that means nothing.
+    var isPosted: Bool?
     /// What keeps it from being whole there, such as a refusal to post it.
     var warning: String?
 }
@@ -70,6 +81,8 @@ struct HeardReport: Sendable {
     let number: String?
     /// Nil when nothing is told of any order.
     let result: Result<OrderReport, DriverFailure>?
+    /// The system must keep it: it could not be read.
+    var isKept = false
 }
 
 /// Why a system did not do what it was asked.

@@ -150,7 +150,7 @@ struct FolderOrder: Sendable {
             paid.map { OrderReport.isTrue($0) }, shipped.map { OrderReport.isTrue($0) }
         )
         report.rejection = refused?.nonEmpty
-        report.tellsPayments = true
+        (report.tellsPayments, report.isAsked) = (true, true)
         for document in documents {
             do { report.documents.append(try Self.document(document, own)) } catch let failure as DriverFailure {
                 report.refused.append("документ \(document.number ?? document.id ?? document.kind): \(failure.words)")
@@ -241,7 +241,7 @@ extension RawJSON {
     /// A text, a whole number or a flag as text; nil for anything else.
     fileprivate var plainText: String? {
         switch self {
-        case .string(let text): text
+        case .string(let text): text.withoutNUL
         case .int(let number): String(number)
         case .bool(let flag): flag ? "true" : "false"
         case .null, .double, .array, .object: nil

@@ -45,7 +45,7 @@ struct ODataOrderState: Sendable {
         report.posted = row["Posted"] == .bool(true)
         report.cancelled = row["DeletionMark"] == .bool(true)
         report.statusText = mapping.order.status.flatMap { row[$0]?.stringValue?.nonEmpty }
-        report.tellsPayments = tellsPayments
+        (report.tellsPayments, report.isAsked) = (tellsPayments, true)
         for document in documents {
             switch document {
             case .success(let document): report.documents.append(document)
@@ -110,7 +110,7 @@ struct ODataOrderState: Sendable {
     }
 
     /// A sum as JSON writes it: a whole number, or one with a point.
-    private static func money(_ value: RawJSON?, _ currency: Currency) -> Money? {
+    static func money(_ value: RawJSON?, _ currency: Currency) -> Money? {
         switch value {
         case .int(let whole): Money(String(whole), currency)
         case .double(let number): Money(String(number), currency)

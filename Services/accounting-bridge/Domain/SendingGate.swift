@@ -31,7 +31,8 @@ struct SendingGate: Sendable {
 
     /// Whether the system may be spoken to at all.
     func mayTalk(_ now: Timestamp) -> Word {
-        guard let openUntil, openUntil > now else { return .go }
+        // Farther than any pause lies only what a clock that jumped has written.
+        guard let openUntil, openUntil > now, openUntil <= now.adding(seconds: Self.longestPause) else { return .go }
         return .wait(openUntil.seconds(since: now))
     }
 

@@ -73,3 +73,19 @@ ALTER TABLE base_state
     -- Where the reading of all cards goes on, and when it last came to its end.
     ADD COLUMN clients_place bigint,
     ADD COLUMN clients_read_at timestamptz;
+
+ALTER TABLE order_out
+    -- Since when it is in doubt: so long the system may still be busy with it.
+    ADD COLUMN doubtful_since timestamptz;
+ALTER TABLE base_state
+    -- When a person last let it go on.
+    ADD COLUMN resumed_at timestamptz,
+    -- Its folder has our mark: without it the folder is not the one that was set up.
+    ADD COLUMN is_marked boolean NOT NULL DEFAULT false;
+-- Links that a person has undone: no rule makes them again.
+CREATE TABLE counterparty_unlinked (
+    base text NOT NULL,
+    client_id uuid NOT NULL,
+    onec_id text NOT NULL,
+    PRIMARY KEY (base, client_id, onec_id)
+);

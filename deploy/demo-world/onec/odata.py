@@ -109,6 +109,8 @@ class Filter:
             self.take(")")
             return test
         name = self.take()
+        if name == "startswith":
+            return self.starts()
         if self.tokens[:1] == ["("] and name.endswith("/any"):
             return self.any(name[:-4])
         if self.scope:
@@ -125,6 +127,18 @@ class Filter:
         wanted, kind = self.literal()
         # A field that may hold anything is compared with its kind, or it equals nothing.
         return lambda row: row.get(name) == wanted and (name + "_Type" not in row or kind == row[name + "_Type"].split(".")[-1])
+
+    def starts(self):
+        self.take("(")
+        name = self.take()
+        if name not in self.fields:
+            raise Refused(400, "10", f"Запрошенное свойство не найдено: {name}")
+        self.take(",")
+        wanted, _ = self.literal()
+        self.take(")")
+        if self.tokens[:2] == ["eq", "true"]:
+            self.take(), self.take()
+        return lambda row: (row.get(name) or "").startswith(wanted)
 
     def any(self, table):
         if table not in self.tables:

@@ -14,8 +14,12 @@ enum BaseAlarm: String, Sendable, CaseIterable {
     case goods
     /// Nothing moves in one direction for too long.
     case silence
-    /// It is not reached.
+    /// It is not reached, or orders cannot be given to it.
     case connection
+    /// What it tells cannot be read.
+    case reading
+    /// It does not let us do what was tried.
+    case rights
     /// It lacks something that the exchange needs.
     case format
 }
@@ -26,11 +30,26 @@ enum BaseHealth {
         async throws
     {
         let id = ID.make()
+        // Of a state that lasts only the first word is a message; later causes replace its text.
+        let isState = [BaseAlarm.connection, .reading, .rights, .format, .silence].contains(alarm)
+        let before = try await transaction.query(
+            "SELECT cause, cause_id FROM base_alarm WHERE base = $1 AND kind = $2 FOR UPDATE",
+            [.text(base), .text(alarm.rawValue)]
+        ).first
+        if let before {
+            if isState {
+                try await transaction.query(
+                    "UPDATE base_alarm SET cause = $3 WHERE base = $1 AND kind = $2",
+                    [.text(base), .text(alarm.rawValue), .text(cause)])
+                return
+            }
+            guard try before.string("cause") != cause else { return }
+            try await end(base, [alarm], in: transaction)
+        }
         let changed = try await transaction.query(
             """
-            INSERT INTO base_alarm AS a (base, kind, cause, cause_id, since) VALUES ($1, $2, $3, $4, now())
-            ON CONFLICT (base, kind) DO UPDATE SET cause = excluded.cause, cause_id = excluded.cause_id, since = now()
-            WHERE a.cause <> excluded.cause
+            INSERT INTO base_alarm (base, kind, cause, cause_id, since) VALUES ($1, $2, $3, $4, now())
+            ON CONFLICT (base, kind) DO NOTHING
             """, [.text(base), .text(alarm.rawValue), .text(cause), .id(id)]
         ).affected
         guard changed == 1 else { return }
@@ -63,44 +82,63 @@ enum BaseHealth {
     /// Minutes that an order may wait for a base, or a base's answers for us, before it is said.
     static let lagMinutes = 5
 
-    /// Bases in which nothing moves. A pause by a person is no silence.
-    static func watch(_ bus: EventBus, drivers: [String: SuiteSettings.Base.Driver]) async throws {
+    /// Bases in which nothing moves. A pause by a person is no silence, nor are hours in which nothing is sent.
+    static func watch(_ bus: EventBus, _ bases: [SuiteSettings.Base]) async throws {
         while !Task.isCancelled {
             if bus.missing == nil {
+                let clock = String(LocalTime.clock(.now()).prefix(5))
                 try await bus.transaction { transaction in
-                    var silent: [String: String] = [:]
-                    let waiting = try await transaction.query(
-                        """
-                        SELECT o.base FROM order_out o LEFT JOIN base_state b ON b.base = o.base
-                        WHERE o.\(OrderQueue.waits) AND b.paused_by IS NULL
-                            AND o.requested_at < now() - interval '\(lagMinutes) minutes'
-                            AND coalesce(b.last_contact, '-infinity') < now() - interval '\(lagMinutes) minutes'
-                        GROUP BY o.base
-                        """)
-                    for row in waiting {
-                        let base = try row.string("base")
-                        silent[base] =
-                            drivers[base] == .commerceml
-                            ? "1С не обращается за заказами дольше \(lagMinutes) минут"
-                            : "заказы ждут отправки дольше \(lagMinutes) минут"
-                    }
-                    let unread = try await transaction.query(
-                        """
-                        SELECT base FROM base_state WHERE paused_by IS NULL
-                            AND last_read < now() - interval '\(lagMinutes) minutes'
-                        """)
-                    for row in unread {
-                        let base = try row.string("base")
-                        silent[base] = silent[base] ?? "состояние заказов не читается дольше \(lagMinutes) минут"
-                    }
-                    for (base, cause) in silent { try await failing(base, .silence, cause, in: transaction) }
-                    let known = try await transaction.query("SELECT base FROM base_alarm WHERE kind = 'silence'")
-                    for row in known where silent[try row.string("base")] == nil {
-                        try await end(try row.string("base"), [.silence], in: transaction)
+                    try await forget(bases, in: transaction)
+                    for base in bases {
+                        if let cause = try await silence(base, clock, in: transaction) {
+                            try await failing(base.base, .silence, cause, in: transaction)
+                        } else {
+                            try await end(base.base, [.silence], in: transaction)
+                        }
                     }
                 }
             }
             try await Task.sleep(for: .seconds(15))
         }
+    }
+
+    /// Alarms about bases that are not in the settings any more, or of a kind that their driver does not have.
+    private static func forget(_ bases: [SuiteSettings.Base], in transaction: EventTransaction) async throws {
+        let ours: [BaseAlarm] = [.connection, .reading, .rights, .format]
+        let passive = bases.filter { $0.driver == .commerceml }.map(\.base)
+        let rows = try await transaction.query(
+            """
+            SELECT base, kind FROM base_alarm
+            WHERE base <> ALL($1::text[]) OR (base = ANY($2::text[]) AND kind = ANY($3::text[]))
+            """, [.texts(bases.map(\.base)), .texts(passive), .texts(ours.map(\.rawValue))])
+        for row in rows {
+            guard let alarm = BaseAlarm(rawValue: try row.string("kind")) else { continue }
+            try await end(try row.string("base"), [alarm], in: transaction)
+        }
+    }
+
+    /// Why a base counts as silent.
+    private static func silence(_ base: SuiteSettings.Base, _ clock: String, in transaction: EventTransaction)
+        async throws
+        -> String?
+    {
+        let isActive = base.driver != .commerceml
+        let patience = isActive ? max(lagMinutes * 60, 3 * Int(base.readSeconds)) : lagMinutes * 60
+        let row = try await transaction.query(
+            """
+            SELECT b.paused_by, b.last_read < now() - make_interval(secs => $2::int) AS is_unread,
+                coalesce(b.last_contact, '-infinity') < now() - interval '\(lagMinutes) minutes' AS is_away,
+                EXISTS (SELECT 1 FROM order_out o WHERE o.base = $1 AND o.\(OrderQueue.waits)
+                    AND o.requested_at < now() - interval '\(lagMinutes) minutes') AS waits
+            FROM (SELECT 1) AS one LEFT JOIN base_state b ON b.base = $1
+            """, [.text(base.base), .int(patience)])[0]
+        if try row.optionalString("paused_by") != nil { return nil }
+        let waits = try row.bool("waits")
+        guard isActive else {
+            return try waits && row.bool("is_away") ? "1С не обращается за заказами дольше \(lagMinutes) минут" : nil
+        }
+        if waits, base.quietHours?.holds(clock) != true { return "заказы ждут отправки дольше \(lagMinutes) минут" }
+        return try row.optionalBool("is_unread") == true
+            ? "состояние заказов не читается дольше \(HumanText.span(Double(patience)))" : nil
     }
 }

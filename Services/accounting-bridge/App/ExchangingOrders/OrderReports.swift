@@ -20,7 +20,8 @@ struct OrderReports: Sendable {
         guard
             let order = try await transaction.query(
                 """
-                SELECT id, base, journey_id, last_event, report_digest, told_by, counterparty_id FROM order_out WHERE number = $1 FOR UPDATE
+                SELECT id, base, journey_id, last_event, report_digest, told_by, counterparty_id, inn, client,
+                    told_documents::text AS told FROM order_out WHERE number = $1 FOR UPDATE
                 """, [.text(report.number)]
             ).first
         else {
@@ -39,17 +40,22 @@ struct OrderReports: Sendable {
         }
         let id = try order.id("id")
         if let card = report.client {
-            let client = try order.optionalString("counterparty_id").flatMap { ID($0) }
+            // Of an order with another's particulars the card may be one for everybody (reference 60): then a person decides.
+            let isHis = try card.inn.map { try $0 == order.optionalString("inn") } ?? false
+            let isCalledSo = try [card.name, card.fullName].compactMap { $0?.lowercased() }.contains(
+                order.optionalString("client")?.lowercased() ?? "")
+            let client = isHis || isCalledSo ? try order.optionalString("counterparty_id").flatMap { ID($0) } : nil
             try await ClientCards.learn(card, base, client: client, exchange, in: transaction)
         }
         let journey = try order.optionalID("journey_id")
+        let vanished = try Self.vanished(report, before: try order.string("told"))
         let event = OrderReported(
             orderId: id, number: report.number, base: base, exchangeId: exchange,
             onecId: report.onecId, onecNumber: report.onecNumber, posted: report.posted,
             cancelled: report.cancelled, statusText: report.statusText, total: report.total,
             paidFlag: report.paidFlag, shippedFlag: report.shippedFlag, tellsPayments: tells,
-            documents: report.documents, dueDate: report.dueDate, flags: report.flags.isEmpty ? nil : report.flags,
-            by: "1С \(base)")
+            documents: report.documents + vanished, dueDate: report.dueDate,
+            flags: report.flags.isEmpty ? nil : report.flags, by: "1С \(base)")
         if report.refused.isEmpty {
             // What could not be understood of this order before is told anew by this.
             try await transaction.query(
@@ -58,7 +64,7 @@ struct OrderReports: Sendable {
                 WHERE base = $1 AND number = $2 AND settled_at IS NULL AND exchange_id < $3
                 """, [.text(base), .text(report.number), .id(exchange)])
         }
-        let digest = try sha256(JSON.encode(Digest(event, report.refused)))
+        let digest = try sha256(JSON.encode(Digest(event, report)))
         if try order.optionalBytes("report_digest") == digest {
             // What still could not be read whole is not told yet: read again, it may be.
             if report.refused.isEmpty {
@@ -93,6 +99,19 @@ struct OrderReports: Sendable {
         return (([words] + sums).joined(separator: ", "), true, journey)
     }
 
+    /// Documents that were told of the order before and are not any more: a payment that was deleted, or now belongs to another order. Only a report that
+    /// tells all documents and could be read whole says so.
+    private static func vanished(_ report: OrderReport, before: String) throws -> [ReportedDocument] {
+        guard report.tellsPayments, report.refused.isEmpty else { return [] }
+        return try JSON.decode([ReportedDocument].self, from: before.utf8).compactMap { old in
+            let isThere = report.documents.contains { $0.kind == old.kind && $0.onecId == old.onecId }
+            guard !isThere, !old.cancelled else { return nil }
+            return ReportedDocument(
+                kind: old.kind, onecId: old.onecId, number: old.number, date: old.date, amount: old.amount,
+                posted: old.posted, cancelled: true)
+        }
+    }
+
     private static let kinds = [
         "payment": "оплата", "refund": "возврат денег", "shipment": "отгрузка", "return": "возврат товара",
         "invoice": "счёт",
@@ -107,25 +126,27 @@ struct OrderReports: Sendable {
         let documents: [ReportedDocument]
         let refused: [String]
         let flags: [ReportedFlag]?
-        init(_ r: OrderReported, _ refused: [String]) {
-            self.refused = refused
+        init(_ r: OrderReported, _ report: OrderReport) {
+            refused = report.refused
+            // Not with what has vanished since: the same told again is no news.
+            documents = report.documents
             flags = r.flags
             (onecId, onecNumber, statusText, dueDate) = (r.onecId, r.onecNumber, r.statusText, r.dueDate)
             (posted, cancelled, paidFlag, shippedFlag) = (r.posted, r.cancelled, r.paidFlag, r.shippedFlag)
-            (total, tellsPayments, documents) = (r.total, r.tellsPayments, r.documents)
+            (total, tellsPayments) = (r.total, r.tellsPayments)
         }
     }
 
-    /// A base that has once sent payments as documents of their own is known to tell them.
+    /// A base that has once sent payments as documents of their own is known to tell them; a system that is asked for them says itself, each time.
     private func learn(_ report: OrderReport, _ base: String, in transaction: EventTransaction) async throws
         -> Bool
     {
         try await transaction.query(
             """
             INSERT INTO base_state AS b (base, tells_payments) VALUES ($1, $2)
-            ON CONFLICT (base) DO UPDATE SET tells_payments = b.tells_payments OR excluded.tells_payments
+            ON CONFLICT (base) DO UPDATE SET tells_payments = excluded.tells_payments OR (b.tells_payments AND NOT $3::boolean)
             RETURNING tells_payments
-            """, [.text(base), .bool(report.tellsPayments)]
+            """, [.text(base), .bool(report.tellsPayments), .bool(report.isAsked)]
         )[0].bool("tells_payments")
     }
 }

@@ -1,6 +1,7 @@
 import Contracts
 import Dispatch
 import Glibc
+import Postgres
 import Primitives
 
 /// An accounting system behind a folder: an order is a file that we put down, a report a file that we read. The rules for the other side are in
@@ -9,6 +10,7 @@ struct FolderDriver: AccountingDriver {
     let folder: String
     let format: FolderFormat
     let fallback: Currency
+    let marks: FolderMark
 
     /// Report files of one round at most.
     static let roundLimit = 100
@@ -21,12 +23,24 @@ struct FolderDriver: AccountingDriver {
     private func name(_ order: OutgoingOrder) -> String { "order-\(order.order.number).\(format.rawValue)" }
 
     func check(_ wire: ExchangeWire) async throws -> [String] {
+        let isKnown = try await marks.isSet()
         try await onFiles {
             guard Files.isFolder(folder) else { throw DriverFailure.away("папки обмена \(folder) нет") }
-            for path in [orders, taken, refused, reports] { try Files.makeFolder(path) }
-            return []
+            // A share that is not mounted leaves an empty folder in its place: what is written there is never seen.
+            if isKnown, try !Files.exists(mark) {
+                throw DriverFailure.away(
+                    "в папке \(folder) нет нашей метки .throughline: диск не подключён, или это другая папка")
+            }
+            for path in [orders, taken, refused, reports, opened] { try Files.makeFolder(path) }
+            if try !Files.exists(mark) { try Files.write(Array("Throughline\n".utf8), to: mark) }
         }
+        if !isKnown { try await marks.set() }
+        return []
     }
+
+    private var mark: String { "\(folder)/.throughline" }
+    /// Reports that are being read: nobody else writes here.
+    private var opened: String { "\(reports)/.opened" }
 
     func find(_ order: OutgoingOrder, _ wire: ExchangeWire) async throws -> TakenOrder? {
         let name = name(order)
@@ -36,6 +50,11 @@ struct FolderDriver: AccountingDriver {
             return isThere ? TakenOrder() : nil
         }
     }
+
+    var tellsUnasked: Bool { true }
+    var limits: [String] { [] }
+
+    func complete(_ taken: TakenOrder, _ wire: ExchangeWire) async throws -> TakenOrder { taken }
 
     func give(_ order: OutgoingOrder, _ wire: ExchangeWire) async throws -> TakenOrder {
         if var there = try await find(order, wire) {
@@ -56,7 +75,12 @@ struct FolderDriver: AccountingDriver {
 
     func read(_ asked: [AskedOrder], _ wire: ExchangeWire) async throws -> [HeardReport] {
         let names = try await onFiles {
-            try Files.list(reports).filter { !$0.hasPrefix(".") && !$0.hasSuffix(".part") }.sorted()
+            let fresh = try Files.list(reports).filter { !$0.hasPrefix(".") && !$0.hasSuffix(".part") }.sorted()
+            // Taken out of everybody's hands first: the same name written anew meanwhile is another file.
+            for name in fresh.prefix(Self.roundLimit) where try !Files.exists("\(opened)/\(name)") {
+                try Files.move("\(reports)/\(name)", to: "\(opened)/\(name)")
+            }
+            return try Files.list(opened).sorted()
         }
         var heard: [HeardReport] = []
         for name in names.prefix(Self.roundLimit) { heard += try await read(name, wire) }
@@ -64,8 +88,20 @@ struct FolderDriver: AccountingDriver {
     }
 
     private func read(_ name: String, _ wire: ExchangeWire) async throws -> [HeardReport] {
-        // One byte more than is taken tells that there is more.
-        let bytes = try await onFiles { try Files.read("\(reports)/\(name)", limit: FolderFormat.sizeLimit + 1) }
+        let bytes: [UInt8]
+        do {
+            // One byte more than is taken tells that there is more.
+            bytes = try await onFiles { try Files.read("\(opened)/\(name)", limit: FolderFormat.sizeLimit + 1) }
+        } catch let failure as DriverFailure {
+            // It stays where it is; the others are read.
+            let exchange = try await wire.open("folder.report", "READ", "reports/\(name)", [], direction: "in")
+            try await wire.close(exchange, status: nil, [], .failed(failure.words))
+            return [
+                HeardReport(
+                    exchange: exchange, subject: name, number: nil, result: .failure(.refused(failure.words)),
+                    isKept: true)
+            ]
+        }
         let exchange = try await wire.open("folder.report", "READ", "reports/\(name)", bytes, direction: "in")
         do {
             let orders = try FolderFormat.reports(bytes, named: name, fallback: fallback)
@@ -87,12 +123,12 @@ struct FolderDriver: AccountingDriver {
             guard case .success(let report)? = one.result, report.rejection != nil else { return nil }
             return "order-\(report.number).\(format.rawValue)"
         }
-        let read = Set(heard.map(\.subject))
+        let read = Set(heard.filter { !$0.isKept }.map(\.subject))
         try await onFiles {
             for name in rejected where !name.contains("/") {
                 for place in [taken, orders] { try Files.move("\(place)/\(name)", to: "\(refused)/\(name)") }
             }
-            for name in read { try Files.remove("\(reports)/\(name)") }
+            for name in read { try Files.remove("\(opened)/\(name)") }
         }
     }
 
@@ -109,6 +145,24 @@ struct FolderDriver: AccountingDriver {
         try await withCheckedThrowingContinuation { continuation in
             DispatchQueue(label: "throughline.folder").async { continuation.resume(with: Result { try work() }) }
         }
+    }
+}
+
+/// Whether a base's folder was set up, as the database remembers it.
+struct FolderMark: Sendable {
+    let pool: PostgresPool
+    let base: String
+
+    func isSet() async throws -> Bool {
+        try await !pool.query("SELECT 1 AS one FROM base_state WHERE base = $1 AND is_marked", [.text(base)]).isEmpty
+    }
+
+    func set() async throws {
+        try await pool.query(
+            """
+            INSERT INTO base_state (base, is_marked) VALUES ($1, true)
+            ON CONFLICT (base) DO UPDATE SET is_marked = true
+            """, [.text(base)])
     }
 }
 
@@ -155,9 +209,12 @@ private enum Files {
         var bytes: [UInt8] = []
         while bytes.count < limit {
             let step = min(limit - bytes.count, 1 << 20)
+            var result = 0
             let piece = [UInt8](unsafeUninitializedCapacity: step) { buffer, count in
-                count = max(0, Glibc.read(file, buffer.baseAddress, step))
+                result = Glibc.read(file, buffer.baseAddress, step)
+                count = max(0, result)
             }
+            guard result >= 0 else { throw failure(path) }
             if piece.isEmpty { break }
             bytes += piece
         }

@@ -19,13 +19,13 @@ struct ClientCard: Sendable, Equatable {
         onecId: String?, name: String?, fullName: String? = nil, inn: String? = nil, kpp: String? = nil,
         isDeleted: Bool = false
     ) {
-        guard let onecId = onecId?.trimmed.nonEmpty, onecId.count <= Self.idLimit,
-            let name = name?.trimmed.nonEmpty ?? fullName?.trimmed.nonEmpty
+        guard let onecId = onecId?.withoutNUL.trimmed.nonEmpty, onecId.count <= Self.idLimit,
+            let name = name?.withoutNUL.trimmed.nonEmpty ?? fullName?.withoutNUL.trimmed.nonEmpty
         else { return nil }
         self.onecId = onecId
         self.name = String(name.prefix(Self.nameLimit))
-        self.fullName = fullName?.trimmed.nonEmpty.map { String($0.prefix(Self.nameLimit)) }
-        (self.inn, self.kpp) = (inn?.trimmed.nonEmpty, kpp?.trimmed.nonEmpty)
+        self.fullName = fullName?.withoutNUL.trimmed.nonEmpty.map { String($0.prefix(Self.nameLimit)) }
+        (self.inn, self.kpp) = (inn?.withoutNUL.trimmed.nonEmpty, kpp?.withoutNUL.trimmed.nonEmpty)
         self.isDeleted = isDeleted
     }
 }
@@ -95,14 +95,14 @@ struct ClientReader: Sendable {
     let line: SystemLine
 
     /// Seconds after which all cards are read anew: nothing tells us of a change.
-    static let pause = 900
+    static let pause = 6 * 3600
 
     func run() async throws {
-        try await line.loop("reading clients", wakenBy: line.clients) { try await round() }
+        try await line.loop("reading clients", .reading, wakenBy: line.clients) { try await round() }
     }
 
     private func round() async throws -> Double {
-        if case .wait(let seconds) = line.mayTalk() { return seconds }
+        if case .wait(let seconds) = line.mayTalk(.reading) { return seconds }
         let base = line.base.base
         let state = try await line.bus.pool.query(
             """

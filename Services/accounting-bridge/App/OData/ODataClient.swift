@@ -15,6 +15,9 @@ actor ODataClient {
     private let sessions: SessionKeeper
     private var cookie: String?
     private var isCookieLoaded = false
+    /// Failures in a row, and how many of them a session survives.
+    private var failures = 0
+    private static let sessionPatience = 5
     private var isBusy = false
     private var queue: [CheckedContinuation<Void, Never>] = []
 
@@ -169,6 +172,7 @@ actor ODataClient {
             }
             let (verdict, whole) = response
             try await keepSession(whole)
+            failures = 0
             switch verdict {
             case .data(let json): return Answer(json: json, exchange: exchange)
             case .noSuchEntity: throw NoSuchEntity()
@@ -176,7 +180,11 @@ actor ODataClient {
             }
         } catch let failure as DriverFailure {
             // Its session lives on in 1C however an answer was lost: one begun anew each time would use up the licences.
-            if case .unfit = failure {
+            if case .refused = failure { failures = 0 } else { failures += 1 }
+            // Perhaps the session itself is what ails.
+            var endsSession = failures > 0 && failures.isMultiple(of: Self.sessionPatience)
+            if case .unfit = failure { endsSession = true }
+            if endsSession {
                 cookie = nil
                 try await sessions.save(nil)
             }
@@ -248,6 +256,11 @@ struct ODataAnswer {
     }
     let judged: Verdict
 
+    /// Somebody else holds what is to be written: no refusal, and nothing was done.
+    private static func isBusy(_ text: String) -> Bool {
+        text.contains("Конфликт блокировок") || text.contains("время ожидания предоставления блокировки")
+    }
+
     init(_ response: HTTPClient.Response, isWrite: Bool) throws {
         let type = response.header("content-type")?.lowercased() ?? ""
         let json = type.contains("json") ? try? JSON.decode(RawJSON.self, from: response.body) : nil
@@ -255,7 +268,7 @@ struct ODataAnswer {
         let code = error?["code"]?.stringValue ?? ""
         let text = error?["message"]?["value"]?.stringValue ?? ""
         let page = String(decoding: response.body.prefix(4000), as: UTF8.self)
-        if page.contains("свободной лицензии") || text.contains("свободной лицензии") {
+        if json == nil && page.contains("свободной лицензии") || text.contains("свободной лицензии") {
             throw DriverFailure.away("в 1С нет свободной лицензии")
         }
         switch response.status {
@@ -270,6 +283,8 @@ struct ODataAnswer {
                     type.contains("html") ? "вместо данных пришла страница HTML" : "ответ оборван или не читается"
                 throw isWrite ? DriverFailure.doubtful(what) : .away(what)
             }
+        // A right to this one thing.
+        case _ where code == "20": throw DriverFailure.refused("нет прав: \(text)")
         case 401, 403:
             throw DriverFailure.unfit(["1С не пускает нас (\(response.status)): логин, пароль или права: \(text)"])
         case _ where code == "15": judged = .exists
@@ -277,6 +292,7 @@ struct ODataAnswer {
         case _ where ["8", "10", "11"].contains(code):
             throw DriverFailure.unfit(["в базе нет того, что нужно обмену: \(text)"])
         case 404: throw DriverFailure.unfit(["по этому адресу нет интерфейса OData (404)"])
+        case 500 where Self.isBusy(text): throw DriverFailure.away(text)
         case 500 where code == "-1": throw DriverFailure.refused(text.isEmpty ? "1С отказала без объяснения" : text)
         case 400..<500 where !code.isEmpty: throw DriverFailure.refused("\(text) (код \(code))")
         case 503, 429: throw DriverFailure.away("1С занята или на обслуживании (\(response.status))")

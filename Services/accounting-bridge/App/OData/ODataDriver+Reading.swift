@@ -47,15 +47,24 @@ extension ODataDriver {
         var documents: [String: [ODataOrderState.Told]] = [:]
         let readable = mapping.documents.filter(isReadable)
         for part in readable {
-            let answer = try await client.rows(
-                "odata.state", part.entity, filter: state.filter(part, orders: currencies.keys.sorted()),
-                select: state.fields(of: part), wire: wire)
+            let answer: (rows: [RawJSON], exchange: ID?)
+            do {
+                answer = try await client.rows(
+                    "odata.state", part.entity, filter: state.filter(part, orders: currencies.keys.sorted()),
+                    select: state.fields(of: part), wire: wire)
+            } catch DriverFailure.refused(let why) {
+                passOver(part, why)
+                continue
+            } catch DriverFailure.unfit(let what) {
+                passOver(part, what.joined(separator: "; "))
+                continue
+            }
             documents.merge(state.documents(part, answer.rows, currencies), uniquingKeysWith: +)
             // What was read last stands behind all that is said of these orders.
             exchange = answer.exchange ?? exchange
         }
         guard let exchange else { return [] }
-        let tellsPayments = readable.contains { $0.kind == "payment" }
+        let tellsPayments = mapping.documents.allSatisfy { $0.kind != "payment" || isReadable($0) }
         return asked.map { one in
             HeardReport(
                 exchange: exchange, subject: one.number, number: one.number,

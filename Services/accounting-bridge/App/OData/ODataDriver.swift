@@ -19,8 +19,8 @@ struct ODataDriver: AccountingDriver {
     /// What was learned of the base and holds for a while.
     private final class Known: Sendable {
         private struct Facts {
-            /// Kinds of documents that the base has no fields for.
-            var unreadable: Set<String> = []
+            /// Kinds of documents that cannot be read, and why.
+            var unreadable: [String: String] = [:]
             var keys: [String: (key: String, at: ContinuousClock.Instant)] = [:]
         }
         private let facts = Mutex(Facts())
@@ -29,8 +29,10 @@ struct ODataDriver: AccountingDriver {
         private static let memory = 60.0
         private static let limit = 10_000
 
-        var unreadable: Set<String> { facts.withLock { $0.unreadable } }
-        func set(unreadable: Set<String>) { facts.withLock { $0 = Facts(unreadable: unreadable) } }
+        var unreadable: [String: String] { facts.withLock { $0.unreadable } }
+        var limits: [String] { unreadable.sorted { $0.key < $1.key }.map(\.value) }
+        func set(unreadable: [String: String]) { facts.withLock { $0 = Facts(unreadable: unreadable) } }
+        func add(unreadable entity: String, _ why: String) { facts.withLock { $0.unreadable[entity] = why } }
 
         func key(_ question: String) -> String? {
             facts.withLock { facts in
@@ -46,7 +48,12 @@ struct ODataDriver: AccountingDriver {
         func forget() { facts.withLock { $0.keys = [:] } }
     }
 
-    func isReadable(_ document: ODataMapping.Document) -> Bool { !known.unreadable.contains(document.entity) }
+    func isReadable(_ document: ODataMapping.Document) -> Bool { known.unreadable[document.entity] == nil }
+
+    /// It cannot be read until the next check; the other kinds can.
+    func passOver(_ document: ODataMapping.Document, _ why: String) {
+        known.add(unreadable: document.entity, "\(document.entity) не читается: \(why)")
+    }
 
     init(
         _ base: SuiteSettings.Base, organizations: [SuiteSettings.Organization], mapping: ODataMapping,
@@ -65,30 +72,59 @@ struct ODataDriver: AccountingDriver {
         let metadata = try await client.metadata(mapping.entities, wire: wire)
         let missing = ODataMapping.missing(mapping.needed, in: metadata)
         guard missing.isEmpty else { throw DriverFailure.unfit(missing) }
-        var (limits, entities): ([String], Set<String>) = ([], [])
+        var unreadable: [String: String] = [:]
         for document in mapping.documents {
             let lacks = ODataMapping.missing(mapping.needed(by: document), in: metadata)
-            if !lacks.isEmpty { entities.insert(document.entity) }
-            limits += lacks
+            if !lacks.isEmpty { unreadable[document.entity] = lacks.joined(separator: "; ") }
         }
-        known.set(unreadable: entities)
+        known.set(unreadable: unreadable)
         return limits
     }
 
     // MARK: giving
 
     func find(_ order: OutgoingOrder, _ wire: ExchangeWire) async throws -> TakenOrder? {
-        let select = ["Ref_Key", "Number", "Posted"]
+        let names = mapping.order
+        let select = ["Ref_Key", "Number", "Posted", "DeletionMark", names.total]
         let key = order.order.orderId.description
-        var found = try await client.one("odata.find", mapping.order.entity, key, select: select, wire: wire)
-        if found == nil, let field = mapping.order.ourNumber {
-            // A base that gave it a key of its own.
-            found = try await client.rows(
-                "odata.find", mapping.order.entity, filter: "\(field) eq \(Self.literal(order.order.number))",
-                select: select, wire: wire
-            ).rows.first
+        if let own = try await client.one("odata.find", names.entity, key, select: select, wire: wire) {
+            return taken(own)
         }
-        return found.map { TakenOrder(onecId: $0["Ref_Key"]?.stringValue, onecNumber: ODataOrderState.number($0)) }
+        // A base that gave it a key of its own: found by what only we write, and only when it is the same sum.
+        let filter =
+            names.ourNumber.map { "\($0) eq \(Self.literal(Self.mark(order)))" }
+            ?? names.comment.map { "startswith(\($0), \(Self.literal(Self.title(order)))) eq true" }
+        guard let filter else { return nil }
+        let rows = try await client.rows("odata.find", names.entity, filter: filter, select: select, wire: wire).rows
+            .filter {
+                ODataOrderState.money($0[names.total], order.order.currency) == order.order.total
+                    && $0["DeletionMark"] != .bool(true)
+            }
+        guard rows.count < 2 else {
+            throw DriverFailure.refused("в 1С несколько документов с нашим номером \(order.order.number)")
+        }
+        return rows.first.map(taken)
+    }
+
+    private func taken(_ row: RawJSON) -> TakenOrder {
+        TakenOrder(
+            onecId: row["Ref_Key"]?.stringValue, onecNumber: ODataOrderState.number(row),
+            isPosted: row["Posted"] == .bool(true))
+    }
+
+    /// What stands in a field for the client's own number: nobody else writes such a text there.
+    private static func mark(_ order: OutgoingOrder) -> String { "TL-\(order.order.number)" }
+    /// The first line of the comment.
+    private static func title(_ order: OutgoingOrder) -> String { "Throughline № \(order.order.number)." }
+
+    var tellsUnasked: Bool { false }
+    var limits: [String] { known.limits }
+
+    func complete(_ taken: TakenOrder, _ wire: ExchangeWire) async throws -> TakenOrder {
+        guard mapping.order.post, taken.isPosted == false, let key = taken.onecId else { return taken }
+        var whole = taken
+        whole.warning = try await post(key, wire)
+        return whole
     }
 
     func give(_ outgoing: OutgoingOrder, _ wire: ExchangeWire) async throws -> TakenOrder {
@@ -112,10 +148,8 @@ struct ODataDriver: AccountingDriver {
             if case .refused = failure { known.forget() }
             throw failure
         }
-        if mapping.order.post {
-            taken.warning = try await post(taken.onecId ?? outgoing.order.orderId.description, wire)
-        }
-        return taken
+        taken.isPosted = taken.isPosted ?? false
+        return try await complete(taken, wire)
     }
 
     /// - Returns: why it is not posted; the document itself is there.
@@ -123,13 +157,12 @@ struct ODataDriver: AccountingDriver {
         do {
             try await client.post("odata.post", mapping.order.entity, key, wire: wire)
             return nil
+        } catch DriverFailure.refused(let reason) { return reason } catch is ODataClient.NoSuchEntity {
+            return "документ исчез до проведения"
         } catch let failure as DriverFailure {
-            guard case .refused(let reason) = failure else {
-                // Posting is asked for once; whether it was done is read with the order's state.
-                return "проведение не подтверждено: \(failure.words)"
-            }
-            return reason
-        } catch is ODataClient.NoSuchEntity { return "документ исчез до проведения" }
+            // The document is there: it is looked up, and posted, when the base answers again.
+            throw DriverFailure.doubtful("проведение не подтверждено: \(failure.words)")
+        }
     }
 
     private func document(_ outgoing: OutgoingOrder, _ wire: ExchangeWire) async throws -> RawJSON {
@@ -155,9 +188,9 @@ struct ODataDriver: AccountingDriver {
         fields[names.organization] = .string(organization)
         fields[names.currency] = .string(currency)
         fields[names.total] = .double(Self.number(order.total.amount))
-        if let field = names.ourNumber { fields[field] = .string(order.number) }
+        if let field = names.ourNumber { fields[field] = .string(Self.mark(outgoing)) }
         if let field = names.comment {
-            let words = ["Throughline № \(order.number)", order.comment, order.address.map { "Адрес доставки: \($0)" }]
+            let words = [Self.title(outgoing), order.comment, order.address.map { "Адрес доставки: \($0)" }]
             fields[field] = .string(words.compactMap { $0 }.joined(separator: "\n"))
         }
         fields[names.lines.table] = .array(

@@ -47,7 +47,10 @@ struct Repair: Sendable {
             """, [.id(id)])
         guard let order = rows.first else { throw Refused(reason: "заказа больше нет") }
         let number = try order.string("number")
-        guard try order.string("state") == "refused" else { throw Refused(reason: "заказ \(number) уже не отклонён") }
+        // One in doubt, too, when a person says that it is not there.
+        guard try ["refused", "doubtful"].contains(order.string("state")) else {
+            throw Refused(reason: "заказ \(number) уже не отклонён")
+        }
         let request = try JSON.decode(OrderRequested.self, from: try order.string("request").utf8)
         if let problem = OrderQueue.problem(request) { throw Refused(reason: problem) }
         let base = try order.string("base")

@@ -126,6 +126,7 @@ struct JournalAPI: Sendable {
             """
             INSERT INTO base_state AS b (base, paused_by) VALUES ($1, $2)
             ON CONFLICT (base) DO UPDATE SET paused_by = excluded.paused_by,
+                resumed_at = CASE WHEN $2::text IS NULL THEN clock_timestamp() ELSE b.resumed_at END,
                 failures = CASE WHEN $2::text IS NULL THEN 0 ELSE b.failures END,
                 closed_until = CASE WHEN $2::text IS NOT NULL THEN b.closed_until END
             """, [.text(base), .text(by)])

@@ -14,13 +14,13 @@ struct OrderExecutor: Sendable {
     static let lookPause = 2.0
 
     func run() async throws {
-        try await line.loop("giving orders", wakenBy: line.signal) { try await round() }
+        try await line.loop("giving orders", .sending, wakenBy: line.signal) { try await round() }
     }
 
     /// - Returns: seconds until there may be something to do again; 0 for at once.
     private func round() async throws -> Double {
         try await orphan()
-        if case .wait(let seconds) = line.mayTalk() { return seconds }
+        if case .wait(let seconds) = line.mayTalk(.sending) { return seconds }
         if let doubtful = try await nextDoubtful() {
             try await settle(doubtful)
             return 0
@@ -35,14 +35,15 @@ struct OrderExecutor: Sendable {
     struct Work: Sendable {
         let outgoing: OutgoingOrder
         let journey: ID?
-        let since: Timestamp
+        /// Times that it was given.
+        let attempts: Int64
         var id: ID { outgoing.order.orderId }
     }
 
     // MARK: what is to be done
 
     private static let columns = """
-        id, request::text AS request, journey_id, sending_since, (requested_at AT TIME ZONE $2)::date::text AS day
+        id, request::text AS request, journey_id, attempts, (requested_at AT TIME ZONE $2)::date::text AS day
         """
 
     private func work(_ row: Row) throws -> Work {
@@ -50,24 +51,28 @@ struct OrderExecutor: Sendable {
             outgoing: OutgoingOrder(
                 order: try JSON.decode(OrderRequested.self, from: try row.string("request").utf8),
                 day: try row.string("day")),
-            journey: try row.optionalID("journey_id"), since: try row.optionalTime("sending_since") ?? .now())
+            journey: try row.optionalID("journey_id"), attempts: try row.int("attempts"))
     }
 
     /// Nothing of ours is under way between two rounds: whoever was sending these has died, or lost the lead.
     private func orphan() async throws {
         try await line.bus.pool.query(
             """
-            UPDATE order_out SET state = 'doubtful', reason = 'передача оборвалась, проверяем, есть ли заказ в системе'
+            UPDATE order_out SET state = 'doubtful', doubtful_since = now(),
+                reason = 'передача оборвалась, проверяем, есть ли заказ в системе'
             WHERE base = $1 AND state = 'sending'
             """, [.text(base)])
     }
 
+    /// The one that was looked for the longest ago, marked as looked for now: whatever comes of it, the others have their turn.
     private func nextDoubtful() async throws -> Work? {
         try await line.bus.pool.query(
             """
-            SELECT \(Self.columns) FROM order_out WHERE base = $1 AND state = 'doubtful'
-                AND coalesce(looked_up_at, '-infinity') < now() - interval '\(Self.lookPause) seconds'
-            ORDER BY looked_up_at NULLS FIRST, requested_at LIMIT 1
+            UPDATE order_out SET looked_up_at = now() WHERE id = (
+                SELECT id FROM order_out WHERE base = $1 AND state = 'doubtful'
+                    AND coalesce(looked_up_at, '-infinity') < now() - interval '\(Self.lookPause) seconds'
+                ORDER BY looked_up_at NULLS FIRST, requested_at LIMIT 1)
+            RETURNING \(Self.columns)
             """, [.text(base), .text(line.base.timeZone)]
         ).first.map(work)
     }
@@ -97,7 +102,12 @@ struct OrderExecutor: Sendable {
             try await confirm(work, taken, wire.session, seconds: begun.duration(to: .now).seconds)
         } catch let failure as DriverFailure {
             switch failure {
-            case .refused(let reason): try await refuse(work, reason)
+            case .refused(let reason):
+                // One that was given before may stand in its own way.
+                if work.attempts > 1, try await line.driver.find(work.outgoing, wire) != nil {
+                    return try await mark(work, "doubtful", "\(reason); проверяем, есть ли заказ в системе")
+                }
+                try await refuse(work, reason)
             case .doubtful(let reason):
                 try await mark(work, "doubtful", "ответ не пришёл, проверяем, есть ли заказ в системе: \(reason)")
                 throw failure
@@ -111,23 +121,37 @@ struct OrderExecutor: Sendable {
     private func settle(_ work: Work) async throws {
         var wire = line.wire
         wire.order = (work.outgoing.order.number, work.journey)
-        if var taken = try await line.driver.find(work.outgoing, wire) {
-            taken.wasThere = true
-            return try await confirm(work, taken, wire.session, seconds: nil)
+        do {
+            if let found = try await line.driver.find(work.outgoing, wire) {
+                var taken = try await line.driver.complete(found, wire)
+                taken.wasThere = true
+                return try await confirm(work, taken, wire.session, seconds: nil)
+            }
+        } catch DriverFailure.refused(let reason) {
+            return line.log.warning("a look-up was refused", metadata: ["order": "\(work.id)", "reason": "\(reason)"])
         }
-        try await line.bus.transaction { try await line.answered([], in: $0) }
-        if Timestamp.now().seconds(since: work.since) >= Double(line.base.settleSeconds) {
-            try await mark(work, "ready", nil)
-        } else {
-            try await line.bus.pool.query(
-                "UPDATE order_out SET looked_up_at = now() WHERE id = $1 AND state = 'doubtful'", [.id(work.id)])
+        // It is not there; but as long as the system may still be busy with it, that says nothing.
+        let isOver = try await !line.bus.pool.query(
+            """
+            SELECT 1 AS one FROM order_out WHERE id = $1 AND state = 'doubtful'
+                AND doubtful_since < now() - make_interval(secs => $2::int)
+            """, [.id(work.id), .int(max(line.base.settleSeconds, line.base.timeoutSeconds))]
+        ).isEmpty
+        guard isOver else { return }
+        if work.attempts >= Self.attemptLimit {
+            return try await refuse(work, "на этот заказ система не ответила \(Self.attemptLimit) раз подряд")
         }
+        try await mark(work, "ready", nil)
     }
+
+    /// Times that an order is given before it stands aside: it may be what the system chokes on.
+    static let attemptLimit: Int64 = 5
 
     private func mark(_ work: Work, _ state: String, _ reason: String?) async throws {
         try await line.bus.pool.query(
             """
-            UPDATE order_out SET state = $2, reason = $3, looked_up_at = NULL
+            UPDATE order_out SET state = $2, reason = $3, looked_up_at = NULL,
+                doubtful_since = CASE WHEN $2 = 'doubtful' THEN now() END
             WHERE id = $1 AND state IN ('sending', 'doubtful')
             """, [.id(work.id), .text(state), .text(reason)])
     }
@@ -135,7 +159,7 @@ struct OrderExecutor: Sendable {
     private func confirm(_ work: Work, _ taken: TakenOrder, _ session: ID, seconds: Double?) async throws {
         let order = work.outgoing.order
         try await line.bus.transaction { [line, base] transaction in
-            try await line.answered([.orders], in: transaction)
+            try await line.answered(.sending, [.orders, .rights], in: transaction)
             try await transaction.query(
                 """
                 UPDATE base_state SET duplicates_prevented = duplicates_prevented + $2::int,
@@ -170,9 +194,12 @@ struct OrderExecutor: Sendable {
     private func refuse(_ work: Work, _ reason: String) async throws {
         let order = work.outgoing.order
         try await line.bus.transaction { [line, base] transaction in
-            try await line.answered([], in: transaction)
+            try await line.answered(.sending, [], in: transaction)
             let row = try await transaction.query(
-                "SELECT id, journey_id, last_event FROM order_out WHERE id = $1 AND state = 'sending' FOR UPDATE",
+                """
+                SELECT id, journey_id, last_event FROM order_out
+                WHERE id = $1 AND state IN ('sending', 'doubtful') FOR UPDATE
+                """,
                 [.id(work.id)]
             ).first
             guard let row else { return }

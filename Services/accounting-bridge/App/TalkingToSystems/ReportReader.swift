@@ -18,11 +18,11 @@ struct ReportReader: Sendable {
     static let longestPause = 6 * 3600
 
     func run() async throws {
-        try await line.loop("reading reports", wakenBy: line.reading) { try await round() }
+        try await line.loop("reading reports", .reading, wakenBy: line.reading) { try await round() }
     }
 
     private func round() async throws -> Double {
-        if case .wait(let seconds) = line.mayTalk() { return seconds }
+        if case .wait(let seconds) = line.mayTalk(.reading) { return seconds }
         let asked = try await due()
         let heard = try await line.driver.read(asked, line.wire)
         var news: Set<String> = []
@@ -31,8 +31,11 @@ struct ReportReader: Sendable {
         }
         try await plan(asked, news)
         try await line.driver.accept(heard)
+        try await line.tellLimits()
+        let wasAsked = !asked.isEmpty || line.driver.tellsUnasked
         try await line.bus.transaction { transaction in
-            try await line.answered([.answers], in: transaction)
+            // When nobody was asked, nobody has answered; but then nothing is unread either.
+            if wasAsked { try await line.answered(.reading, [.answers], in: transaction) }
             transaction.write("UPDATE base_state SET last_read = now() WHERE base = $1", [.text(base)])
         }
         return asked.count == Self.roundLimit ? 0 : Double(line.base.readSeconds)
@@ -71,8 +74,8 @@ struct ReportReader: Sendable {
             try await park(heard, failure.words)
             return false
         case .success(let report):
-            if let reason = report.rejection { return try await reject(report, reason, heard.exchange) }
             do {
+                if let reason = report.rejection { return try await reject(report, reason, heard.exchange) }
                 let said = try await line.bus.transaction { [reports, base] transaction in
                     let said = try await reports.say(report, base, heard.exchange, in: transaction)
                     if said.isNews {
@@ -93,6 +96,11 @@ struct ReportReader: Sendable {
             } catch let refusal as XMLRefusal {
                 try await park(heard, refusal.reason)
                 return false
+            } catch let error where (error as? PostgresError)?.isTransient != true && !(error is CancellationError) {
+                // One that cannot be kept must not stop the others.
+                line.log.error("a report cannot be kept", metadata: ["base": "\(base)", "reason": "\(error)"])
+                try await park(heard, "ошибка на нашей стороне: \(error)")
+                return false
             }
         }
     }
@@ -106,7 +114,10 @@ struct ReportReader: Sendable {
                 WHERE number = $1 AND base = $2 AND state <> 'refused' FOR UPDATE
                 """, [.text(report.number), .text(base)]
             ).first
-            guard let row else { return false }
+            guard let row else {
+                throw XMLRefusal(
+                    reason: "отказ по заказу \(report.number), которого мы не передавали", isIncomplete: false)
+            }
             try await OrderQueue.refuse(row, report.number, base, reason, by: "1С \(base)", in: transaction)
             transaction.write(
                 "UPDATE exchange SET understood = understood || to_jsonb($2::text), orders = array_append(orders, $3) WHERE id = $1",

@@ -5,9 +5,12 @@ import Primitives
 import ServiceKit
 import Synchronization
 
-/// One base that we talk to: its driver, its gate, and the two loops that give it orders and read what it tells. Only here is such a system
-/// spoken to; everything else just records work.
+/// One base that we talk to: its driver, its gates, and what the loops that give it orders and read what it tells have in common. Only here is such
+/// a system spoken to; everything else just records work.
 final class SystemLine: Sendable {
+    /// Giving may fail while reading works, and the other way round: each has a breaker of its own.
+    enum Side: Sendable { case sending, reading }
+
     let base: SuiteSettings.Base
     let driver: any AccountingDriver
     let bus: EventBus
@@ -17,69 +20,96 @@ final class SystemLine: Sendable {
     /// Something is to be read at once.
     let reading = Signal()
     let clients = Signal()
-    private let gate: Mutex<SendingGate>
+    private let gates: Mutex<[Side: SendingGate]>
     private let checked = Mutex<ContinuousClock.Instant?>(nil)
+    private let isChecking = Mutex(false)
+    private let saidLimits = Mutex<[String]?>(nil)
 
     /// Seconds after which what the system has is compared again: a configuration changes without notice.
     static let checkPause = 3600.0
+    /// Seconds after which a loop that rests looks whether a person has paused or resumed the base.
+    static let longestRest = 3.0
 
-    init(
-        _ base: SuiteSettings.Base, _ driver: any AccountingDriver, bus: EventBus, signal: Signal, log: Logger
-    ) {
+    init(_ base: SuiteSettings.Base, _ driver: any AccountingDriver, bus: EventBus, signal: Signal, log: Logger) {
         (self.base, self.driver, self.bus, self.signal, self.log) = (base, driver, bus, signal, log)
-        gate = Mutex(SendingGate(ratePerMinute: base.ratePerMinute, quiet: base.quietHours))
+        let gate = SendingGate(ratePerMinute: base.ratePerMinute, quiet: base.quietHours)
+        gates = Mutex([.sending: gate, .reading: gate])
     }
 
     var wire: ExchangeWire {
         ExchangeWire(journal: ExchangeJournal(pool: bus.pool), base: base.base, session: .make())
     }
 
-    // MARK: the gate
+    // MARK: the gates
 
-    private func takeUpGate() async throws {
-        let row = try await bus.pool.query(
-            "SELECT failures, closed_until FROM base_state WHERE base = $1", [.text(base.base)]
-        ).first
-        guard let row else { return }
-        let fresh = SendingGate(
-            ratePerMinute: base.ratePerMinute, quiet: base.quietHours, failures: Int(try row.int("failures")),
-            openUntil: try row.optionalTime("closed_until"))
-        gate.withLock { $0 = fresh }
+    private func gate<Value>(_ side: Side, _ body: (inout SendingGate) -> Value) -> Value {
+        gates.withLock { gates in
+            var gate = gates[side] ?? SendingGate(ratePerMinute: base.ratePerMinute, quiet: base.quietHours)
+            defer { gates[side] = gate }
+            return body(&gate)
+        }
     }
 
-    func mayTalk() -> SendingGate.Word { gate.withLock { $0.mayTalk(.now()) } }
+    func mayTalk(_ side: Side) -> SendingGate.Word { gate(side) { $0.mayTalk(.now()) } }
     func maySend() -> SendingGate.Word {
         let now = Timestamp.now()
-        return gate.withLock { $0.maySend(now, clock: String(LocalTime.clock(now).prefix(5))) }
+        return gate(.sending) { $0.maySend(now, clock: String(LocalTime.clock(now).prefix(5))) }
     }
-    func sent() { gate.withLock { $0.sent(.now()) } }
+    func sent() { gate(.sending) { $0.sent(.now()) } }
+
+    /// Takes up the breaker where the last process, another instance, or a person has left it.
+    private func takeUpGate(_ side: Side) async throws {
+        var fresh = SendingGate(ratePerMinute: base.ratePerMinute, quiet: base.quietHours)
+        if side == .sending {
+            let row = try await bus.pool.query(
+                "SELECT failures, closed_until FROM base_state WHERE base = $1", [.text(base.base)]
+            ).first
+            if let row {
+                fresh = SendingGate(
+                    ratePerMinute: base.ratePerMinute, quiet: base.quietHours, failures: Int(try row.int("failures")),
+                    openUntil: try row.optionalTime("closed_until"))
+            }
+        }
+        gate(side) { $0 = fresh }
+    }
 
     /// The system works, and does what these alarms speak of.
-    func answered(_ alarms: Set<BaseAlarm>, in transaction: EventTransaction) async throws {
-        gate.withLock { $0.answered() }
-        try await BaseHealth.works(base.base, alarms.union([.connection]), in: transaction)
+    func answered(_ side: Side, _ alarms: Set<BaseAlarm>, in transaction: EventTransaction) async throws {
+        gate(side) { $0.answered() }
+        try await BaseHealth.works(
+            base.base, alarms.union([side == .sending ? .connection : .reading]), in: transaction)
+        guard side == .sending else { return }
         transaction.write(
             "UPDATE base_state SET failures = 0, closed_until = NULL WHERE base = $1 AND failures > 0",
             [.text(base.base)])
     }
 
     /// The system does not work: nothing is tried for a while, and it is said when it lasts.
-    func failed(_ failure: DriverFailure) async throws {
+    private func failed(_ side: Side, _ failure: DriverFailure, unfit alarm: BaseAlarm) async throws {
         var random = SystemRandomNumberGenerator()
-        let (state, isSaid) = gate.withLock { gate in
+        let (state, isSaid) = gate(side) { gate in
             let isSaid = gate.failed(.now(), using: &random)
             return (gate, isSaid)
         }
         try await bus.transaction { [base] transaction in
-            try await transaction.query(
-                """
-                INSERT INTO base_state (base, failures, closed_until) VALUES ($1, $2, $3)
-                ON CONFLICT (base) DO UPDATE SET failures = excluded.failures, closed_until = excluded.closed_until
-                """, [.text(base.base), .int(state.failures), .time(state.openUntil)])
+            if side == .sending {
+                try await transaction.query(
+                    """
+                    INSERT INTO base_state (base, failures, closed_until) VALUES ($1, $2, $3)
+                    ON CONFLICT (base) DO UPDATE SET failures = excluded.failures, closed_until = excluded.closed_until
+                    """, [.text(base.base), .int(state.failures), .time(state.openUntil)])
+            }
             if case .unfit = failure {
-                try await BaseHealth.failing(base.base, .format, failure.words, in: transaction)
+                try await BaseHealth.failing(base.base, alarm, failure.words, in: transaction)
             } else if isSaid {
-                try await BaseHealth.failing(base.base, .connection, failure.words, in: transaction)
+                // One outage is one message, whichever side meets it first.
+                let (own, other): (BaseAlarm, BaseAlarm) =
+                    side == .sending ? (.connection, .reading) : (.reading, .connection)
+                let isKnown = try await !transaction.query(
+                    "SELECT 1 AS one FROM base_alarm WHERE base = $1 AND kind = $2",
+                    [.text(base.base), .text(other.rawValue)]
+                ).isEmpty
+                if !isKnown { try await BaseHealth.failing(base.base, own, failure.words, in: transaction) }
             }
         }
     }
@@ -87,40 +117,88 @@ final class SystemLine: Sendable {
     // MARK: loops
 
     /// Runs `round` again and again while we lead and no person has paused the base. It says how long it may rest.
-    func loop(_ what: String, wakenBy signal: Signal, _ round: @Sendable () async throws -> Double) async throws {
+    func loop(
+        _ what: String, _ side: Side, wakenBy signal: Signal, _ round: @Sendable () async throws -> Double
+    ) async throws {
         var wasWorking = false
+        var resumed: Timestamp?
+        var rests = ContinuousClock.now
         while !Task.isCancelled {
             var rest = 1.0
             do {
-                let leads = bus.missing == nil
-                let works = leads ? try await !isPaused() : false
-                // The breaker stands where the last process, another instance, or a person has left it.
-                if works, !wasWorking { try await takeUpGate() }
-                wasWorking = works
-                if works {
-                    try await check()
-                    rest = try await round()
+                let state = bus.missing == nil ? try await permission() : nil
+                if let state {
+                    if !wasWorking || state.resumedAt != resumed {
+                        try await takeUpGate(side)
+                        rests = .now
+                    }
+                    resumed = state.resumedAt
+                    if rests <= .now {
+                        rests = .now + .seconds(try await check(side) ? round() : 1)
+                    }
+                    rest = min(Self.longestRest, ContinuousClock.now.duration(to: rests).seconds)
                 }
+                wasWorking = state != nil
             } catch let failure as DriverFailure {
                 log.warning(
                     "\(what) of a base waits", metadata: ["base": "\(base.base)", "reason": "\(failure.words)"])
-                checked.withLock { $0 = nil }
-                try await failed(failure)
-                if case .wait(let seconds) = mayTalk() { rest = seconds }
+                // What the check itself has found, or what came to light in spite of it.
+                let alarm: BaseAlarm = checked.withLock { $0 == nil } ? .format : .rights
+                if case .unfit = failure { checked.withLock { $0 = nil } }
+                try await failed(side, failure, unfit: alarm)
+                if case .wait(let seconds) = mayTalk(side) { rests = .now + .seconds(seconds) }
+                rest = min(Self.longestRest, ContinuousClock.now.duration(to: rests).seconds)
             } catch let error as PostgresError where error.isTransient {
                 log.warning("\(what) of a base waits", metadata: ["base": "\(base.base)", "reason": "\(error)"])
             }
+            let pokes = signal.pokes
             if rest > 0 { await signal.wait(seconds: rest) }
+            if signal.pokes != pokes, mayTalk(side) == .go { rests = .now }
         }
     }
 
-    /// Whether it has what the exchange needs: at the start, and after each time that it was not reached.
-    private func check() async throws {
+    private struct Permission { let resumedAt: Timestamp? }
+
+    /// Nil while a person has paused the base.
+    private func permission() async throws -> Permission? {
+        let row = try await bus.pool.query(
+            "SELECT paused_by, resumed_at FROM base_state WHERE base = $1", [.text(base.base)]
+        ).first
+        guard let row else { return Permission(resumedAt: nil) }
+        return try row.optionalString("paused_by") == nil
+            ? Permission(resumedAt: try row.optionalTime("resumed_at")) : nil
+    }
+
+    // MARK: fit
+
+    /// Whether it has what the exchange needs: at the start, every hour, and after it turned out not to. One loop asks, the others wait.
+    ///
+    /// - Returns: whether it may be talked to.
+    private func check(_ side: Side) async throws -> Bool {
         let last = checked.withLock { $0 }
-        if let last, ContinuousClock.now - last < .seconds(Self.checkPause) { return }
-        guard mayTalk() == .go else { return }
-        let limits = try await driver.check(wire)
+        if let last, last.duration(to: .now).seconds < Self.checkPause { return true }
+        guard mayTalk(side) == .go else { return false }
+        let isMine = isChecking.withLock { isChecking in
+            defer { isChecking = true }
+            return !isChecking
+        }
+        guard isMine else {
+            // What was checked before holds until it is checked anew; at the very start nothing holds.
+            return last != nil
+        }
+        defer { isChecking.withLock { $0 = false } }
+        _ = try await driver.check(wire)
         checked.withLock { $0 = .now }
+        saidLimits.withLock { $0 = nil }
+        try await bus.transaction { [base] in try await BaseHealth.works(base.base, [.rights], in: $0) }
+        try await tellLimits()
+        return true
+    }
+
+    /// What it turned out to lack is said, and its end is said.
+    func tellLimits() async throws {
+        let limits = driver.limits
+        guard saidLimits.withLock({ $0 }) != limits else { return }
         try await bus.transaction { [base] transaction in
             if limits.isEmpty {
                 try await BaseHealth.works(base.base, [.format], in: transaction)
@@ -128,11 +206,6 @@ final class SystemLine: Sendable {
                 try await BaseHealth.failing(base.base, .format, limits.joined(separator: "; "), in: transaction)
             }
         }
-    }
-
-    private func isPaused() async throws -> Bool {
-        try await !bus.pool.query(
-            "SELECT 1 AS one FROM base_state WHERE base = $1 AND paused_by IS NOT NULL", [.text(base.base)]
-        ).isEmpty
+        saidLimits.withLock { $0 = limits }
     }
 }

@@ -192,7 +192,7 @@ struct OrderStories: Sendable {
                 kind: try $0.string("kind"), ref: try $0.id("id"), reason: try $0.string("reason"),
                 at: try $0.time("at"))
         }
-        if facts.state == "refused" {
+        if ["refused", "doubtful"].contains(facts.state) {
             repairs.append(.init(kind: "order", ref: try order.id("id"), reason: facts.reason ?? "", at: requested))
         }
         return OrderStory(

@@ -18,11 +18,11 @@ struct OrderReports: Sendable {
             try await transaction.query(
                 "UPDATE sales_order SET failure = $2 WHERE id = $1",
                 [.id(refused.orderId), .text(refused.reason)])
-            try await status(refused.orderId, "failed", from: ["requested"], event, in: transaction)
+            try await status(refused.orderId, "failed", from: ["requested", "sent"], event, in: transaction)
         }
         handlers.on(OrderRetried.self) { retried, event, transaction in
             try await transaction.query(
-                "UPDATE sales_order SET failure = NULL WHERE id = $1 AND status = 'failed'", [.id(retried.orderId)])
+                "UPDATE sales_order SET failure = NULL WHERE id = $1", [.id(retried.orderId)])
             try await status(retried.orderId, "requested", from: ["failed"], event, in: transaction)
         }
         handlers.on(OrderReported.self) { try await reported($0, $1, in: $2) }
