@@ -55,7 +55,7 @@ public struct AccountingBridge: SuiteService {
                 case .odata:
                     ODataDriver(
                         base, organizations: organizations, mapping: try ODataMappings.load(base.mapping),
-                        pool: bus.pool)
+                        bus: bus)
                 case .folder, .commerceml:
                     FolderDriver(
                         folder: base.folder, format: FolderFormat(rawValue: base.format) ?? .json, fallback: currency,

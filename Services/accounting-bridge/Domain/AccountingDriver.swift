@@ -51,7 +51,7 @@ struct OutgoingOrder: Sendable {
     let day: String
     /// The client's card there, once it is known: its id, and its name as the system writes it. A system that looks a client up by name would make a
     /// double of one whom we call otherwise.
-    var card: (id: String, name: String)?
+    var card: (id: String, name: String, fullName: String?)?
 }
 
 /// An order that the system has.

@@ -75,7 +75,9 @@ struct OrderReportReader {
         total = OrderReport.money(element.value("Сумма"), currency)
         requisites = element.requisites
         let parties = element.first("Контрагенты")?.all("Контрагент") ?? []
-        let buyer = parties.first { $0.value("Роль") == "Покупатель" } ?? parties.first
+        let buyer =
+            parties.first { $0.value("Роль") == "Покупатель" }
+            ?? (parties.count == 1 && parties[0].value("Роль") == nil ? parties[0] : nil)
         client = ClientCard(
             onecId: buyer?.value("Ид"), name: buyer?.value("Наименование"),
             fullName: buyer?.value("ОфициальноеНаименование") ?? buyer?.value("ПолноеНаименование"),

@@ -40,11 +40,11 @@ enum CommerceMLWriter {
         var out = "      <Контрагент>\n"
         out += tag("Ид", outgoing.card?.id ?? who.id.description) + tag("Наименование", name)
         if who.isFirm {
-            out += tag("ОфициальноеНаименование", name)
+            out += tag("ОфициальноеНаименование", outgoing.card?.fullName ?? name)
             if let inn = who.inn { out += tag("ИНН", inn) }
             if let kpp = who.kpp { out += tag("КПП", kpp) }
         } else {
-            out += tag("ПолноеНаименование", name)
+            out += tag("ПолноеНаименование", outgoing.card?.fullName ?? name)
             if let inn = who.inn { out += tag("ИНН", inn) }
         }
         let contacts = [("ТелефонРабочий", who.phone), ("Почта", who.email)].compactMap { kind, value in

@@ -48,6 +48,8 @@ struct ODataMapping: Decodable, Sendable {
         let entity, name: String
         let fullName: String?
         let inn, kpp: String
+        /// The field that marks a group.
+        let group: String?
         /// Fields that tell a firm and a person apart.
         let firm, person: [String: Constant]?
     }
@@ -65,6 +67,8 @@ struct ODataMapping: Decodable, Sendable {
         /// It may name things of several kinds, so that its kind must be said.
         let orderIsAnyOf: Bool?
         let amount: String
+        /// The field with the document's currency: a sum in another one than the order's is not its sum.
+        let currency: String?
         /// The number that people know it by, when that is not its own.
         let number: String?
     }
@@ -96,8 +100,11 @@ extension ODataMapping {
                 $0
             })
         fields[counterparty.entity, default: []].formUnion(
-            ["Ref_Key", "DeletionMark", counterparty.name, counterparty.inn, counterparty.kpp, counterparty.fullName]
-                .compactMap { $0 }
+            [
+                "Ref_Key", "DeletionMark", counterparty.name, counterparty.inn, counterparty.kpp, counterparty.fullName,
+                counterparty.group,
+            ]
+            .compactMap { $0 }
                 + (counterparty.firm ?? [:]).keys + (counterparty.person ?? [:]).keys)
         fields[good.entity, default: []].formUnion(["Ref_Key", "Description", "DeletionMark", good.sku])
         fields[organization.entity, default: []].formUnion(["Ref_Key", organization.inn])
@@ -109,7 +116,8 @@ extension ODataMapping {
     func needed(by document: Document) -> [String: Set<String>] {
         var fields: [String: Set<String>] = [
             document.entity: Set(
-                ["Ref_Key", "Number", "Date", "DeletionMark", "Posted"] + [document.number].compactMap { $0 })
+                ["Ref_Key", "Number", "Date", "DeletionMark", "Posted"]
+                    + [document.number, document.currency].compactMap { $0 })
         ]
         let place = document.rows.map { "\(document.entity)_\($0)" } ?? document.entity
         fields[place, default: []].formUnion([document.order, document.amount])

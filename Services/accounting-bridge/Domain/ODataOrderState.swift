@@ -9,12 +9,12 @@ struct ODataOrderState: Sendable {
     // MARK: questions
 
     var orderFields: [String] {
-        ["Ref_Key", "Number", "Date", "Posted", "DeletionMark", mapping.order.total]
+        ["Ref_Key", "Number", "Date", "Posted", "DeletionMark", mapping.order.total, mapping.order.currency]
             + [mapping.order.status].compactMap { $0 }
     }
 
     func fields(of part: ODataMapping.Document) -> [String] {
-        ["Ref_Key", "Number", "Date", "Posted", "DeletionMark"] + [part.number].compactMap { $0 }
+        ["Ref_Key", "Number", "Date", "Posted", "DeletionMark"] + [part.number, part.currency].compactMap { $0 }
             + (part.rows.map { [$0] } ?? [part.order, part.amount])
     }
 
@@ -57,7 +57,12 @@ struct ODataOrderState: Sendable {
     }
 
     /// The documents of one kind by the order they name. Rows of one document for the same order are one sum.
-    func documents(_ part: ODataMapping.Document, _ rows: [RawJSON], _ currencies: [String: Currency]) -> [String:
+    ///
+    /// - Parameter cards: 1C's own keys of the orders' currencies, by order.
+    func documents(
+        _ part: ODataMapping.Document, _ rows: [RawJSON], _ currencies: [String: Currency],
+        cards: [String: String] = [:]
+    ) -> [String:
         [Told]]
     {
         var found: [String: [Told]] = [:]
@@ -66,7 +71,14 @@ struct ODataOrderState: Sendable {
             for (key, sum) in allocations(part, row, currencies) { sums[key] = .some(Self.add(sums[key] ?? 0, sum)) }
             for (key, sum) in sums {
                 let amount = currencies[key].flatMap { currency in sum.map { Money(minor: $0, currency: currency) } }
-                found[key, default: []].append(document(part, row, amount))
+                if let field = part.currency, let own = row[field]?.stringValue, let wanted = cards[key], own != wanted
+                {
+                    found[key, default: []].append(
+                        .failure(
+                            .refused("документ \(part.entity) \(Self.number(row) ?? "") в другой валюте, чем заказ")))
+                } else {
+                    found[key, default: []].append(document(part, row, amount))
+                }
             }
         }
         return found

@@ -38,7 +38,11 @@ BEGIN
         part := 'exchange_' || to_char(wanted, 'YYYYMM');
         -- The month in which the parts began is that of what was there before.
         IF to_regclass(format('%I', part)) IS NULL AND wanted >= (SELECT first_month FROM journal_parts) THEN
-            EXECUTE format('CREATE TABLE %I PARTITION OF exchange FOR VALUES FROM (%L) TO (%L)',
+            -- What came before its part was there, or from a clock that was ahead, moves into it.
+            EXECUTE format('CREATE TABLE %I (LIKE exchange INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES)', part);
+            EXECUTE format('WITH moved AS (DELETE FROM exchange_other WHERE id >= %L AND id < %L RETURNING *) INSERT INTO %I SELECT * FROM moved',
+                first_id_of(wanted), first_id_of((wanted + interval '1 month')::date), part);
+            EXECUTE format('ALTER TABLE exchange ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
                 part, first_id_of(wanted), first_id_of((wanted + interval '1 month')::date));
         END IF;
     END LOOP;
@@ -47,6 +51,8 @@ CREATE TABLE journal_parts (first_month date NOT NULL);
 INSERT INTO journal_parts VALUES ((date_trunc('month', now() AT TIME ZONE 'UTC') + interval '1 month')::date);
 DO $$
 BEGIN
+    EXECUTE format('WITH moved AS (DELETE FROM exchange_before WHERE id >= %L RETURNING *) INSERT INTO exchange_other SELECT * FROM moved',
+        (SELECT first_id_of(first_month) FROM journal_parts));
     EXECUTE format('ALTER TABLE exchange ATTACH PARTITION exchange_before FOR VALUES FROM (MINVALUE) TO (%L)',
         (SELECT first_id_of(first_month) FROM journal_parts));
 END $$;

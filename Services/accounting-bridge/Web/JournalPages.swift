@@ -52,7 +52,7 @@ struct JournalPages: Sendable {
             else { throw Problem.notFound("exchange") }
             guard try row.string("kind") != "bank.statement" || caller.seesOutgoing else { throw Problem.forbidden }
             let language = request.language(fallback)
-            var fields = Self.fields(try JournalAPI.view(row), language)
+            var fields = Self.fields(try JournalAPI.view(row, isOpen: caller.seesParticulars), language)
             fields["t"] = JournalWords.all(language)
             fields["request"] = Self.shown(try row.bytes("request"), language, caller)
             fields["answer"] = Self.shown(try row.optionalBytes("answer") ?? [], language, caller)
@@ -73,7 +73,9 @@ struct JournalPages: Sendable {
                 .id(request.query("journeyId").flatMap { ID($0) }),
                 .id(request.query("after").flatMap { ID($0) }),
             ])
-        let views = try rows.prefix(Self.pageLimit).map { try JournalAPI.view($0) }
+        let views = try rows.prefix(Self.pageLimit).map {
+            try JournalAPI.view($0, isOpen: caller.seesParticulars)
+        }
         let bases = try await BaseStates(pool: journal.bus.pool, settings: journal.settings).all().map {
             Self.fields($0, language)
         }
@@ -210,7 +212,8 @@ enum JournalWords {
         "answer": ("Ответ", "Answer"), "cut": ("показано начало, остальное в API", "cut here, the API has the rest"),
         "openIn1C": ("Открыть в 1С", "Open in 1C"), "inDoubt": ("проверяем, дошли ли", "looking whether they arrived"),
         "lagOut": ("ждут", "wait for"),
-        "lagIn": ("ответы прочитаны назад", "answers read ago"), "drain": ("пройдут за", "through in"),
+        "lagIn": ("с последнего чтения ответов прошло", "since answers were last read"),
+        "drain": ("пройдут за", "through in"),
         "unknown": ("неизвестно", "unknown"), "prevented": ("двойных документов предотвращено", "duplicates prevented"),
         "quiet": ("тихие часы", "quiet hours"), "pausedBy": ("приостановил", "paused by"),
         "breakerOpen": ("не отвечает, следующая попытка в", "does not answer, next attempt at"),

@@ -1,3 +1,5 @@
+import Primitives
+
 /// What becomes of a client's field when 1C's card says something new (rule 1 of the domain: every kind of data has one owner).
 enum ClientTruth {
     enum Verdict: Equatable {
@@ -13,6 +15,16 @@ enum ClientTruth {
     enum Field: String, CaseIterable, Sendable {
         case name, inn, kpp
 
+        /// The value as a client may have it; nil for what is none.
+        func usable(_ value: String?) -> String? {
+            guard let value = value?.nonEmpty else { return nil }
+            switch self {
+            case .name: return String(value.prefix(250))
+            case .inn: return TaxNumber(value) == nil ? nil : value
+            case .kpp: return isKPP(value) ? value : nil
+            }
+        }
+
         var isOurs: Bool { self == .name }
         var rule: String {
             isOurs ? "имя клиента ведёт CRM" : "реквизиты (ИНН, КПП) ведёт 1С"
@@ -26,8 +38,9 @@ enum ClientTruth {
     static func decide(_ field: Field, ours: String?, before: String?, now: String?, isFirst: Bool) -> Verdict {
         guard let now, !now.isEmpty, now != ours else { return .nothing }
         if isFirst {
-            // Linked just now: what a card has and we have not is taken; what differs stays as each side calls it.
-            return ours == nil ? .taken : .nothing
+            // Linked just now: what a card has and we have not is taken; a name stays as each side calls it, requisites that differ are seen.
+            if ours == nil { return .taken }
+            return field.isOurs ? .nothing : .conflict(keepsOurs: true, rule: "при связывании значения различались")
         }
         guard now != before else { return .nothing }
         return ours == nil || ours == before ? .taken : .conflict(keepsOurs: field.isOurs, rule: field.rule)

@@ -37,7 +37,7 @@ struct ClientPages: Sendable {
                         verb, base, card, client: form["client"].flatMap { ID($0) }, by: caller.name)
                 }
             } catch let problem as Problem where problem.status == .conflict {
-                place += "?error=\(Form.encoded(problem.title))"
+                place += "?error=\(Form.encoded(problem.detail ?? problem.title))"
             }
             return Response(status: .seeOther, headers: [.location: place])
         }

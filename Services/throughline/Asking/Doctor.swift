@@ -114,11 +114,15 @@ struct Doctor: ParsableCommand {
     /// Whether the journal of the exchanges with 1C is what it was.
     private func journal() -> [Finding] {
         guard let client = try? SuiteClient(portBase: suite.portBase, data: suite.data),
-            let answer = try? waiting({ try await client.get(.accountingBridge, "/api/v1/journal-seals?days=31") }),
+            let answer = try? waiting({ try await client.get(.accountingBridge, "/api/v1/journal-seals?days=7") }),
             answer.status == 200
-        else { return [] }
+        else {
+            let advice =
+                "accounting-bridge did not tell: is it running? GET /api/v1/journal-seals?days=7 asks it directly"
+            return [Finding(check: "journal of the exchanges with 1C", ok: false, advice: advice)]
+        }
         let wrong = items(answer.json, "days").filter { $0["wrong"]?.stringValue != nil }
-        let check = "journal of the exchanges with 1C, last 31 days"
+        let check = "journal of the exchanges with 1C, last 7 days"
         guard !wrong.isEmpty else { return [Finding(check: check, ok: true, advice: nil)] }
         return wrong.map {
             let advice =

@@ -73,17 +73,19 @@ struct OrderQueue: Sendable {
             }
             let rows = try await transaction.query(
                 """
-                SELECT o.request::text AS request, (o.requested_at AT TIME ZONE $2)::date::text AS day, c.onec_id, c.name
+                SELECT o.request::text AS request, (o.requested_at AT TIME ZONE $2)::date::text AS day, c.onec_id, c.name, c.full_name
                 FROM order_out o
                 LEFT JOIN counterparty_link l ON l.base = o.base AND l.client_id::text = o.counterparty_id
-                LEFT JOIN counterparty_card c ON c.base = l.base AND c.onec_id = l.onec_id
+                LEFT JOIN counterparty_card c ON c.base = l.base AND c.onec_id = l.onec_id AND NOT c.is_deleted
                 WHERE o.id = ANY($1::text[]::uuid[]) ORDER BY o.requested_at, o.number
                 """, [.texts(ids), .text(timeZone)])
             return try rows.map { row in
                 var outgoing = OutgoingOrder(
                     order: try JSON.decode(OrderRequested.self, from: try row.string("request").utf8),
                     day: try row.string("day"))
-                if let id = try row.optionalString("onec_id") { outgoing.card = (id, try row.string("name")) }
+                if let id = try row.optionalString("onec_id") {
+                    outgoing.card = (id, try row.string("name"), try row.optionalString("full_name"))
+                }
                 return outgoing
             }
         }

@@ -16,6 +16,8 @@ struct JournalKeeper: Sendable {
     /// Records sealed in one transaction, and seconds between two rounds.
     static let batch = 500
     static let pause = 5.0
+    /// Bytes sealed in one transaction.
+    static let bytes = 64 * 1024 * 1024
     /// Hours after which an exchange that never got its answer is sealed as it is.
     static let patience = 24
 
@@ -30,7 +32,7 @@ struct JournalKeeper: Sendable {
         while !Task.isCancelled {
             if bus.missing == nil {
                 do {
-                    while try await seal() == Self.batch {}
+                    while try await seal() > 0 {}
                     if swept.map({ $0.duration(to: .now).seconds > 600 }) ?? true {
                         try await sweep()
                         swept = .now
@@ -49,12 +51,23 @@ struct JournalKeeper: Sendable {
     /// Seals what has been finished since; how many.
     func seal() async throws -> Int {
         try await bus.pool.transaction { transaction in
+            // Not more bytes than are hashed in good time, but one at least.
+            let chosen = try await transaction.query(
+                """
+                SELECT id FROM (
+                    SELECT id, sum(octet_length(request) + coalesce(octet_length(answer), 0)) OVER (ORDER BY id) AS bytes,
+                        row_number() OVER (ORDER BY id) AS place
+                    FROM (SELECT id, request, answer FROM exchange
+                        WHERE place IS NULL AND (answered_at IS NOT NULL OR at < now() - interval '\(Self.patience) hours')
+                        ORDER BY id LIMIT \(Self.batch)) AS next) AS weighed
+                WHERE bytes <= \(Self.bytes) OR place = 1
+                """
+            ).map { try $0.id("id") }
             let rows = try await transaction.query(
                 """
                 SELECT id, day_of(id)::text AS day, \(Self.digest) AS digest FROM exchange
-                WHERE place IS NULL AND (answered_at IS NOT NULL OR at < now() - interval '\(Self.patience) hours')
-                ORDER BY id LIMIT \(Self.batch) FOR UPDATE
-                """)
+                WHERE id = ANY($1::uuid[]) AND place IS NULL ORDER BY id FOR UPDATE
+                """, [.ids(chosen)])
             var (ids, places, links): ([ID], [Int64?], [[UInt8]?]) = ([], [], [])
             var chains: [String: (count: Int64, link: [UInt8])] = [:]
             for row in rows {
@@ -94,12 +107,19 @@ struct JournalKeeper: Sendable {
     // MARK: days
 
     private func sweep() async throws {
-        _ = try await bus.pool.transaction { transaction in
-            try await transaction.query("SET LOCAL lock_timeout = '300ms'")
-            try await transaction.query("SELECT ensure_journal_parts()")
+        do {
+            _ = try await bus.pool.transaction { transaction in
+                try await transaction.query("SET LOCAL lock_timeout = '300ms'")
+                try await transaction.query("SELECT ensure_journal_parts()")
+            }
+        } catch let error as PostgresError where error.sqlState != nil && !error.isTransient {
+            // Until it can be made its exchanges stand in the part for the others.
+            log.error("a part of the journal was not made", metadata: ["reason": "\(error)"])
         }
         try await sign()
         try await drop()
+        try await bus.pool.query(
+            "DELETE FROM exchange_other WHERE at < now() - make_interval(days => $1::int)", [.int(days)])
     }
 
     /// What a day's signature is made of: the day before is part of it, so that no whole day is exchanged.

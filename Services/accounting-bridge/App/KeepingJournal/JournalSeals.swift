@@ -80,9 +80,9 @@ struct JournalSeals: Sendable {
             let rows = try await pool.query(
                 """
                 SELECT id, place, link, \(JournalKeeper.digest) AS digest FROM exchange
-                WHERE id >= first_id_of($1::date) AND id < first_id_of($1::date + 1) AND place > $2 ORDER BY place
-                LIMIT \(Self.step)
-                """, [.text(day), .int(place)])
+                WHERE id >= first_id_of($1::date) AND id < first_id_of($1::date + 1) AND place > $2 AND place <= $3
+                ORDER BY place LIMIT \(Self.step)
+                """, [.text(day), .int(place), .int(count)])
             for row in rows {
                 let (id, at) = (try row.id("id"), try row.int("place"))
                 guard at == place + 1 else { return "an exchange is missing before \(id): place \(place + 1)" }

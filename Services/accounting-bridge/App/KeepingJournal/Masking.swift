@@ -7,40 +7,52 @@ extension Caller {
 
 /// Covers phones, tax and account numbers, and addresses of mail in a text, so that it still can be followed.
 enum Masking {
-    /// Digits in a row, blanks and dashes between them not counted, from which on they are covered: order numbers and sums stay.
-    private static let digitsKept = 9
+    /// Digits in a row, from which on they are covered, and how many of them stay; order numbers and sums have fewer. Blanks, dashes and brackets
+    /// between them do not count.
+    private static let digitsCovered = 10
+    private static let digitsShown = 4
 
-    static func covered(_ text: String) -> String {
-        var out = ""
-        var word: [Character] = []
+    static func covered(_ text: String) -> String { digits(mail(text)) }
+
+    private static func mail(_ text: String) -> String {
+        text.replacing(/([A-Za-z0-9._%+\-])[A-Za-z0-9._%+\-]*@([A-Za-z0-9.\-]+\.[A-Za-z]{2,})/) { "\($0.1)***@\($0.2)" }
+    }
+
+    private static func digits(_ text: String) -> String {
+        var out: [Character] = []
+        var run: [Character] = []
         func flush() {
-            out += covered(word: word)
-            word = []
+            let count = run.count { $0.isNumber }
+            // A day is ten characters and no number of anybody.
+            let isDay = String(run).firstMatch(of: /^\s*[0-9]{4}-[0-9]{2}-[0-9]{2}/) != nil
+            guard count >= digitsCovered, !isDay else {
+                out += run
+                run = []
+                return
+            }
+            var left = count
+            for character in run {
+                guard character.isNumber else {
+                    out.append(character)
+                    continue
+                }
+                left -= 1
+                out.append(left < digitsShown ? character : "*")
+            }
+            run = []
         }
         for character in text {
-            if character.isLetter || character.isNumber || "+-.@_()".contains(character) {
-                word.append(character)
+            let isPart =
+                character.isASCII && character.isNumber || (!run.isEmpty && " -()".contains(character))
+                || character == "+"
+            if isPart {
+                run.append(character)
             } else {
                 flush()
                 out.append(character)
             }
         }
         flush()
-        return out
-    }
-
-    private static func covered(word: [Character]) -> String {
-        if let at = word.firstIndex(of: "@"), at > 0, word[at...].contains(".") {
-            return String(word[0]) + "***" + String(word[at...])
-        }
-        let digits = word.count { $0.isNumber }
-        guard digits > digitsKept, !word.contains(where: \.isLetter), !word.contains(".") else { return String(word) }
-        var left = digits
-        return String(
-            word.map { character -> Character in
-                guard character.isNumber else { return character }
-                left -= 1
-                return left < 4 ? character : "*"
-            })
+        return String(out)
     }
 }

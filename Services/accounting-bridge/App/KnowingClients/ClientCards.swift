@@ -38,14 +38,6 @@ enum ClientCards {
     static func learn(
         _ card: ClientCard, _ base: String, client: ID? = nil, _ exchange: ID, in transaction: EventTransaction
     ) async throws -> Bool {
-        if let client {
-            // One to one: a card of another client, or another card of this one, is for a person to settle.
-            try await transaction.query(
-                """
-                INSERT INTO counterparty_link (base, client_id, onec_id, rule) VALUES ($1, $2, $3, 'order')
-                ON CONFLICT DO NOTHING
-                """, [.text(base), .id(client), .text(card.onecId)])
-        }
         let changed = try await transaction.query(
             """
             INSERT INTO counterparty_card AS c (base, onec_id, name, full_name, inn, kpp, is_deleted, exchange_id)
@@ -61,6 +53,8 @@ enum ClientCards {
                 .text(card.kpp), .bool(card.isDeleted), .id(exchange),
             ]
         ).affected
+        // Linked after it is known: a link that is new says the card.
+        if let client { try await CounterpartyLinks.link(base, client, card.onecId, rule: "order", in: transaction) }
         guard changed == 1 else { return false }
         let link = try await transaction.query(
             "SELECT client_id FROM counterparty_link WHERE base = $1 AND onec_id = $2",
@@ -77,15 +71,29 @@ enum ClientCards {
     /// What the CRM decides about whose a card is.
     static func take(in handlers: inout EventHandlers) {
         handlers.on(ClientLinkChanged.self) { change, event, transaction in
-            try await transaction.query(
-                "DELETE FROM counterparty_link WHERE base = $1 AND (onec_id = $2 OR client_id = $3)",
+            let before = try await transaction.query(
+                "DELETE FROM counterparty_link WHERE base = $1 AND (onec_id = $2 OR client_id = $3) RETURNING client_id, onec_id",
                 [.text(change.base), .text(change.onecId), .id(change.clientId)])
-            guard let client = change.clientId else { return }
-            try await transaction.query(
-                """
-                INSERT INTO counterparty_link (base, client_id, onec_id, rule, by_whom) VALUES ($1, $2, $3, $4, $5)
-                """,
-                [.text(change.base), .id(client), .text(change.onecId), .text(change.rule), .text(change.by)])
+            guard let client = change.clientId else {
+                for row in before {
+                    try await transaction.query(
+                        """
+                        INSERT INTO counterparty_unlinked (base, client_id, onec_id) VALUES ($1, $2, $3)
+                        ON CONFLICT DO NOTHING
+                        """, [.text(change.base), .id(try row.id("client_id")), .text(try row.string("onec_id"))])
+                }
+                return
+            }
+            try await transaction.run([
+                Statement(
+                    "DELETE FROM counterparty_unlinked WHERE base = $1 AND client_id = $2 AND onec_id = $3",
+                    [.text(change.base), .id(client), .text(change.onecId)]),
+                Statement(
+                    """
+                    INSERT INTO counterparty_link (base, client_id, onec_id, rule, by_whom) VALUES ($1, $2, $3, $4, $5)
+                    """,
+                    [.text(change.base), .id(client), .text(change.onecId), .text(change.rule), .text(change.by)]),
+            ])
         }
     }
 }

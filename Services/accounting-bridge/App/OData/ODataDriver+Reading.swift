@@ -8,10 +8,13 @@ extension ODataDriver {
 
     func cards(from place: Int, _ wire: ExchangeWire) async throws -> ClientPage? {
         let names = mapping.counterparty
-        let select = ["Ref_Key", "DeletionMark", names.name, names.inn, names.kpp] + [names.fullName].compactMap { $0 }
+        let select =
+            ["Ref_Key", "DeletionMark", names.name, names.inn, names.kpp]
+            + [names.fullName, names.group].compactMap { $0 }
         let (rows, exchange) = try await client.page(
             "odata.clients", names.entity, from: place, select: select, wire: wire)
-        let cards = rows.compactMap { row in
+        // Groups of a catalog are no clients.
+        let cards = rows.filter { row in names.group.map { row[$0] != .bool(true) } ?? true }.compactMap { row in
             ClientCard(
                 onecId: row["Ref_Key"]?.stringValue, name: row[names.name]?.stringValue,
                 fullName: names.fullName.flatMap { row[$0]?.stringValue }, inn: row[names.inn]?.stringValue,
@@ -44,6 +47,7 @@ extension ODataDriver {
         var exchange = answer.exchange
         let orders = Dictionary(answer.rows.map { ($0["Ref_Key"]?.stringValue ?? "", $0) }) { first, _ in first }
         let currencies = Dictionary(asked.map { (key($0), $0.currency) }) { first, _ in first }
+        let cards = orders.compactMapValues { $0[mapping.order.currency]?.stringValue }
         var documents: [String: [ODataOrderState.Told]] = [:]
         let readable = mapping.documents.filter(isReadable)
         for part in readable {
@@ -59,7 +63,7 @@ extension ODataDriver {
                 passOver(part, what.joined(separator: "; "))
                 continue
             }
-            documents.merge(state.documents(part, answer.rows, currencies), uniquingKeysWith: +)
+            documents.merge(state.documents(part, answer.rows, currencies, cards: cards), uniquingKeysWith: +)
             // What was read last stands behind all that is said of these orders.
             exchange = answer.exchange ?? exchange
         }

@@ -1,5 +1,5 @@
 import Contracts
-import Postgres
+import Messaging
 import Primitives
 import ServiceKit
 import Synchronization
@@ -57,13 +57,13 @@ struct ODataDriver: AccountingDriver {
 
     init(
         _ base: SuiteSettings.Base, organizations: [SuiteSettings.Organization], mapping: ODataMapping,
-        pool: PostgresPool
+        bus: EventBus
     ) {
         (self.base, self.organizations, self.mapping) = (base, organizations, mapping)
         client = ODataClient(
             url: base.url, login: base.login, password: base.password,
-            timeout: Double(base.timeoutSeconds), sessions: SessionKeeper(pool: pool, base: base.base))
-        links = CounterpartyLinks(pool: pool, base: base.base)
+            timeout: Double(base.timeoutSeconds), sessions: SessionKeeper(pool: bus.pool, base: base.base))
+        links = CounterpartyLinks(bus: bus, base: base.base)
     }
 
     // MARK: fit
@@ -238,7 +238,7 @@ struct ODataDriver: AccountingDriver {
             "odata.find", entity, filter: filter, select: ["Ref_Key"], wire: wire
         ).rows.compactMap { $0["Ref_Key"]?.stringValue }
         guard let first = rows.first else { throw DriverFailure.refused("в 1С нет \(what)") }
-        guard rows.count == 1 else { throw DriverFailure.refused("в 1С несколько записей: \(what); выберите одну") }
+        guard rows.count == 1 else { throw DriverFailure.refused("в 1С не одна запись для \(what): оставьте одну") }
         known.keep(question, first)
         return first
     }
@@ -250,18 +250,22 @@ struct ODataDriver: AccountingDriver {
         if let linked = try await links.find(who.id) { return linked }
         let names = mapping.counterparty
         if let inn = who.inn {
-            var filter = "\(names.inn) eq \(Self.literal(inn)) and DeletionMark eq false"
-            if let kpp = who.kpp { filter += " and \(names.kpp) eq \(Self.literal(kpp))" }
-            let found = try await client.rows(
-                "odata.client", names.entity, filter: filter, select: ["Ref_Key"], wire: wire
-            ).rows.compactMap { $0["Ref_Key"]?.stringValue }
-            guard found.count < 2 else {
+            let filter = "\(names.inn) eq \(Self.literal(inn)) and DeletionMark eq false"
+            let cards = try await client.rows(
+                "odata.client", names.entity, filter: filter, select: ["Ref_Key", names.kpp], wire: wire
+            ).rows.compactMap { row in
+                row["Ref_Key"]?.stringValue.map { (key: $0, kpp: row[names.kpp]?.stringValue?.trimmed.nonEmpty) }
+            }
+            // Of the same КПП, or the only one, if it has none: a firm's branches differ by it.
+            let same = cards.filter { who.kpp == nil || $0.kpp == who.kpp }
+            let fits = same.isEmpty ? cards.filter { $0.kpp == nil } : same
+            guard fits.count < 2, !fits.isEmpty || cards.isEmpty else {
                 throw DriverFailure.refused(
-                    "в 1С несколько контрагентов с ИНН \(inn)\(who.kpp.map { ", КПП \($0)" } ?? ""): свяжите нужного вручную"
+                    "в 1С \(fits.isEmpty ? "другой КПП у контрагента" : "несколько контрагентов") с ИНН \(inn)\(who.kpp.map { ", КПП \($0)" } ?? ""): свяжите нужного на странице «Клиенты 1С»"
                 )
             }
-            if let key = found.first {
-                return try await links.keep(who.id, key, rule: who.kpp == nil ? "inn" : "inn+kpp")
+            if let card = fits.first {
+                return try await links.keep(who.id, card.key, rule: card.kpp == nil ? "inn" : "inn+kpp")
             }
         }
         var fields = ((who.isFirm ? names.firm : names.person) ?? [:]).mapValues(\.json)

@@ -41,8 +41,8 @@ struct JournalAPI: Sendable {
 
     func add(to router: Router<ServiceRequestContext>) {
         router.get("/api/v1/exchanges") { request, context in
-            try context.require("head", "manager", "accountant", "integrator", "reader")
-            return try Response.json(try await list(request))
+            let caller = try context.require("head", "manager", "accountant", "integrator", "reader")
+            return try Response.json(try await list(request, isOpen: caller.seesParticulars || caller.userID == nil))
         }
         router.get("/api/v1/exchanges/:id") { _, context in
             let caller = try context.require("head", "accountant", "integrator", "manager")
@@ -57,7 +57,7 @@ struct JournalAPI: Sendable {
             guard caller.seesParticulars else {
                 return try Response.json(
                     Covered(
-                        exchange: try Self.view(row), request: Masking.covered(texts[0]),
+                        exchange: try Self.view(row, isOpen: false), request: Masking.covered(texts[0]),
                         answer: Masking.covered(texts[1])))
             }
             return try Response.json(
@@ -132,18 +132,20 @@ struct JournalAPI: Sendable {
             """, [.text(base), .text(by)])
     }
 
-    static func view(_ row: Row) throws -> ExchangeView {
-        ExchangeView(
+    /// - Parameter isOpen: whether particulars are shown.
+    static func view(_ row: Row, isOpen: Bool = true) throws -> ExchangeView {
+        func shown(_ text: String) -> String { isOpen ? text : Masking.covered(text) }
+        return ExchangeView(
             id: try row.id("id"), base: try row.optionalString("base"), at: try row.time("at"),
             direction: try row.string("direction"), kind: try row.string("kind"),
-            method: try row.string("method"), target: try row.string("target"),
+            method: try row.string("method"), target: shown(try row.string("target")),
             status: try row.optionalInt("status"), result: try row.string("result"),
-            reason: try row.optionalString("reason"),
-            understood: try JSON.decode([String].self, from: try row.string("understood").utf8),
+            reason: try row.optionalString("reason").map(shown),
+            understood: try JSON.decode([String].self, from: try row.string("understood").utf8).map(shown),
             journeyIds: try row.list("journeys"), requestBytes: try row.int("request_bytes"))
     }
 
-    private func list(_ request: Request) async throws -> Page<ExchangeView> {
+    private func list(_ request: Request, isOpen: Bool) async throws -> Page<ExchangeView> {
         let limit = try request.limit()
         for name in ["from", "to"] {
             if let time = request.query(name), Timestamp(time) == nil {
@@ -174,7 +176,7 @@ struct JournalAPI: Sendable {
                 .id(request.query("after").flatMap { ID($0) }), .int(limit + 1), .text(request.query("order")),
                 .text(request.query("counterparty")?.withoutNUL),
             ])
-        let items = try rows.prefix(limit).map { try Self.view($0) }
+        let items = try rows.prefix(limit).map { try Self.view($0, isOpen: isOpen) }
         return Page(items: items, next: rows.count > limit ? items.last?.id.description : nil)
     }
 }

@@ -130,12 +130,15 @@ struct OrderExecutor: Sendable {
         } catch DriverFailure.refused(let reason) {
             return line.log.warning("a look-up was refused", metadata: ["order": "\(work.id)", "reason": "\(reason)"])
         }
+        let patience =
+            line.base.driver == .odata
+            ? max(line.base.settleSeconds, line.base.timeoutSeconds) : line.base.settleSeconds
         // It is not there; but as long as the system may still be busy with it, that says nothing.
         let isOver = try await !line.bus.pool.query(
             """
             SELECT 1 AS one FROM order_out WHERE id = $1 AND state = 'doubtful'
                 AND doubtful_since < now() - make_interval(secs => $2::int)
-            """, [.id(work.id), .int(max(line.base.settleSeconds, line.base.timeoutSeconds))]
+            """, [.id(work.id), .int(patience)]
         ).isEmpty
         guard isOver else { return }
         if work.attempts >= Self.attemptLimit {

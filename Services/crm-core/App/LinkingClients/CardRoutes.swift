@@ -88,7 +88,7 @@ struct CardRoutes: Sendable {
             """
             SELECT c.*, x.client_id, (
                 SELECT coalesce(jsonb_agg(jsonb_build_object('id', p.id, 'name', p.name, 'kind', p.kind)), '[]') FROM (
-                    SELECT id, name, 'company' AS kind FROM company WHERE id = ANY(c.candidates) UNION ALL
+                    SELECT id, name, 'company' AS kind FROM company WHERE id = ANY(c.candidates) OR c.inn <> '' AND inn = c.inn UNION ALL
                     SELECT id, coalesce(name, ''), 'contact' FROM contact WHERE id = ANY(c.candidates)) AS p)::text AS people
             FROM onec_card c LEFT JOIN external_id x ON x.system = '1c/' || c.base AND x.kind = 'counterparty' AND x.external_id = c.onec_id
             WHERE ($1::text IS NULL OR c.state = $1) AND ($2::text IS NULL OR c.base = $2) AND ($3::text IS NULL OR c.onec_id = $3)
@@ -145,12 +145,12 @@ struct CardRoutes: Sendable {
             guard let row else { throw Problem.notFound("card") }
             if verb == "unlink" {
                 guard try await cards.unlink(base, card, by: by, in: transaction) else {
-                    throw Problem.conflict("the card is nobody's")
+                    throw Problem.conflict("карточка ни с кем не связана")
                 }
                 return
             }
             guard try row.string("state") != "linked" else {
-                throw Problem.conflict("the card is linked: unlink it first")
+                throw Problem.conflict("карточка уже связана: сначала снимите связь")
             }
             if verb == "ignore" {
                 try await transaction.query(
@@ -166,8 +166,14 @@ struct CardRoutes: Sendable {
             }
             let rule = verb == "create" ? "made" : "person"
             guard try await cards.link(base, card, whose, rule: rule, by: by, tells: true, in: transaction) else {
-                throw Problem.conflict("the client already has another card in this base")
+                throw Problem.conflict("у клиента уже есть другая карточка этой базы")
             }
+            try await cards.compare(
+                base, card, whose,
+                told: [
+                    .name: try row.string("name"), .inn: try row.optionalString("inn"),
+                    .kpp: try row.optionalString("kpp"),
+                ], before: nil, by: by, in: transaction)
         }
     }
 
@@ -190,7 +196,11 @@ struct CardRoutes: Sendable {
             guard let row else { throw Problem.notFound("conflict") }
             guard try !row.bool("reverted"), let field = ClientTruth.Field(rawValue: try row.string("field")),
                 var record = try await ClientRecord.find(try row.id("client_id"), in: transaction)
-            else { throw Problem.conflict("it has been reverted") }
+            else { throw Problem.conflict("другое значение уже взято") }
+            let kept = try row.optionalString(try row.string("kept") == "crm" ? "crm_value" : "onec_value")
+            guard record.values[field] == kept else {
+                throw Problem.conflict("поле с тех пор изменили: исправьте его в карточке клиента")
+            }
             let other = try row.optionalString(try row.string("kept") == "crm" ? "onec_value" : "crm_value")
             try await record.set(field, other, source: "crm", by: by, in: transaction)
             try await transaction.query(

@@ -76,24 +76,27 @@ struct ClientCards: Sendable {
         }
         let rows = try await transaction.query(
             """
-            SELECT c.id, EXISTS (SELECT 1 FROM external_id x WHERE x.client_id = c.id AND x.system = $3 AND x.kind = $4) AS taken
-            FROM company c WHERE c.inn = $1 AND (c.kpp = $2 OR c.kpp IS NULL OR $2::text IS NULL) ORDER BY c.id LIMIT \(Self.candidateLimit)
+            SELECT c.id, c.kpp IS NULL OR $2::text IS NULL OR c.kpp = $2 AS fits, EXISTS (SELECT 1 FROM external_id x WHERE x.client_id = c.id AND x.system = $3 AND x.kind = $4) AS taken
+            FROM company c WHERE c.inn = $1 ORDER BY (c.kpp = $2) DESC NULLS LAST, c.id LIMIT \(Self.candidateLimit)
             """, [.text(inn), .text(card.kpp), .text(Self.system(card.base)), .text(Self.kind)])
         let found = try rows.map { try $0.id("id") }
-        guard let first = rows.first else {
+        guard !rows.isEmpty else {
             return try await wait(
                 card, "в CRM нет клиента с ИНН \(inn)", try await namesakes(card, in: transaction), in: transaction)
         }
-        guard rows.count == 1 else {
-            return try await wait(card, "в CRM несколько клиентов с ИНН \(inn)", found, in: transaction)
+        let fits = try rows.filter { try $0.bool("fits") }
+        guard let only = fits.first, fits.count == 1 else {
+            let why = fits.isEmpty ? "у клиента с ИНН \(inn) другой КПП" : "в CRM несколько клиентов с ИНН \(inn)"
+            return try await wait(card, why, found, in: transaction)
         }
-        guard try !first.bool("taken"),
-            try await link(card.base, card.onecId, found[0], rule: "inn+kpp", by: nil, tells: true, in: transaction)
+        let client = try only.id("id")
+        guard try !only.bool("taken"),
+            try await link(card.base, card.onecId, client, rule: "inn+kpp", by: nil, tells: true, in: transaction)
         else {
             return try await wait(
                 card, "у клиента с ИНН \(inn) уже есть карточка в этой базе: это двойник", found, in: transaction)
         }
-        try await compare(card, found[0], nil, in: transaction)
+        try await compare(card, client, nil, in: transaction)
     }
 
     /// Those who are called the same: a proposal, no more.
@@ -166,17 +169,27 @@ struct ClientCards: Sendable {
 
     // MARK: renames
 
-    private func compare(_ card: CounterpartyReported, _ client: ID, _ before: Row?, in transaction: EventTransaction)
-        async throws
-    {
+    private func compare(
+        _ card: CounterpartyReported, _ client: ID, _ before: Row?, in transaction: EventTransaction
+    ) async throws {
+        try await compare(
+            card.base, card.onecId, client, told: [.name: card.name, .inn: card.inn, .kpp: card.kpp], before: before,
+            by: card.by, in: transaction)
+    }
+
+    /// - Parameter before: what the card said last; nil when it is linked just now.
+    func compare(
+        _ base: String, _ onecId: String, _ client: ID, told: [ClientTruth.Field: String?], before: Row?, by: String?,
+        in transaction: EventTransaction
+    ) async throws {
         guard var record = try await ClientRecord.find(client, in: transaction) else { return }
-        let told: [ClientTruth.Field: String?] = [.name: card.name, .inn: card.inn, .kpp: card.kpp]
         for field in ClientTruth.Field.allCases where record.has(field) {
-            let (old, now) = (try before?.optionalString(field.rawValue), told[field] ?? nil)
-            switch ClientTruth.decide(field, ours: record.values[field], before: old, now: now, isFirst: before == nil)
-            {
+            let (old, now) = (try before?.optionalString(field.rawValue), field.usable(told[field] ?? nil))
+            let verdict = ClientTruth.decide(
+                field, ours: record.values[field], before: old, now: now, isFirst: before == nil)
+            switch verdict {
             case .nothing: continue
-            case .taken: try await record.set(field, now, source: Self.system(card.base), by: card.by, in: transaction)
+            case .taken: try await record.set(field, now, source: Self.system(base), by: by, in: transaction)
             case .conflict(let keepsOurs, let rule):
                 try await transaction.query(
                     """
@@ -184,12 +197,10 @@ struct ClientCards: Sendable {
                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
                     """,
                     [
-                        .id(.make()), .id(client), .text(card.base), .text(card.onecId), .text(field.rawValue),
+                        .id(.make()), .id(client), .text(base), .text(onecId), .text(field.rawValue),
                         .text(record.values[field]), .text(now), .text(keepsOurs ? "crm" : "onec"), .text(rule),
                     ])
-                if !keepsOurs {
-                    try await record.set(field, now, source: Self.system(card.base), by: card.by, in: transaction)
-                }
+                if !keepsOurs { try await record.set(field, now, source: Self.system(base), by: by, in: transaction) }
             }
         }
     }
