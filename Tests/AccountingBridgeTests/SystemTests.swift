@@ -334,3 +334,28 @@ import XMLStream
         #expect(ODataDriver.navigationLink("https://1c/ut", "Constant_X", key) == nil)
     }
 }
+
+@Suite("What has changed about documents") struct DocumentChangeTests {
+    private func payment(
+        _ id: String, _ amount: String, date: String = "2026-11-20", posted: Bool = true, cancelled: Bool = false
+    ) -> ReportedDocument {
+        ReportedDocument(
+            kind: "payment", onecId: id, number: id, date: date, amount: Money(amount, .rub), posted: posted,
+            cancelled: cancelled)
+    }
+
+    @Test func everyEditIsToldWithWhatWasAndWhatIs() {
+        let before = [payment("1", "400.00"), payment("2", "5.00"), payment("3", "7.00")]
+        let now = [
+            payment("1", "300.00", date: "2026-11-19"), payment("2", "5.00", posted: false), payment("3", "7.00", cancelled: true),
+            payment("4", "1.00"), payment("5", "1.00", cancelled: true),
+        ]
+        let words = DocumentChange.between(before, now).map { "\($0.onecId): \($0.words.replacing("\u{a0}", with: " "))" }
+        let wanted = [
+            "1: сумма 400,00 ₽ → 300,00 ₽", "1: дата 20.11.2026 → 19.11.2026", "2: проведение отменено", "3: отменён или удалён",
+            "4: введён",
+        ]
+        #expect(words == wanted)
+        #expect(DocumentChange.between(before, before).isEmpty)
+    }
+}

@@ -221,3 +221,41 @@ def test_a_death_while_an_order_is_given_makes_no_double(active):
         taken(active, order)
         wait_for(lambda: state(active, order)["status"] in ("sent", "accepted"), what="the order to be sure of it")
     assert base(active)["waiting"] == 0 and base(active)["doubtful"] == 0
+
+
+@pytest.mark.parametrize("active", [name for name in KINDS if name.startswith("folder")], indirect=True)
+def test_what_it_gives_back_waits_for_a_person_and_goes_again(active):
+    order = ordered(active, "given-back")
+    taken(active, order)
+    becomes(active, order, status="sent")
+    active.refuse(order["number"], "нет такого товара")
+    becomes(active, order, status="failed")
+    assert story(active, order)["verdict"] == "Заказ не передан в 1С: нет такого товара."
+    planned = active.suite.post("accounting-bridge", "/api/v1/replays", active.suite.token(), {"filter": {"order": order["number"]}, "dryRun": True}, status=201)
+    active.suite.post("accounting-bridge", f"/api/v1/replays/{planned['id']}/apply", active.suite.token(), {}, status=202)
+    again = active.folder / "orders" / f"order-{order['number']}.{active.format}"
+    wait_for(again.exists, what="the order to come again")
+    assert active.read(again)["key"] in active.keys, "under the key that it knows"
+    active.keys.discard(active.read(again)["key"])
+    active.works()
+    active.tell(order["number"], "10.00")
+    becomes(active, order, status="accepted")
+
+
+@pytest.mark.parametrize("active", ["folder-json"], indirect=True)
+def test_a_share_that_is_not_mounted_swallows_nothing(active):
+    """An empty folder in its place: no order is written there."""
+    active.down()
+    active.folder.mkdir(mode=0o777)
+    os.chmod(active.folder, 0o777)
+    try:
+        order = ordered(active, "unmounted")
+        wait_for(lambda: any(".throughline" in a["cause"] or "папки" in a["cause"] for a in base(active)["alarms"]), what="the alarm")
+        assert not list(active.folder.rglob("order-*")) and base(active)["waiting"] == 1
+    finally:
+        for left in sorted(active.folder.rglob("*"), reverse=True):
+            left.rmdir() if left.is_dir() else left.unlink()
+        active.folder.rmdir()
+        active.up()
+    taken(active, order)
+    wait_for(lambda: not base(active)["alarms"], what="the end of the alarm")

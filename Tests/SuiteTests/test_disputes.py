@@ -32,7 +32,7 @@ def test_one_case_of_each_dispute_is_one_row_of_its_report(suite):
     assert [r["orderNumber"] for r in told["wonUnpaid"]] == [won["number"]]
     assert [(r["orderNumber"], r["paid"]["amount"]) for r in told["partlyUnchanged"]] == [(partly["number"], "50.00")]
     assert reports() == {"Выиграно в CRM, денег в отчёте нет": "1", "Оплачено, менеджер не видит": "1",
-                         "Оплачено частично, статус не изменился": "1", "Клиент говорит, что оплатил": "2"}
+                         "Оплачено частично, статус не изменился": "1", "Клиент говорит, что оплатил": "2", "Изменено в 1С задним числом": "0"}
     assert 'class="badge text-bg-warning">2<' in page(suite)[0], "also of two rows it is seen"
     # Settled, each goes.
     suite.post("crm-core", f"/api/v1/deals/{deal(partly)}/stage", token, {"stage": "agreed"})
@@ -116,3 +116,25 @@ def test_three_departments_three_sums_and_the_documents_between_them(suite):
     shown = shown.replace("\u00a0", " ")
     for words in ["1 000 000,00 ₽", "950 000,00 ₽", "850 000,00 ₽", "Почему суммы разные", "Заказано и не отгружено: 50 000,00 ₽", "Взаиморасчёты", "150 000,00 ₽"]:
         assert words in shown, words
+
+
+def test_what_1c_changes_after_the_fact_is_flagged(suite):
+    """A payment of long ago loses a part, another vanishes: both are seen with what was and what is, and the money follows."""
+    token = suite.token()
+    order = asked(suite, token, "late", "7736050003", price="1000.00", organization="ooo")
+    onec = OneC(suite)
+    onec.take_orders()
+    state = lambda: suite.get("crm-core", f"/api/v1/orders/{order['orderId']}", token)
+    send = lambda *payments: (onec.open(), onec.send(order["number"], "1000.00", payments=payments))
+    send(("late-1", "400.00", "true"), ("late-2", "100.00", "true"))
+    wait_for(lambda: state()["paid"] == {"amount": "500.00", "currency": "RUB"}, what="both payments")
+    send(("late-1", "300.00", "true"))
+    wait_for(lambda: state()["paid"] == {"amount": "300.00", "currency": "RUB"}, what="the money that is left")
+    told = [c for c in suite.get("accounting-bridge", "/api/v1/late-changes", token)["items"] if c["orderNumber"] == order["number"]]
+    assert [c["words"].replace("\u00a0", " ") for c in told] == ["отменён или удалён", "сумма 400,00 ₽ → 300,00 ₽"]
+    lines = suite.get("accounting-bridge", f"/api/v1/order-stories/{order['number']}", token)["lines"]
+    assert sum("Задним числом: оплата" in line["words"] for line in lines) == 2
+    shown, _ = page(suite)
+    assert "Изменено в 1С задним числом" in shown and "отменён или удалён" in shown
+    check = lambda: suite.get("crm-core", "/api/v1/reconciliation", token)
+    wait_for(lambda: not [d for d in check()["differences"] if d["orderNumber"] == order["number"]], what="books, CRM and report to agree")

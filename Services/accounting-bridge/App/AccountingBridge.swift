@@ -101,6 +101,7 @@ public struct AccountingBridge: SuiteService {
         GoodsAPI(pool: bus.pool).add(to: router)
         JournalSeals(pool: bus.pool, verifying: keeper.signing?.verifying).add(to: router)
         ToldMoney(pool: bus.pool).add(to: router)
+        LateChanges(pool: bus.pool).add(to: router)
         bank.add(to: router)
         bankPages.add(to: router)
         orderPages.add(to: router)

@@ -181,6 +181,7 @@ struct OrderReportReader {
         OrderReport(
             number: number, onecId: onecId, onecNumber: onecNumber, total: total, posted: posted, cancelled: cancelled,
             statusText: statusText, paidFlag: paidFlag, shippedFlag: shippedFlag, tellsPayments: hasSubordinates,
+            isWhole: hasSubordinates,
             documents: documents, dueDate: dueDate, flags: flags, client: client, passedOver: passedOver,
             refused: refused)
     }

@@ -150,7 +150,7 @@ struct FolderOrder: Sendable {
             paid.map { OrderReport.isTrue($0) }, shipped.map { OrderReport.isTrue($0) }
         )
         report.rejection = refused?.nonEmpty
-        (report.tellsPayments, report.isAsked) = (true, true)
+        (report.tellsPayments, report.isAsked, report.isWhole) = (true, true, true)
         for document in documents {
             do { report.documents.append(try Self.document(document, own)) } catch let failure as DriverFailure {
                 report.refused.append("документ \(document.number ?? document.id ?? document.kind): \(failure.words)")

@@ -33,7 +33,8 @@ struct ODataOrderState: Sendable {
     /// - Parameters:
     ///   - row: the order's document; nil when the base has none.
     ///   - tellsPayments: whether the base has what the mapping needs of payments.
-    func report(_ asked: AskedOrder, _ row: RawJSON?, _ documents: [Told], tellsPayments: Bool)
+    ///   - isWhole: whether every kind of document could be read.
+    func report(_ asked: AskedOrder, _ row: RawJSON?, _ documents: [Told], tellsPayments: Bool, isWhole: Bool = true)
         -> Result<OrderReport, DriverFailure>
     {
         guard let row else { return .failure(.refused("в 1С больше нет документа заказа: его удалили")) }
@@ -45,7 +46,7 @@ struct ODataOrderState: Sendable {
         report.posted = row["Posted"] == .bool(true)
         report.cancelled = row["DeletionMark"] == .bool(true)
         report.statusText = mapping.order.status.flatMap { row[$0]?.stringValue?.nonEmpty }
-        (report.tellsPayments, report.isAsked) = (tellsPayments, true)
+        (report.tellsPayments, report.isAsked, report.isWhole) = (tellsPayments, true, isWhole)
         for document in documents {
             switch document {
             case .success(let document): report.documents.append(document)

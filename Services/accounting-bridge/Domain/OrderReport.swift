@@ -14,6 +14,8 @@ struct OrderReport: Sendable {
     var paidFlag, shippedFlag: Bool?
     /// Each payment comes as a document of its own.
     var tellsPayments = false
+    /// All documents of the order stand in it: one that is missing is gone.
+    var isWhole = false
     /// The system was asked for all documents: what it does not tell now it cannot tell.
     var isAsked = false
     var documents: [ReportedDocument] = []

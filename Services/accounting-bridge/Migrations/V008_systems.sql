@@ -89,3 +89,21 @@ CREATE TABLE counterparty_unlinked (
     onec_id text NOT NULL,
     PRIMARY KEY (base, client_id, onec_id)
 );
+
+-- What has changed about documents since they were first told.
+CREATE TABLE told_change (
+    id uuid PRIMARY KEY,
+    order_number text NOT NULL,
+    base text NOT NULL,
+    kind text NOT NULL,
+    onec_id text NOT NULL,
+    number text,
+    day date,
+    words text NOT NULL,
+    -- The document is one of the past.
+    is_late boolean NOT NULL,
+    exchange_id uuid NOT NULL,
+    at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX told_change_by_order ON told_change (order_number, id);
+CREATE INDEX told_change_late ON told_change (id) WHERE is_late;

@@ -60,6 +60,7 @@ struct DisputePages: Sendable {
         do {
             reports.insert(try await paidUnseen(session, language), at: 1)
             reports.append(try await claims(session, language))
+            reports.append(try await lateChanges(session, language))
         } catch is OtherServices.Away { away = ScreenTexts.word("sectionAway", language) }
         var fields: [String: Any] = ["reports": reports]
         if request.query("check") != nil {
@@ -119,6 +120,22 @@ struct DisputePages: Sendable {
             ]
         }
         return report("paidUnseen", rows + unread, language)
+    }
+
+    /// «Изменено задним числом»: documents of the past that 1C has changed since it told of them.
+    private func lateChanges(_ session: String, _ language: Language) async throws -> [String: Any] {
+        report(
+            "lateChanges",
+            try await items("/api/v1/late-changes?limit=100", session).map { change in
+                let number = change["orderNumber"]?.stringValue ?? ""
+                let kind = ScreenTexts.word("document.\(change["kind"]?.stringValue ?? "")", language)
+                let day = change["day"]?.stringValue.map { HumanText.day($0) } ?? ""
+                return [
+                    "what": "\(ScreenTexts.word("order", language)) № \(number)", "link": "/journal/order/\(number)",
+                    "who": "\(kind) \(change["number"]?.stringValue ?? "") \(day)",
+                    "words": change["words"]?.stringValue ?? "",
+                ]
+            }, language)
     }
 
     /// «Клиент говорит, что оплатил»: claims that nothing was found for.

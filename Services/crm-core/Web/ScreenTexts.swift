@@ -60,6 +60,8 @@ enum ScreenTexts {
         "dispute.wonUnpaid": ("Выиграно в CRM, денег в отчёте нет", "Won in CRM, no money in the report"),
         "dispute.paidUnseen": ("Оплачено, менеджер не видит", "Paid, and the manager does not see it"),
         "dispute.partlyUnchanged": ("Оплачено частично, статус не изменился", "Paid in part, state unchanged"),
+        "dispute.lateChanges": ("Изменено в 1С задним числом", "Changed in 1C after the fact"),
+        "document.invoice": ("Счёт", "Invoice"),
         "dispute.claims": ("Клиент говорит, что оплатил", "The client says that he has paid"),
         "claim.unmatched": (
             "Деньги пришли, но не привязаны к заказу.", "The money has come and is linked to no order."

@@ -16,11 +16,11 @@ struct OrderReports: Sendable {
         _ report: OrderReport, _ base: String, _ exchange: ID, in transaction: EventTransaction
     ) async throws -> (words: String, isNews: Bool, journey: ID?) {
         // The base's row before the order's, as everywhere: nobody waits in a circle.
-        let tells = try await learn(report, base, in: transaction)
+        let learned = try await learn(report, base, in: transaction)
         guard
             let order = try await transaction.query(
                 """
-                SELECT id, base, journey_id, last_event, report_digest, told_by, counterparty_id, inn, client,
+                SELECT id, base, journey_id, last_event, report_digest, told_by, counterparty_id, inn, client, told_payments,
                     told_documents::text AS told FROM order_out WHERE number = $1 FOR UPDATE
                 """, [.text(report.number)]
             ).first
@@ -38,6 +38,8 @@ struct OrderReports: Sendable {
                 try order.optionalID("journey_id")
             )
         }
+        // What its books have once told the bank's word does not tell again.
+        let tells = try learned || order.bool("told_payments")
         let id = try order.id("id")
         if let card = report.client {
             // Of an order with another's particulars the card may be one for everybody (reference 60): then a person decides.
@@ -48,7 +50,15 @@ struct OrderReports: Sendable {
             try await ClientCards.learn(card, base, client: client, exchange, in: transaction)
         }
         let journey = try order.optionalID("journey_id")
-        let vanished = try Self.vanished(report, before: try order.string("told"))
+        let before = try JSON.decode([ReportedDocument].self, from: try order.string("told").utf8)
+        let missing = before.filter { old in
+            !report.documents.contains { $0.kind == old.kind && $0.onecId == old.onecId }
+        }
+        // Documents that were told and are not any more: deleted, or another order's now. Only a report that tells all of them and could be read whole
+        // says so; after another one they stand as they were.
+        let isWhole = report.isWhole && report.refused.isEmpty
+        let vanished = isWhole ? missing.filter { !$0.cancelled }.map(Self.cancelled) : []
+        let known = report.documents + (isWhole ? [] : missing)
         let event = OrderReported(
             orderId: id, number: report.number, base: base, exchangeId: exchange,
             onecId: report.onecId, onecNumber: report.onecNumber, posted: report.posted,
@@ -73,6 +83,11 @@ struct OrderReports: Sendable {
             }
             return ("заказ \(report.number): без изменений", false, journey)
         }
+        // A first report is no change.
+        if try order.optionalBytes("report_digest") != nil {
+            LateChanges.keep(
+                DocumentChange.between(before, known + vanished), order: report.number, base, exchange, in: transaction)
+        }
         let said = try transaction.emit(
             event, key: id.description, correlation: journey, causation: try order.id("last_event"))
         try await transaction.query(
@@ -88,7 +103,7 @@ struct OrderReports: Sendable {
             """,
             [
                 .id(id), .bytes(digest), .text(report.onecId), .id(said), .text(report.onecNumber),
-                .text(try report.total.map { try JSON.text($0) }), .text(try JSON.text(report.documents)),
+                .text(try report.total.map { try JSON.text($0) }), .text(try JSON.text(known)),
                 .bool(report.cancelled), .bool(report.posted),
                 .bool(tells), .bool(report.paidFlag == true), .id(exchange),
             ])
@@ -99,20 +114,13 @@ struct OrderReports: Sendable {
         return (([words] + sums).joined(separator: ", "), true, journey)
     }
 
-    /// Documents that were told of the order before and are not any more: a payment that was deleted, or now belongs to another order. Only a report that
-    /// tells all documents and could be read whole says so.
-    private static func vanished(_ report: OrderReport, before: String) throws -> [ReportedDocument] {
-        guard report.tellsPayments, report.refused.isEmpty else { return [] }
-        return try JSON.decode([ReportedDocument].self, from: before.utf8).compactMap { old in
-            let isThere = report.documents.contains { $0.kind == old.kind && $0.onecId == old.onecId }
-            guard !isThere, !old.cancelled else { return nil }
-            return ReportedDocument(
-                kind: old.kind, onecId: old.onecId, number: old.number, date: old.date, amount: old.amount,
-                posted: old.posted, cancelled: true)
-        }
+    private static func cancelled(_ document: ReportedDocument) -> ReportedDocument {
+        ReportedDocument(
+            kind: document.kind, onecId: document.onecId, number: document.number, date: document.date,
+            amount: document.amount, posted: document.posted, cancelled: true)
     }
 
-    private static let kinds = [
+    static let kinds = [
         "payment": "оплата", "refund": "возврат денег", "shipment": "отгрузка", "return": "возврат товара",
         "invoice": "счёт",
     ]

@@ -31,7 +31,7 @@ struct FolderDriver: AccountingDriver {
                 throw DriverFailure.away(
                     "в папке \(folder) нет нашей метки .throughline: диск не подключён, или это другая папка")
             }
-            for path in [orders, taken, refused, reports, opened] { try Files.makeFolder(path) }
+            for path in [orders, taken, refused, reports, opened, unreadable] { try Files.makeFolder(path) }
             if try !Files.exists(mark) { try Files.write(Array("Throughline\n".utf8), to: mark) }
         }
         if !isKnown { try await marks.set() }
@@ -41,6 +41,8 @@ struct FolderDriver: AccountingDriver {
     private var mark: String { "\(folder)/.throughline" }
     /// Reports that are being read: nobody else writes here.
     private var opened: String { "\(reports)/.opened" }
+    /// Reports that we have no right to read.
+    private var unreadable: String { "\(reports)/.unreadable" }
 
     func find(_ order: OutgoingOrder, _ wire: ExchangeWire) async throws -> TakenOrder? {
         let name = name(order)
@@ -78,7 +80,8 @@ struct FolderDriver: AccountingDriver {
             let fresh = try Files.list(reports).filter { !$0.hasPrefix(".") && !$0.hasSuffix(".part") }.sorted()
             // Taken out of everybody's hands first: the same name written anew meanwhile is another file.
             for name in fresh.prefix(Self.roundLimit) where try !Files.exists("\(opened)/\(name)") {
-                try Files.move("\(reports)/\(name)", to: "\(opened)/\(name)")
+                // One that somebody still holds is for the next round.
+                try? Files.move("\(reports)/\(name)", to: "\(opened)/\(name)")
             }
             return try Files.list(opened).sorted()
         }
@@ -93,9 +96,10 @@ struct FolderDriver: AccountingDriver {
             // One byte more than is taken tells that there is more.
             bytes = try await onFiles { try Files.read("\(opened)/\(name)", limit: FolderFormat.sizeLimit + 1) }
         } catch let failure as DriverFailure {
-            // It stays where it is; the others are read.
+            // It is kept aside, out of the way of the next one of its name; the others are read.
             let exchange = try await wire.open("folder.report", "READ", "reports/\(name)", [], direction: "in")
             try await wire.close(exchange, status: nil, [], .failed(failure.words))
+            try await onFiles { try Files.move("\(opened)/\(name)", to: "\(unreadable)/\(exchange) \(name)") }
             return [
                 HeardReport(
                     exchange: exchange, subject: name, number: nil, result: .failure(.refused(failure.words)),

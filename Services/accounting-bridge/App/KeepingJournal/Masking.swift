@@ -22,15 +22,17 @@ enum Masking {
         var out: [Character] = []
         var run: [Character] = []
         func flush() {
-            let count = run.count { $0.isNumber }
-            // A day is ten characters and no number of anybody.
-            let isDay = String(run).firstMatch(of: /^\s*[0-9]{4}-[0-9]{2}-[0-9]{2}/) != nil
-            guard count >= digitsCovered, !isDay else {
+            // A day is no number of anybody; what follows it may be.
+            if let day = String(run).prefixMatch(of: /\s*[0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9])/) {
+                out += run.prefix(day.output.count)
+                run.removeFirst(day.output.count)
+            }
+            var left = run.count { $0.isNumber }
+            guard left >= digitsCovered else {
                 out += run
                 run = []
                 return
             }
-            var left = count
             for character in run {
                 guard character.isNumber else {
                     out.append(character)
@@ -43,7 +45,7 @@ enum Masking {
         }
         for character in text {
             let isPart =
-                character.isASCII && character.isNumber || (!run.isEmpty && " -()".contains(character))
+                character.isASCII && character.isNumber || (!run.isEmpty && " -–()\u{a0}".contains(character))
                 || character == "+"
             if isPart {
                 run.append(character)

@@ -71,6 +71,7 @@ enum ClientCards {
     /// What the CRM decides about whose a card is.
     static func take(in handlers: inout EventHandlers) {
         handlers.on(ClientLinkChanged.self) { change, event, transaction in
+            try await CounterpartyLinks.lock(change.base, in: transaction)
             let before = try await transaction.query(
                 "DELETE FROM counterparty_link WHERE base = $1 AND (onec_id = $2 OR client_id = $3) RETURNING client_id, onec_id",
                 [.text(change.base), .text(change.onecId), .id(change.clientId)])
@@ -106,11 +107,11 @@ struct ClientReader: Sendable {
     static let pause = 6 * 3600
 
     func run() async throws {
-        try await line.loop("reading clients", .reading, wakenBy: line.clients) { try await round() }
+        try await line.loop("reading clients", .clients, wakenBy: line.clients) { try await round() }
     }
 
     private func round() async throws -> Double {
-        if case .wait(let seconds) = line.mayTalk(.reading) { return seconds }
+        if case .wait(let seconds) = line.mayTalk(.clients) { return seconds }
         let base = line.base.base
         let state = try await line.bus.pool.query(
             """
@@ -123,6 +124,7 @@ struct ClientReader: Sendable {
         if place == nil, age < Double(Self.pause) { return min(60, Double(Self.pause) - age) }
         guard let page = try await line.driver.cards(from: Int(place ?? 0), line.wire) else { return 3600 }
         try await line.bus.transaction { transaction in
+            try await line.answered(.clients, [], in: transaction)
             var news = 0
             for card in page.cards {
                 if try await ClientCards.learn(card, base, page.exchange, in: transaction) { news += 1 }

@@ -40,10 +40,18 @@ struct CounterpartyLinks: Sendable {
         return kept
     }
 
+    /// Links of a base change one after another: a person's word and an order's may come at once.
+    static func lock(_ base: String, in transaction: EventTransaction) async throws {
+        try await transaction.query(
+            "SELECT pg_advisory_xact_lock(hashtextextended('counterparty_link ' || $1, 0)) IS NULL AS locked",
+            [.text(base)])
+    }
+
     /// Links a card that came with a client, unless either has another or a person has undone it; the CRM hears of it.
     static func link(_ base: String, _ client: ID, _ card: String, rule: String, in transaction: EventTransaction)
         async throws
     {
+        try await lock(base, in: transaction)
         let added = try await transaction.query(
             """
             INSERT INTO counterparty_link (base, client_id, onec_id, rule) SELECT $1, $2, $3, $4

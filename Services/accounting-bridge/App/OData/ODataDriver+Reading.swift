@@ -59,9 +59,6 @@ extension ODataDriver {
             } catch DriverFailure.refused(let why) {
                 passOver(part, why)
                 continue
-            } catch DriverFailure.unfit(let what) {
-                passOver(part, what.joined(separator: "; "))
-                continue
             }
             documents.merge(state.documents(part, answer.rows, currencies, cards: cards), uniquingKeysWith: +)
             // What was read last stands behind all that is said of these orders.
@@ -69,11 +66,12 @@ extension ODataDriver {
         }
         guard let exchange else { return [] }
         let tellsPayments = mapping.documents.allSatisfy { $0.kind != "payment" || isReadable($0) }
+        let isWhole = mapping.documents.allSatisfy(isReadable)
         return asked.map { one in
             HeardReport(
                 exchange: exchange, subject: one.number, number: one.number,
                 result: state.report(
-                    one, orders[key(one)], documents[key(one)] ?? [], tellsPayments: tellsPayments))
+                    one, orders[key(one)], documents[key(one)] ?? [], tellsPayments: tellsPayments, isWhole: isWhole))
         }
     }
 }

@@ -26,7 +26,11 @@ struct OrderExecutor: Sendable {
             return 0
         }
         if case .wait(let seconds) = line.maySend() { return min(seconds, 2) }
-        guard let order = try await take() else { return 2 }
+        guard let order = try await take() else {
+            // Nothing is to be given that would tell that it works again.
+            try await line.probe()
+            return 2
+        }
         line.sent()
         try await give(order)
         return 0
@@ -112,7 +116,8 @@ struct OrderExecutor: Sendable {
                 try await mark(work, "doubtful", "ответ не пришёл, проверяем, есть ли заказ в системе: \(reason)")
                 throw failure
             case .away, .unfit:
-                try await mark(work, "ready", nil)
+                // Nothing came of it: this time does not count.
+                try await mark(work, "ready", nil, attempts: work.attempts - 1)
                 throw failure
             }
         }
@@ -121,25 +126,21 @@ struct OrderExecutor: Sendable {
     private func settle(_ work: Work) async throws {
         var wire = line.wire
         wire.order = (work.outgoing.order.number, work.journey)
-        do {
-            if let found = try await line.driver.find(work.outgoing, wire) {
-                var taken = try await line.driver.complete(found, wire)
-                taken.wasThere = true
-                return try await confirm(work, taken, wire.session, seconds: nil)
-            }
-        } catch DriverFailure.refused(let reason) {
-            return line.log.warning("a look-up was refused", metadata: ["order": "\(work.id)", "reason": "\(reason)"])
+        let isOver = try await isOver(work)
+        let found: TakenOrder?
+        do { found = try await line.driver.find(work.outgoing, wire) } catch DriverFailure.refused(let reason) {
+            if isOver { try await refuse(work, reason) }
+            return
         }
-        let patience =
-            line.base.driver == .odata
-            ? max(line.base.settleSeconds, line.base.timeoutSeconds) : line.base.settleSeconds
-        // It is not there; but as long as the system may still be busy with it, that says nothing.
-        let isOver = try await !line.bus.pool.query(
-            """
-            SELECT 1 AS one FROM order_out WHERE id = $1 AND state = 'doubtful'
-                AND doubtful_since < now() - make_interval(secs => $2::int)
-            """, [.id(work.id), .int(patience)]
-        ).isEmpty
+        if var taken = found {
+            do { taken = try await line.driver.complete(taken, wire) } catch let failure as DriverFailure {
+                // It is there, and what is still to be done with it does not come to an end: others have their turn, and then it is said.
+                guard isOver else { return }
+                taken.warning = failure.words
+            }
+            taken.wasThere = true
+            return try await confirm(work, taken, wire.session, seconds: nil)
+        }
         guard isOver else { return }
         if work.attempts >= Self.attemptLimit {
             return try await refuse(work, "на этот заказ система не ответила \(Self.attemptLimit) раз подряд")
@@ -147,16 +148,29 @@ struct OrderExecutor: Sendable {
         try await mark(work, "ready", nil)
     }
 
+    /// Whether the system cannot be busy with it any more: until then an order that is not there may still come.
+    private func isOver(_ work: Work) async throws -> Bool {
+        let patience =
+            line.base.driver == .odata
+            ? max(line.base.settleSeconds, line.base.timeoutSeconds) : line.base.settleSeconds
+        return try await !line.bus.pool.query(
+            """
+            SELECT 1 AS one FROM order_out WHERE id = $1 AND state = 'doubtful'
+                AND doubtful_since < now() - make_interval(secs => $2::int)
+            """, [.id(work.id), .int(patience)]
+        ).isEmpty
+    }
+
     /// Times that an order is given before it stands aside: it may be what the system chokes on.
     static let attemptLimit: Int64 = 5
 
-    private func mark(_ work: Work, _ state: String, _ reason: String?) async throws {
+    private func mark(_ work: Work, _ state: String, _ reason: String?, attempts: Int64? = nil) async throws {
         try await line.bus.pool.query(
             """
-            UPDATE order_out SET state = $2, reason = $3, looked_up_at = NULL,
+            UPDATE order_out SET state = $2, reason = $3, looked_up_at = NULL, attempts = coalesce($4::int, attempts),
                 doubtful_since = CASE WHEN $2 = 'doubtful' THEN now() END
             WHERE id = $1 AND state IN ('sending', 'doubtful')
-            """, [.id(work.id), .text(state), .text(reason)])
+            """, [.id(work.id), .text(state), .text(reason), .int(attempts)])
     }
 
     private func confirm(_ work: Work, _ taken: TakenOrder, _ session: ID, seconds: Double?) async throws {

@@ -108,6 +108,8 @@ struct ReportReader: Sendable {
     /// The system does not take an order that it was given.
     private func reject(_ report: OrderReport, _ reason: String, _ exchange: ID) async throws -> Bool {
         try await line.bus.transaction { [base] transaction in
+            // The base before the order, as everywhere.
+            try await transaction.query("SELECT 1 AS one FROM base_state WHERE base = $1 FOR UPDATE", [.text(base)])
             let row = try await transaction.query(
                 """
                 SELECT id, journey_id, last_event FROM order_out

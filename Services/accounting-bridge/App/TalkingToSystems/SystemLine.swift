@@ -8,8 +8,8 @@ import Synchronization
 /// One base that we talk to: its driver, its gates, and what the loops that give it orders and read what it tells have in common. Only here is such
 /// a system spoken to; everything else just records work.
 final class SystemLine: Sendable {
-    /// Giving may fail while reading works, and the other way round: each has a breaker of its own.
-    enum Side: Sendable { case sending, reading }
+    /// Giving may fail while reading works, and the other way round: each has a breaker of its own. Cards of clients hold up neither.
+    enum Side: Sendable { case sending, reading, clients }
 
     let base: SuiteSettings.Base
     let driver: any AccountingDriver
@@ -33,7 +33,7 @@ final class SystemLine: Sendable {
     init(_ base: SuiteSettings.Base, _ driver: any AccountingDriver, bus: EventBus, signal: Signal, log: Logger) {
         (self.base, self.driver, self.bus, self.signal, self.log) = (base, driver, bus, signal, log)
         let gate = SendingGate(ratePerMinute: base.ratePerMinute, quiet: base.quietHours)
-        gates = Mutex([.sending: gate, .reading: gate])
+        gates = Mutex([.sending: gate, .reading: gate, .clients: gate])
     }
 
     var wire: ExchangeWire {
@@ -76,6 +76,7 @@ final class SystemLine: Sendable {
     /// The system works, and does what these alarms speak of.
     func answered(_ side: Side, _ alarms: Set<BaseAlarm>, in transaction: EventTransaction) async throws {
         gate(side) { $0.answered() }
+        guard side != .clients else { return }
         try await BaseHealth.works(
             base.base, alarms.union([side == .sending ? .connection : .reading]), in: transaction)
         guard side == .sending else { return }
@@ -91,6 +92,7 @@ final class SystemLine: Sendable {
             let isSaid = gate.failed(.now(), using: &random)
             return (gate, isSaid)
         }
+        guard side != .clients else { return }
         try await bus.transaction { [base] transaction in
             if side == .sending {
                 try await transaction.query(
@@ -125,6 +127,8 @@ final class SystemLine: Sendable {
         var rests = ContinuousClock.now
         while !Task.isCancelled {
             var rest = 1.0
+            // Pokes that come during the round count, too.
+            let pokes = signal.pokes
             do {
                 let state = bus.missing == nil ? try await permission() : nil
                 if let state {
@@ -143,15 +147,17 @@ final class SystemLine: Sendable {
                 log.warning(
                     "\(what) of a base waits", metadata: ["base": "\(base.base)", "reason": "\(failure.words)"])
                 // What the check itself has found, or what came to light in spite of it.
-                let alarm: BaseAlarm = checked.withLock { $0 == nil } ? .format : .rights
-                if case .unfit = failure { checked.withLock { $0 = nil } }
+                let alarm: BaseAlarm = checked.withLock { $0 == nil } ? .format : side == .sending ? .rights : .reading
+                if case .unfit = failure {
+                    checked.withLock { $0 = nil }
+                    if alarm == .format { saidLimits.withLock { $0 = nil } }
+                }
                 try await failed(side, failure, unfit: alarm)
                 if case .wait(let seconds) = mayTalk(side) { rests = .now + .seconds(seconds) }
                 rest = min(Self.longestRest, ContinuousClock.now.duration(to: rests).seconds)
             } catch let error as PostgresError where error.isTransient {
                 log.warning("\(what) of a base waits", metadata: ["base": "\(base.base)", "reason": "\(error)"])
             }
-            let pokes = signal.pokes
             if rest > 0 { await signal.wait(seconds: rest) }
             if signal.pokes != pokes, mayTalk(side) == .go { rests = .now }
         }
@@ -167,6 +173,13 @@ final class SystemLine: Sendable {
         guard let row else { return Permission(resumedAt: nil) }
         return try row.optionalString("paused_by") == nil
             ? Permission(resumedAt: try row.optionalTime("resumed_at")) : nil
+    }
+
+    /// Whether a system that did not work works again, when there is nothing to be given that would tell.
+    func probe() async throws {
+        guard gate(.sending, { $0.failures > 0 }), mayTalk(.sending) == .go else { return }
+        _ = try await driver.check(wire)
+        try await bus.transaction { try await self.answered(.sending, [], in: $0) }
     }
 
     // MARK: fit
@@ -189,9 +202,10 @@ final class SystemLine: Sendable {
         defer { isChecking.withLock { $0 = false } }
         _ = try await driver.check(wire)
         checked.withLock { $0 = .now }
-        saidLimits.withLock { $0 = nil }
-        try await bus.transaction { [base] in try await BaseHealth.works(base.base, [.rights], in: $0) }
-        try await tellLimits()
+        try await bus.transaction { try await self.answered(side, [], in: $0) }
+        // What only a question can show is not over because the description looks well.
+        let isOpen = saidLimits.withLock { $0?.isEmpty == false } && driver.limits.isEmpty && !driver.tellsUnasked
+        if !isOpen { try await tellLimits() }
         return true
     }
 

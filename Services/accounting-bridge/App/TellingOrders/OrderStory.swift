@@ -144,12 +144,15 @@ struct OrderStories: Sendable {
                 SELECT id, at, kind, result, reason, understood::text AS understood FROM exchange
                 WHERE orders @> ARRAY[$1::text] ORDER BY id DESC LIMIT 50
                 """, [.text(number.withoutNUL)]),
+            Statement(
+                "SELECT kind, number, day::text AS day, words, is_late, at, exchange_id FROM told_change WHERE order_number = $1 ORDER BY id DESC LIMIT 50",
+                [.text(number.withoutNUL)]),
         ])
         guard let order = answers[0].first else { return nil }
-        return try story(order, parked: answers[1], exchanges: answers[2])
+        return try story(order, parked: answers[1], exchanges: answers[2], changes: answers[3])
     }
 
-    private func story(_ order: Row, parked: Rows, exchanges: Rows) throws -> OrderStory {
+    private func story(_ order: Row, parked: Rows, exchanges: Rows, changes: Rows) throws -> OrderStory {
         let (number, base) = (try order.string("number"), try order.string("base"))
         let open = try parked.filter { try $0.optionalString("settled_by") == nil }
         var facts = OrderStory.Facts()
@@ -186,6 +189,18 @@ struct OrderStories: Sendable {
                     words: "Ответ 1С не понят: \(try row.string("reason"))"
                         + (settled.map { ". Улажено: \($0)" } ?? ""),
                     exchangeId: try row.id("exchange_id")))
+        }
+        for row in changes {
+            let day = try row.optionalString("day").map { " от \(HumanText.day($0))" } ?? ""
+            let word = try row.string("kind")
+            let kind = OrderReports.kinds[word] ?? word
+            let late = try row.bool("is_late") ? "Задним числом: " : ""
+            let number = try row.optionalString("number").map { " \($0)" } ?? ""
+            let change = try row.string("words")
+            lines.append(
+                .init(
+                    at: try row.time("at"), sign: late.isEmpty ? "ok" : "wrong",
+                    words: "\(late)\(kind)\(number)\(day): \(change)", exchangeId: try row.id("exchange_id")))
         }
         var repairs = try open.map {
             OrderStory.Repairable(

@@ -9,6 +9,9 @@ struct OrderReports: Sendable {
     let documents: OrderDocuments
     let flags: OrderFlags
 
+    /// States in which a system may still say that it does not take an order.
+    private static let refusable = ["requested", "sent", "accepted"]
+
     func handlers() -> EventHandlers {
         var handlers = EventHandlers()
         handlers.on(OrderSent.self) { sent, event, transaction in
@@ -16,9 +19,9 @@ struct OrderReports: Sendable {
         }
         handlers.on(OrderRefused.self) { refused, event, transaction in
             try await transaction.query(
-                "UPDATE sales_order SET failure = $2 WHERE id = $1",
-                [.id(refused.orderId), .text(refused.reason)])
-            try await status(refused.orderId, "failed", from: ["requested", "sent"], event, in: transaction)
+                "UPDATE sales_order SET failure = $2 WHERE id = $1 AND status = ANY($3::text[])",
+                [.id(refused.orderId), .text(refused.reason), .texts(Self.refusable)])
+            try await status(refused.orderId, "failed", from: Self.refusable, event, in: transaction)
         }
         handlers.on(OrderRetried.self) { retried, event, transaction in
             try await transaction.query(
