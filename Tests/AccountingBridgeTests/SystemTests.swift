@@ -347,12 +347,16 @@ import XMLStream
     @Test func everyEditIsToldWithWhatWasAndWhatIs() {
         let before = [payment("1", "400.00"), payment("2", "5.00"), payment("3", "7.00")]
         let now = [
-            payment("1", "300.00", date: "2026-11-19"), payment("2", "5.00", posted: false), payment("3", "7.00", cancelled: true),
+            payment("1", "300.00", date: "2026-11-19"), payment("2", "5.00", posted: false),
+            payment("3", "7.00", cancelled: true),
             payment("4", "1.00"), payment("5", "1.00", cancelled: true),
         ]
-        let words = DocumentChange.between(before, now).map { "\($0.onecId): \($0.words.replacing("\u{a0}", with: " "))" }
+        let words = DocumentChange.between(before, now).map {
+            "\($0.onecId): \($0.words.replacing("\u{a0}", with: " "))"
+        }
         let wanted = [
-            "1: сумма 400,00 ₽ → 300,00 ₽", "1: дата 20.11.2026 → 19.11.2026", "2: проведение отменено", "3: отменён или удалён",
+            "1: сумма 400,00 ₽ → 300,00 ₽", "1: дата 20.11.2026 → 19.11.2026", "2: проведение отменено",
+            "3: отменён или удалён",
             "4: введён",
         ]
         #expect(words == wanted)
