@@ -22,7 +22,9 @@ struct ExchangeWire: Sendable {
         let id = try await open(kind, request.method, request.url, request.body ?? [], direction: "out")
         let response: HTTPClient.Response
         do { response = try await client.send(request) } catch let failure as HTTPClient.Failure {
-            let words = "ответа нет: \(failure.description)"
+            let words =
+                failure.mayHaveArrived
+                ? "ответ не пришёл (\(failure.description))" : "нет соединения (\(failure.description))"
             try await close(id, status: nil, [], .failed(words))
             throw failure.mayHaveArrived ? DriverFailure.doubtful(words) : .away(words)
         } catch is CancellationError {

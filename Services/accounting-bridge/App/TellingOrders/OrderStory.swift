@@ -228,12 +228,20 @@ struct OrderStories: Sendable {
             case "sale.file", "sale.import":
                 try JSON.decode([String].self, from: try row.string("understood").utf8)
                     .filter { $0.contains(number) }.joined(separator: "; ")
+            case "odata.order": "Заказ передаётся в 1С"
+            case "odata.find": "Поиск в 1С"
+            case "odata.client": "Контрагент в 1С"
+            case "odata.post": "Проведение документа"
+            case "odata.state", "folder.report":
+                try JSON.decode([String].self, from: try row.string("understood").utf8)
+                    .filter { $0.contains(number) }.joined(separator: "; ")
+            case "folder.order": "Заказ положен в папку обмена"
             case let kind: kind
             }
         let isWrong = result != "ok"
         return .init(
             at: try row.time("at"), sign: isWrong ? "wrong" : "ok",
-            words: (words.isEmpty ? "1С прислала файл" : words)
+            words: (words.isEmpty ? "1С прислала ответ" : words)
                 + (try row.optionalString("reason").map { ": \($0)" } ?? ""),
             exchangeId: try row.id("id"))
     }
