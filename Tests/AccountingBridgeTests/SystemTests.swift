@@ -139,6 +139,28 @@ import XMLStream
         #expect(try CSV.read("a,b\n1,2\n").map(\.fields) == [["a", "b"], ["1", "2"]])
     }
 
+    @Test func everyLimitIsKept() {
+        let many = Array(repeating: #"{"number":"1"}"#, count: FolderFormat.orderLimit + 1).joined(separator: ",")
+        #expect(words("{\"orders\":[\(many)]}").contains("больше \(FolderFormat.orderLimit) заказов"))
+        let document = #"{"kind":"payment","id":"a","amount":"1"}"#
+        let documents = Array(repeating: document, count: FolderOrder.documentLimit + 1).joined(separator: ",")
+        let laden = #"{"orders":[{"number":"1","documents":[\#(documents)]},{"number":"2"}]}"#
+        #expect(
+            words(laden) == "у заказа больше \(FolderOrder.documentLimit) документов | understood", "the others pass")
+        let long = String(repeating: "9", count: OrderReport.numberLimit + 1)
+        #expect(words(#"{"orders":[{"number":"\#(long)"}]}"#).contains("номер заказа длиннее"))
+        #expect(
+            words("order" + String(repeating: ";x", count: CSV.fieldLimit), "a.csv").contains(
+                "больше \(CSV.fieldLimit) полей"))
+        let huge = [UInt8](repeating: 32, count: FolderFormat.sizeLimit + 1)
+        #expect(throws: DriverFailure.refused("файл больше \(FolderFormat.sizeLimit) байт")) {
+            try FolderFormat.reports(huge, named: "a.json", fallback: .rub)
+        }
+        #expect(words(String(repeating: "[", count: 100_000)).contains("это не JSON"))
+        let nul = "{\"orders\":[{\"number\":\"1\\u0000\",\"status\":\"a\\u0000b\"}]}"
+        #expect((try? reports(nul)[0].result.get().statusText) == "ab", "PostgreSQL has no such character")
+    }
+
     @Test func mutatedReportsAreReadOrRefusedByName() throws {
         let json = #"{"orders":[{"number":17,"total":"10.00","documents":[{"kind":"payment","id":"p","amount":"1"}]}]}"#
         let table = "Заказ;Запись;Ид;Номер;Сумма\r\n17;Заказ;\"a\"\"b\";1;10,00\r\n17;Оплата;p;2;5\r\n"

@@ -1,5 +1,6 @@
 """1C misbehaves in every way that its users know, while orders come: each becomes one document, to the kopeck, or is set aside by name."""
 import os
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -220,6 +221,30 @@ def test_a_client_with_two_cards_waits_for_a_person_and_one_card_is_found(system
     placed = order(system, own, "firm-2")
     wait_for(lambda: story(system, placed)["state"] == "refused", what="the ambiguity")
     assert "несколько контрагентов с ИНН 5024002119" in story(system, placed)["verdict"]
+
+
+def test_the_database_dies_while_orders_are_given(system):
+    """In the middle of sending, of the look-up, of the COMMIT that says so: each order is one document all the same, and is told once."""
+    own = [deal(system, f"database-{i}") for i in range(5)]
+    call = lambda verb: requests.post(system.suite.url("accounting-bridge") + f"/api/v1/bases/{system.base}/{verb}", headers=bearer(system), timeout=20)
+    call("pause")
+    mine = [order(system, own[i % 5], f"database-{i}")["number"] for i in range(60)]
+    wait_for(lambda: base(system)["waiting"] >= 60, what="the orders to come")
+    system.server.delay = 0.03
+    call("resume")
+    made = lambda: sum(1 for n, _ in documents(system) if n in mine)
+    for share in (5, 20, 35):
+        wait_for(lambda: made() >= share, 60, "some documents")
+        os.kill(system.suite.postgres_pid(), signal.SIGQUIT)
+        wait_for(system.suite.ready, 60, "the suite")
+    system.server.delay = 0.0
+    numbers = ",".join(mine)
+    # It may be starting still.
+    left = lambda: system.suite.psql("accounting_bridge", f"SELECT count(*) FROM order_out WHERE state <> 'sent' AND number = ANY('{{{numbers}}}')")
+    wait_for(lambda: left().stdout.strip() == "0", 120, "all to be through")
+    assert sorted(n for n, _ in documents(system) if n in mine) == sorted(mine), "each once"
+    told = system.suite.sql("accounting_bridge", f"SELECT count(*), count(DISTINCT key) FROM event WHERE type = 'onec.order.sent.v1' AND key = ANY(ARRAY(SELECT id::text FROM order_out WHERE number = ANY('{{{numbers}}}')))")
+    assert told == [["60", "60"]], "each is told once"
 
 
 def test_a_thousand_orders_through_every_fault_are_a_thousand_documents(system):

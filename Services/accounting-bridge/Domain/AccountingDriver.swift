@@ -8,9 +8,10 @@ import Primitives
 protocol AccountingDriver: Sendable {
     /// Whether the system has what the exchange needs.
     ///
-    /// - Returns: what it lacks that only limits what it can tell.
+    /// What only limits it stands in ``limits`` afterwards.
+    ///
     /// - Throws: ``DriverFailure/unfit(_:)`` with everything without which nothing goes, ``DriverFailure/away(_:)``.
-    func check(_ wire: ExchangeWire) async throws -> [String]
+    func check(_ wire: ExchangeWire) async throws
 
     /// Looks the order up by its key. The only way out of doubt.
     func find(_ order: OutgoingOrder, _ wire: ExchangeWire) async throws -> TakenOrder?
@@ -31,6 +32,9 @@ protocol AccountingDriver: Sendable {
 
     /// What the system tells now: of the orders asked for, or of whatever it has put down for us.
     func read(_ asked: [AskedOrder], _ wire: ExchangeWire) async throws -> [HeardReport]
+
+    /// The system has given the order back: it is not there any more.
+    func release(order number: String) async throws
 
     /// What was read is kept or set aside: the system may forget it.
     func accept(_ heard: [HeardReport]) async throws

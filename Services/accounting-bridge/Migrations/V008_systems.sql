@@ -3,8 +3,13 @@ ALTER TABLE order_out DROP CONSTRAINT order_out_state_check;
 ALTER TABLE order_out
     ADD CONSTRAINT order_out_state_check CHECK (state IN ('ready', 'sending', 'doubtful', 'sent', 'refused')),
     ADD COLUMN attempts int NOT NULL DEFAULT 0,
-    ADD COLUMN sending_since timestamptz,
+    -- Since when it is in doubt, for so long the system may still be busy with it; and when it was last looked for.
+    ADD COLUMN doubtful_since timestamptz,
     ADD COLUMN looked_up_at timestamptz,
+    ADD COLUMN looks int NOT NULL DEFAULT 0,
+    -- Times in a row that giving it met a system that did not work; and since when it waits, if a person has let it go again.
+    ADD COLUMN setbacks int NOT NULL DEFAULT 0,
+    ADD COLUMN ready_since timestamptz,
     -- When its state is asked for next, and when it last had news.
     ADD COLUMN ask_at timestamptz,
     ADD COLUMN news_at timestamptz;
@@ -36,7 +41,14 @@ ALTER TABLE base_state
     -- The session that we have there: it holds a licence.
     ADD COLUMN session_cookie text,
     -- When all that it told was last read.
-    ADD COLUMN last_read timestamptz;
+    ADD COLUMN last_read timestamptz,
+    -- Where the reading of all cards goes on, and when it last came to its end.
+    ADD COLUMN clients_place bigint,
+    ADD COLUMN clients_read_at timestamptz,
+    -- When a person last let it go on.
+    ADD COLUMN resumed_at timestamptz,
+    -- What stands in the mark of its folder: a folder without it is not the one that was set up.
+    ADD COLUMN folder_mark text;
 
 ALTER TABLE parked_document DROP CONSTRAINT parked_document_kind_check;
 ALTER TABLE parked_document
@@ -69,19 +81,6 @@ CREATE TABLE counterparty_card (
     as_of timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (base, onec_id)
 );
-ALTER TABLE base_state
-    -- Where the reading of all cards goes on, and when it last came to its end.
-    ADD COLUMN clients_place bigint,
-    ADD COLUMN clients_read_at timestamptz;
-
-ALTER TABLE order_out
-    -- Since when it is in doubt: so long the system may still be busy with it.
-    ADD COLUMN doubtful_since timestamptz;
-ALTER TABLE base_state
-    -- When a person last let it go on.
-    ADD COLUMN resumed_at timestamptz,
-    -- Its folder has our mark: without it the folder is not the one that was set up.
-    ADD COLUMN is_marked boolean NOT NULL DEFAULT false;
 -- Links that a person has undone: no rule makes them again.
 CREATE TABLE counterparty_unlinked (
     base text NOT NULL,

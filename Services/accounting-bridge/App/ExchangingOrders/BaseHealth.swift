@@ -18,10 +18,15 @@ enum BaseAlarm: String, Sendable, CaseIterable {
     case connection
     /// What it tells cannot be read.
     case reading
+    /// Its cards of clients cannot be read.
+    case clients
     /// It does not let us do what was tried.
     case rights
     /// It lacks something that the exchange needs.
     case format
+
+    /// Those that keep orders from going out.
+    static let stopping: [BaseAlarm] = [.connection, .rights, .format, .silence]
 }
 
 /// Whether the exchange with a base works; each cause is said once, and its end once.
@@ -31,7 +36,7 @@ enum BaseHealth {
     {
         let id = ID.make()
         // Of a state that lasts only the first word is a message; later causes replace its text.
-        let isState = [BaseAlarm.connection, .reading, .rights, .format, .silence].contains(alarm)
+        let isState = [BaseAlarm.connection, .reading, .clients, .rights, .format, .silence].contains(alarm)
         let before = try await transaction.query(
             "SELECT cause, cause_id FROM base_alarm WHERE base = $1 AND kind = $2 FOR UPDATE",
             [.text(base), .text(alarm.rawValue)]
@@ -104,7 +109,7 @@ enum BaseHealth {
 
     /// Alarms about bases that are not in the settings any more, or of a kind that their driver does not have.
     private static func forget(_ bases: [SuiteSettings.Base], in transaction: EventTransaction) async throws {
-        let ours: [BaseAlarm] = [.connection, .reading, .rights, .format]
+        let ours: [BaseAlarm] = [.connection, .reading, .clients, .rights, .format]
         let passive = bases.filter { $0.driver == .commerceml }.map(\.base)
         let rows = try await transaction.query(
             """
@@ -123,13 +128,15 @@ enum BaseHealth {
         -> String?
     {
         let isActive = base.driver != .commerceml
+        let before = String(LocalTime.clock(Timestamp.now().adding(seconds: -60 * Double(lagMinutes))).prefix(5))
         let patience = isActive ? max(lagMinutes * 60, 3 * Int(base.readSeconds)) : lagMinutes * 60
         let row = try await transaction.query(
             """
             SELECT b.paused_by, b.last_read < now() - make_interval(secs => $2::int) AS is_unread,
                 coalesce(b.last_contact, '-infinity') < now() - interval '\(lagMinutes) minutes' AS is_away,
                 EXISTS (SELECT 1 FROM order_out o WHERE o.base = $1 AND o.\(OrderQueue.waits)
-                    AND o.requested_at < now() - interval '\(lagMinutes) minutes') AS waits
+                    AND greatest(o.requested_at, o.ready_since, b.resumed_at)
+                        < now() - interval '\(lagMinutes) minutes') AS waits
             FROM (SELECT 1) AS one LEFT JOIN base_state b ON b.base = $1
             """, [.text(base.base), .int(patience)])[0]
         if try row.optionalString("paused_by") != nil { return nil }
@@ -137,7 +144,9 @@ enum BaseHealth {
         guard isActive else {
             return try waits && row.bool("is_away") ? "1С не обращается за заказами дольше \(lagMinutes) минут" : nil
         }
-        if waits, base.quietHours?.holds(clock) != true { return "заказы ждут отправки дольше \(lagMinutes) минут" }
+        // Nor were they sent a moment ago, when it was still quiet.
+        let isQuiet = base.quietHours.map { $0.holds(clock) || $0.holds(before) } ?? false
+        if waits, !isQuiet { return "заказы ждут отправки дольше \(lagMinutes) минут" }
         return try row.optionalBool("is_unread") == true
             ? "состояние заказов не читается дольше \(HumanText.span(Double(patience)))" : nil
     }

@@ -163,7 +163,7 @@ struct OrderQueue: Sendable {
             OrderRefused(orderId: id, number: number, base: base, reason: reason, by: by), key: id.description,
             correlation: try row.optionalID("journey_id"), causation: try row.id("last_event"))
         try await transaction.query(
-            "UPDATE order_out SET state = 'refused', reason = $2, last_event = $3, ask_at = NULL WHERE id = $1",
+            "UPDATE order_out SET state = 'refused', reason = $2, last_event = $3, ask_at = NULL, report_digest = NULL WHERE id = $1",
             [.id(id), .text(reason), .id(event)])
         try await BaseHealth.failing(base, .orders, "заказ \(number) не принят: \(reason)", in: transaction)
     }

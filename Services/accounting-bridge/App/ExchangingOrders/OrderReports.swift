@@ -75,7 +75,7 @@ struct OrderReports: Sendable {
                 """, [.text(base), .text(report.number), .id(exchange)])
         }
         let digest = try sha256(JSON.encode(Digest(event, report)))
-        if try order.optionalBytes("report_digest") == digest {
+        if try vanished.isEmpty && order.optionalBytes("report_digest") == digest {
             // What still could not be read whole is not told yet: read again, it may be.
             if report.refused.isEmpty {
                 try await transaction.query(

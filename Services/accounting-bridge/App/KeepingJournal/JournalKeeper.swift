@@ -118,8 +118,6 @@ struct JournalKeeper: Sendable {
         }
         try await sign()
         try await drop()
-        try await bus.pool.query(
-            "DELETE FROM exchange_other WHERE at < now() - make_interval(days => $1::int)", [.int(days)])
     }
 
     /// What a day's signature is made of: the day before is part of it, so that no whole day is exchanged.
@@ -168,7 +166,11 @@ struct JournalKeeper: Sendable {
                     ORDER BY id DESC LIMIT 1
                     """, [.text(name)]
                 ).first?.string("day")
-                guard let last else { return }
+                guard let last else {
+                    // A month in which nothing was exchanged.
+                    if name != "exchange_before" { try await transaction.query("DROP TABLE \"\(name)\"") }
+                    return
+                }
                 let isWanted = try await transaction.query(
                     """
                     SELECT 1 AS one WHERE $1::date >= (now() AT TIME ZONE 'UTC')::date - $2::int OR EXISTS (

@@ -1,10 +1,7 @@
 import Contracts
 import Curl
-import Postgres
 import Primitives
 import Sodium
-import Synchronization
-import XMLStream
 
 /// Speaks a base's standard OData interface (v3, JSON): one request at a time in one session, for each session takes a licence (reference b.20),
 /// and tells a refusal by the business from an outage, and an outage from doubt.
@@ -45,17 +42,10 @@ actor ODataClient {
         var (rows, exchange): ([RawJSON], ID?) = ([], nil)
         while true {
             // Sorted by key, so that pages do not shift while others write (reference b.8).
-            let query = [
-                "$format=json", "allowedOnly=true", "$orderby=Ref_Key", "$top=\(Self.pageSize)", "$skip=\(rows.count)",
-                "$select=" + Self.encoded(select.joined(separator: ",")), "$filter=" + Self.encoded(filter),
-            ]
-            let answer = try await ask(
-                kind, "GET", Self.encoded(entity) + "?" + query.joined(separator: "&"), nil, wire)
-            guard case .array(let page)? = answer.json["value"] else {
-                throw DriverFailure.away("в ответе на запрос \(entity) нет списка value")
-            }
+            let (page, asked) = try await self.page(
+                kind, entity, filter: filter, from: rows.count, select: select, wire: wire)
             rows += page
-            exchange = answer.exchange
+            exchange = asked
             if page.count < Self.pageSize { return (rows, exchange) }
             guard rows.count < Self.rowLimit else {
                 throw DriverFailure.refused("\(entity): больше \(Self.rowLimit) записей по одному запросу")
@@ -63,15 +53,19 @@ actor ODataClient {
         }
     }
 
-    /// One page of a set, sorted by key.
+    /// One page of a set, sorted by key, so that pages do not shift while others write (reference b.8).
     func page(
-        _ kind: String, _ entity: String, from place: Int, select: [String], wire: ExchangeWire
+        _ kind: String, _ entity: String, filter: String? = nil, from place: Int, select: [String], wire: ExchangeWire
     ) async throws -> (rows: [RawJSON], exchange: ID) {
-        let query = [
+        var query = [
             "$format=json", "allowedOnly=true", "$orderby=Ref_Key", "$top=\(Self.pageSize)", "$skip=\(place)",
             "$select=" + Self.encoded(select.joined(separator: ",")),
         ]
-        let answer = try await ask(kind, "GET", Self.encoded(entity) + "?" + query.joined(separator: "&"), nil, wire)
+        if let filter { query.append("$filter=" + Self.encoded(filter)) }
+        let answer: Answer
+        do {
+            answer = try await ask(kind, "GET", Self.encoded(entity) + "?" + query.joined(separator: "&"), nil, wire)
+        } catch is NoSuchEntity { throw DriverFailure.refused("1С не находит того, о чём её спросили: \(entity)") }
         guard case .array(let rows)? = answer.json["value"] else {
             throw DriverFailure.away("в ответе на запрос \(entity) нет списка value")
         }
@@ -95,22 +89,26 @@ actor ODataClient {
     ///
     /// - Throws: ``EntityExists`` when its key is taken.
     func create(_ kind: String, _ entity: String, _ fields: RawJSON, wire: ExchangeWire) async throws -> RawJSON {
-        try await ask(
-            kind, "POST", Self.encoded(entity) + "?$format=json", Array(try JSON.encode(fields)), wire
-        ).json
+        do {
+            return try await ask(
+                kind, "POST", Self.encoded(entity) + "?$format=json", Array(try JSON.encode(fields)), wire
+            ).json
+        } catch is NoSuchEntity { throw DriverFailure.refused("1С не находит того, на что ссылается \(entity)") }
     }
 
     func post(_ kind: String, _ entity: String, _ key: String, wire: ExchangeWire) async throws {
-        _ = try await ask(
-            kind, "POST", "\(Self.encoded(entity))(guid'\(key)')/Post?PostingModeOperational=false&$format=json", [],
-            wire)
+        do {
+            _ = try await ask(
+                kind, "POST", "\(Self.encoded(entity))(guid'\(key)')/Post?PostingModeOperational=false&$format=json",
+                [], wire)
+        } catch is EntityExists { throw DriverFailure.refused("1С не проводит документ: такой уже есть") }
     }
 
     struct NoSuchEntity: Error {}
     struct EntityExists: Error {}
 
     /// The base's description of itself, streamed: only the wanted kinds are kept.
-    func metadata(_ wanted: Set<String>, wire: ExchangeWire) async throws -> ODataMetadata {
+    func metadata(_ wanted: Set<String>, for what: String, wire: ExchangeWire) async throws -> ODataMetadata {
         try await enter()
         defer { leave() }
         try await takeUpSession()
@@ -123,10 +121,17 @@ actor ODataClient {
             if let response = sink.response { try await keepSession(response) }
             try await wire.close(
                 exchange, status: 200, [],
-                .ok(["описание базы: \(size) байт, нужных объектов \(metadata.fields.count) из \(wanted.count)"]))
+                .ok([
+                    "\(what); описание базы: \(size) байт, нужных объектов \(metadata.fields.count) из \(wanted.count)"
+                ]))
             return metadata
         } catch let error {
             let failure = sink.failure ?? .away("описание базы ($metadata) не получено: \(error)")
+            // It may be the session that ails: nothing else asks before this has worked.
+            if cookie != nil {
+                cookie = nil
+                try await sessions.save(nil)
+            }
             try await wire.close(exchange, status: nil, [], .failed(failure.words))
             throw failure
         }
@@ -225,136 +230,5 @@ actor ODataClient {
             }
         }
         return out
-    }
-}
-
-/// Where the session's cookie is kept between processes.
-struct SessionKeeper: Sendable {
-    let pool: PostgresPool
-    let base: String
-
-    func load() async throws -> String? {
-        try await pool.query("SELECT session_cookie FROM base_state WHERE base = $1", [.text(base)]).first?
-            .optionalString("session_cookie")
-    }
-
-    func save(_ cookie: String?) async throws {
-        try await pool.query(
-            """
-            INSERT INTO base_state (base, session_cookie) VALUES ($1, $2)
-            ON CONFLICT (base) DO UPDATE SET session_cookie = excluded.session_cookie
-            """, [.text(base), .text(cookie)])
-    }
-}
-
-/// What an answer of 1C's means (reference b.14, b.15, b.20).
-struct ODataAnswer {
-    enum Verdict: Sendable {
-        case data(RawJSON)
-        case noSuchEntity
-        case exists
-    }
-    let judged: Verdict
-
-    /// Somebody else holds what is to be written: no refusal, and nothing was done.
-    private static func isBusy(_ text: String) -> Bool {
-        text.contains("Конфликт блокировок") || text.contains("время ожидания предоставления блокировки")
-    }
-
-    init(_ response: HTTPClient.Response, isWrite: Bool) throws {
-        let type = response.header("content-type")?.lowercased() ?? ""
-        let json = type.contains("json") ? try? JSON.decode(RawJSON.self, from: response.body) : nil
-        let error = json?["odata.error"]
-        let code = error?["code"]?.stringValue ?? ""
-        let text = error?["message"]?["value"]?.stringValue ?? ""
-        let page = String(decoding: response.body.prefix(4000), as: UTF8.self)
-        if json == nil && page.contains("свободной лицензии") || text.contains("свободной лицензии") {
-            throw DriverFailure.away("в 1С нет свободной лицензии")
-        }
-        switch response.status {
-        case 204: judged = .data(.null)
-        case 200..<300:
-            if let json, error == nil {
-                judged = .data(json)
-            } else if response.body.isEmpty, isWrite {
-                judged = .data(.null)
-            } else {
-                let what =
-                    type.contains("html") ? "вместо данных пришла страница HTML" : "ответ оборван или не читается"
-                throw isWrite ? DriverFailure.doubtful(what) : .away(what)
-            }
-        // A right to this one thing.
-        case _ where code == "20": throw DriverFailure.refused("нет прав: \(text)")
-        case 401, 403:
-            throw DriverFailure.unfit(["1С не пускает нас (\(response.status)): логин, пароль или права: \(text)"])
-        case _ where code == "15": judged = .exists
-        case 404 where code == "9": judged = .noSuchEntity
-        case _ where ["8", "10", "11"].contains(code):
-            throw DriverFailure.unfit(["в базе нет того, что нужно обмену: \(text)"])
-        case 404: throw DriverFailure.unfit(["по этому адресу нет интерфейса OData (404)"])
-        case 500 where Self.isBusy(text): throw DriverFailure.away(text)
-        case 500 where code == "-1": throw DriverFailure.refused(text.isEmpty ? "1С отказала без объяснения" : text)
-        case 400..<500 where !code.isEmpty: throw DriverFailure.refused("\(text) (код \(code))")
-        case 503, 429: throw DriverFailure.away("1С занята или на обслуживании (\(response.status))")
-        default:
-            let what = "1С ответила \(response.status)\(text.isEmpty ? "" : ": \(text)")"
-            throw isWrite ? DriverFailure.doubtful(what) : .away(what)
-        }
-    }
-}
-
-/// Takes $metadata piece by piece on the transfer's own queue.
-private final class MetadataSink: Sendable {
-    private struct State {
-        let reader: ODataMetadataReader
-        let xml: XMLReader
-        var size = 0
-        var response: HTTPClient.Response?
-        var failure: DriverFailure?
-    }
-    private let state: Mutex<State>
-
-    init(_ wanted: Set<String>) {
-        let reader = ODataMetadataReader(wanted)
-        state = Mutex(State(reader: reader, xml: XMLReader(reader)))
-    }
-
-    var failure: DriverFailure? { state.withLock { $0.failure } }
-    var response: HTTPClient.Response? { state.withLock { $0.response } }
-
-    func head(_ response: HTTPClient.Response) {
-        state.withLock { state in
-            state.response = response
-            if response.status == 401 || response.status == 403 {
-                state.failure = .unfit(["1С не пускает нас (\(response.status)): логин, пароль или права"])
-            } else if response.status == 404 {
-                state.failure = .unfit(["по этому адресу нет интерфейса OData (404)"])
-            } else if response.status != 200 {
-                state.failure = .away("1С ответила \(response.status) на запрос описания")
-            } else if response.header("content-type")?.lowercased().contains("html") == true {
-                state.failure = .away("вместо описания базы пришла страница HTML")
-            }
-        }
-    }
-
-    /// Whether more is wanted.
-    func feed(_ bytes: [UInt8]) -> Bool {
-        state.withLock { state in
-            guard state.failure == nil else { return false }
-            state.size += bytes.count
-            do { try state.xml.feed(bytes) } catch {
-                state.failure = .away("описание базы не читается: \(error)")
-                return false
-            }
-            return true
-        }
-    }
-
-    func finish() throws -> (ODataMetadata, size: Int) {
-        try state.withLock { state in
-            if let failure = state.failure { throw failure }
-            do { try state.xml.finish() } catch { throw DriverFailure.away("описание базы обрывается: \(error)") }
-            return (state.reader.metadata, state.size)
-        }
     }
 }

@@ -3,42 +3,55 @@ import Primitives
 
 /// What has become of orders: each is read whole, its document and every document that names it, so that an edit of any day is seen.
 extension ODataDriver {
-    /// Overlapping a little: cards that others make meanwhile shift the places.
-    private static let overlap = 20
-
-    func cards(from place: Int, _ wire: ExchangeWire) async throws -> ClientPage? {
-        let names = mapping.counterparty
-        let select =
-            ["Ref_Key", "DeletionMark", names.name, names.inn, names.kpp]
-            + [names.fullName, names.group].compactMap { $0 }
-        let (rows, exchange) = try await client.page(
-            "odata.clients", names.entity, from: place, select: select, wire: wire)
-        // Groups of a catalog are no clients.
-        let cards = rows.filter { row in names.group.map { row[$0] != .bool(true) } ?? true }.compactMap { row in
-            ClientCard(
-                onecId: row["Ref_Key"]?.stringValue, name: row[names.name]?.stringValue,
-                fullName: names.fullName.flatMap { row[$0]?.stringValue }, inn: row[names.inn]?.stringValue,
-                kpp: row[names.kpp]?.stringValue, isDeleted: row["DeletionMark"] == .bool(true))
-        }
-        let isLast = rows.count < ODataClient.pageSize
-        return ClientPage(cards: cards, next: isLast ? nil : place + rows.count - Self.overlap, exchange: exchange)
-    }
-
-    /// Orders in one question at most: an address has room for so many keys.
+    /// Orders in one question at most, and bytes that it may take in an address: web servers stop at 2,048.
     private static let questionSize = 8
+    private static let questionBytes = 1500
 
     func read(_ asked: [AskedOrder], _ wire: ExchangeWire) async throws -> [HeardReport] {
         var heard: [HeardReport] = []
         var rest = asked[...]
+        let size = questionSize
         while !rest.isEmpty {
-            heard += try await read(some: Array(rest.prefix(Self.questionSize)), wire)
-            rest = rest.dropFirst(Self.questionSize)
+            heard += try await read(apart: Array(rest.prefix(size)), wire)
+            rest = rest.dropFirst(size)
         }
         return heard
     }
 
+    /// As many orders as the longest of our questions has room for.
+    private var questionSize: Int {
+        let state = ODataOrderState(mapping: mapping)
+        func fits(_ count: Int) -> Bool {
+            let keys = Array(repeating: ID.make().description, count: count)
+            return mapping.documents.allSatisfy {
+                ODataClient.encoded(state.filter($0, orders: keys)).utf8.count <= Self.questionBytes
+            }
+        }
+        return (1...Self.questionSize).last(where: fits) ?? 1
+    }
+
+    /// One order that cannot be asked for stands aside, the others are read.
+    private func read(apart asked: [AskedOrder], _ wire: ExchangeWire) async throws -> [HeardReport] {
+        do { return try await read(some: asked, wire) } catch DriverFailure.refused(let reason) {
+            guard asked.count == 1 else {
+                let half = asked.count / 2
+                return try await read(apart: Array(asked[..<half]), wire) + read(apart: Array(asked[half...]), wire)
+            }
+            let exchange = try await wire.open("odata.state", "GET", mapping.order.entity, [], direction: "out")
+            try await wire.close(exchange, status: nil, [], .failed(reason))
+            return [
+                HeardReport(
+                    exchange: exchange, subject: asked[0].number, number: asked[0].number,
+                    result: .failure(.refused(reason)))
+            ]
+        }
+    }
+
     private func read(some asked: [AskedOrder], _ wire: ExchangeWire) async throws -> [HeardReport] {
-        func key(_ order: AskedOrder) -> String { order.onecId ?? order.id.description }
+        // What another driver of the base called it is no key here.
+        func key(_ order: AskedOrder) -> String {
+            order.onecId.flatMap { ID($0) == nil ? nil : $0 } ?? order.id.description
+        }
         let state = ODataOrderState(mapping: mapping)
         let answer = try await client.rows(
             "odata.state", mapping.order.entity,

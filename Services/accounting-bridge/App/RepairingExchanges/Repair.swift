@@ -59,7 +59,10 @@ struct Repair: Sendable {
             OrderRetried(orderId: id, number: number, base: try order.string("base"), by: by), key: id.description,
             correlation: try order.optionalID("journey_id"), causation: try order.id("last_event"))
         try await transaction.query(
-            "UPDATE order_out SET state = 'ready', offered = 0, reason = NULL, last_event = $2 WHERE id = $1",
+            """
+            UPDATE order_out SET state = 'ready', offered = 0, reason = NULL, last_event = $2, ready_since = now(), looks = 0, setbacks = 0,
+                attempts = CASE WHEN state = 'doubtful' OR attempts > 0 THEN 1 ELSE 0 END WHERE id = $1
+            """,
             [.id(id), .id(event)])
         return "заказ \(number) снова ждёт 1С"
     }
@@ -128,6 +131,11 @@ struct Repair: Sendable {
             if let told = try line.driver.understand(try row.bytes("request"), from: try row.string("target")) {
                 for report in told where number == nil || report.number == number {
                     if let refused = report.refused.first { throw Refused(reason: refused) }
+                    if let reason = report.rejection {
+                        let isNews = try await ReportReader.reject(report, reason, base, in: transaction)
+                        words.append("заказ \(report.number) не принят: \(reason)" + (isNews ? "" : ", без изменений"))
+                        continue
+                    }
                     words.append(
                         try await OrderReports(bus: bus).say(report, base, exchange, in: transaction).words)
                 }

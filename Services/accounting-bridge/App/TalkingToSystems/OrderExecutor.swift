@@ -41,13 +41,15 @@ struct OrderExecutor: Sendable {
         let journey: ID?
         /// Times that it was given.
         let attempts: Int64
+        /// Times that it was looked for since it is in doubt, and times in a row that giving it met a system that did not work.
+        let looks, setbacks: Int64
         var id: ID { outgoing.order.orderId }
     }
 
     // MARK: what is to be done
 
     private static let columns = """
-        id, request::text AS request, journey_id, attempts, (requested_at AT TIME ZONE $2)::date::text AS day
+        id, request::text AS request, journey_id, attempts, looks, setbacks, (requested_at AT TIME ZONE $2)::date::text AS day
         """
 
     private func work(_ row: Row) throws -> Work {
@@ -55,7 +57,8 @@ struct OrderExecutor: Sendable {
             outgoing: OutgoingOrder(
                 order: try JSON.decode(OrderRequested.self, from: try row.string("request").utf8),
                 day: try row.string("day")),
-            journey: try row.optionalID("journey_id"), attempts: try row.int("attempts"))
+            journey: try row.optionalID("journey_id"), attempts: try row.int("attempts"),
+            looks: try row.int("looks"), setbacks: try row.int("setbacks"))
     }
 
     /// Nothing of ours is under way between two rounds: whoever was sending these has died, or lost the lead.
@@ -72,7 +75,7 @@ struct OrderExecutor: Sendable {
     private func nextDoubtful() async throws -> Work? {
         try await line.bus.pool.query(
             """
-            UPDATE order_out SET looked_up_at = now() WHERE id = (
+            UPDATE order_out SET looked_up_at = now(), looks = looks + 1 WHERE id = (
                 SELECT id FROM order_out WHERE base = $1 AND state = 'doubtful'
                     AND coalesce(looked_up_at, '-infinity') < now() - interval '\(Self.lookPause) seconds'
                 ORDER BY looked_up_at NULLS FIRST, requested_at LIMIT 1)
@@ -85,7 +88,7 @@ struct OrderExecutor: Sendable {
     private func take() async throws -> Work? {
         try await line.bus.pool.query(
             """
-            UPDATE order_out SET state = 'sending', sending_since = now(), attempts = attempts + 1 WHERE id = (
+            UPDATE order_out SET state = 'sending', attempts = attempts + 1 WHERE id = (
                 SELECT o.id FROM order_out o WHERE o.base = $1 AND o.state = 'ready' AND NOT EXISTS (
                     SELECT 1 FROM order_out d WHERE d.base = $1 AND d.state = 'doubtful'
                         AND d.counterparty_id = o.counterparty_id)
@@ -102,6 +105,12 @@ struct OrderExecutor: Sendable {
         wire.order = (work.outgoing.order.number, work.journey)
         let begun = ContinuousClock.now
         do {
+            // One that was given before may be there: never blindly again.
+            if work.attempts > 1, var there = try await line.driver.find(work.outgoing, wire) {
+                there = try await line.driver.complete(there, wire)
+                there.wasThere = true
+                return try await confirm(work, there, wire.session, seconds: nil)
+            }
             let taken = try await line.driver.give(work.outgoing, wire)
             try await confirm(work, taken, wire.session, seconds: begun.duration(to: .now).seconds)
         } catch let failure as DriverFailure {
@@ -115,13 +124,24 @@ struct OrderExecutor: Sendable {
             case .doubtful(let reason):
                 try await mark(work, "doubtful", "ответ не пришёл, проверяем, есть ли заказ в системе: \(reason)")
                 throw failure
-            case .away, .unfit:
-                // Nothing came of it: this time does not count.
+            case .away(let reason):
+                // Nothing came of it: this time does not count. But when all else works, it is this order that it chokes on.
+                try await mark(work, "ready", nil, attempts: work.attempts - 1, setbacks: work.setbacks + 1)
+                guard work.setbacks + 1 >= Self.setbackLimit else { throw failure }
+                try await line.driver.check(wire)
+                try await refuse(work, "система работает, но на этом заказе каждый раз сбой: \(reason)")
+            case .unfit:
                 try await mark(work, "ready", nil, attempts: work.attempts - 1)
                 throw failure
             }
         }
     }
+
+    /// Times in a row that giving an order may meet a system that does not work, before it is asked whether it works otherwise.
+    static let setbackLimit: Int64 = 8
+    /// Looks after which an order in doubt lets others have their turn, and after which it stands aside.
+    static let patientLooks: Int64 = 3
+    static let lookLimit: Int64 = 100
 
     private func settle(_ work: Work) async throws {
         var wire = line.wire
@@ -130,6 +150,13 @@ struct OrderExecutor: Sendable {
         let found: TakenOrder?
         do { found = try await line.driver.find(work.outgoing, wire) } catch DriverFailure.refused(let reason) {
             if isOver { try await refuse(work, reason) }
+            return
+        } catch let failure as DriverFailure {
+            // The system may be away, or this one question may be what it cannot answer: then the others tell.
+            if work.looks <= Self.patientLooks { throw failure }
+            if isOver, work.looks >= Self.lookLimit {
+                try await refuse(work, "не удаётся проверить, есть ли заказ в системе: \(failure.words)")
+            }
             return
         }
         if var taken = found {
@@ -164,13 +191,16 @@ struct OrderExecutor: Sendable {
     /// Times that an order is given before it stands aside: it may be what the system chokes on.
     static let attemptLimit: Int64 = 5
 
-    private func mark(_ work: Work, _ state: String, _ reason: String?, attempts: Int64? = nil) async throws {
+    private func mark(
+        _ work: Work, _ state: String, _ reason: String?, attempts: Int64? = nil, setbacks: Int64? = nil
+    ) async throws {
         try await line.bus.pool.query(
             """
-            UPDATE order_out SET state = $2, reason = $3, looked_up_at = NULL, attempts = coalesce($4::int, attempts),
+            UPDATE order_out SET state = $2, reason = $3, looked_up_at = NULL, looks = 0,
+                attempts = coalesce($4::int, attempts), setbacks = coalesce($5::int, setbacks),
                 doubtful_since = CASE WHEN $2 = 'doubtful' THEN now() END
             WHERE id = $1 AND state IN ('sending', 'doubtful')
-            """, [.id(work.id), .text(state), .text(reason), .int(attempts)])
+            """, [.id(work.id), .text(state), .text(reason), .int(attempts), .int(setbacks)])
     }
 
     private func confirm(_ work: Work, _ taken: TakenOrder, _ session: ID, seconds: Double?) async throws {
@@ -215,7 +245,7 @@ struct OrderExecutor: Sendable {
             let row = try await transaction.query(
                 """
                 SELECT id, journey_id, last_event FROM order_out
-                WHERE id = $1 AND state IN ('sending', 'doubtful') FOR UPDATE
+                WHERE id = $1 AND state IN ('sending', 'doubtful', 'ready') FOR UPDATE
                 """,
                 [.id(work.id)]
             ).first

@@ -31,14 +31,16 @@ struct ReportReader: Sendable {
         }
         try await plan(asked, news)
         try await line.driver.accept(heard)
-        try await line.tellLimits()
         let wasAsked = !asked.isEmpty || line.driver.tellsUnasked
+        // What only a question can show is not over when nobody was asked.
+        if wasAsked { try await line.tellLimits() }
         try await line.bus.transaction { transaction in
             // When nobody was asked, nobody has answered; but then nothing is unread either.
             if wasAsked { try await line.answered(.reading, [.answers], in: transaction) }
             transaction.write("UPDATE base_state SET last_read = now() WHERE base = $1", [.text(base)])
         }
-        return asked.count == Self.roundLimit ? 0 : Double(line.base.readSeconds)
+        let isMore = line.driver.tellsUnasked ? !heard.isEmpty : asked.count == Self.roundLimit
+        return isMore ? 0 : Double(line.base.readSeconds)
     }
 
     private func due() async throws -> [AskedOrder] {
@@ -107,25 +109,44 @@ struct ReportReader: Sendable {
 
     /// The system does not take an order that it was given.
     private func reject(_ report: OrderReport, _ reason: String, _ exchange: ID) async throws -> Bool {
-        try await line.bus.transaction { [base] transaction in
-            // The base before the order, as everywhere.
-            try await transaction.query("SELECT 1 AS one FROM base_state WHERE base = $1 FOR UPDATE", [.text(base)])
-            let row = try await transaction.query(
-                """
-                SELECT id, journey_id, last_event FROM order_out
-                WHERE number = $1 AND base = $2 AND state <> 'refused' FOR UPDATE
-                """, [.text(report.number), .text(base)]
-            ).first
-            guard let row else {
-                throw XMLRefusal(
-                    reason: "отказ по заказу \(report.number), которого мы не передавали", isIncomplete: false)
+        // Before it is said: dying in between the report is read again, and an order that a person lets go again is never taken for one that is there.
+        try await line.driver.release(order: report.number)
+        return try await line.bus.transaction { [base] transaction in
+            let isNews = try await Self.reject(report, reason, base, in: transaction)
+            if isNews {
+                transaction.write(
+                    "UPDATE exchange SET understood = understood || to_jsonb($2::text), orders = array_append(orders, $3) WHERE id = $1",
+                    [.id(exchange), .text("заказ \(report.number) не принят: \(reason)"), .text(report.number)])
             }
-            try await OrderQueue.refuse(row, report.number, base, reason, by: "1С \(base)", in: transaction)
-            transaction.write(
-                "UPDATE exchange SET understood = understood || to_jsonb($2::text), orders = array_append(orders, $3) WHERE id = $1",
-                [.id(exchange), .text("заказ \(report.number) не принят: \(reason)"), .text(report.number)])
-            return true
+            return isNews
         }
+    }
+
+    /// - Returns: false when it has been refused already.
+    /// - Throws: `XMLRefusal` when the order is unknown, or the system has told documents of it.
+    static func reject(_ report: OrderReport, _ reason: String, _ base: String, in transaction: EventTransaction)
+        async throws
+        -> Bool
+    {
+        // The base before the order, as everywhere.
+        try await transaction.query("SELECT 1 AS one FROM base_state WHERE base = $1 FOR UPDATE", [.text(base)])
+        let row = try await transaction.query(
+            """
+            SELECT id, journey_id, last_event, state, told_documents <> '[]' AS has_documents FROM order_out
+            WHERE number = $1 AND base = $2 FOR UPDATE
+            """, [.text(report.number), .text(base)]
+        ).first
+        guard let row else {
+            throw XMLRefusal(
+                reason: "отказ по заказу \(report.number), которого мы не передавали", isIncomplete: false)
+        }
+        if try row.string("state") == "refused" { return false }
+        guard try !row.bool("has_documents") else {
+            throw XMLRefusal(
+                reason: "отказ по заказу \(report.number), по которому уже есть документы", isIncomplete: false)
+        }
+        try await OrderQueue.refuse(row, report.number, base, reason, by: "1С \(base)", in: transaction)
+        return true
     }
 
     /// Set aside once: the same trouble with the same thing, told again, adds nothing.

@@ -76,9 +76,8 @@ final class SystemLine: Sendable {
     /// The system works, and does what these alarms speak of.
     func answered(_ side: Side, _ alarms: Set<BaseAlarm>, in transaction: EventTransaction) async throws {
         gate(side) { $0.answered() }
-        guard side != .clients else { return }
-        try await BaseHealth.works(
-            base.base, alarms.union([side == .sending ? .connection : .reading]), in: transaction)
+        let own: BaseAlarm = side == .sending ? .connection : side == .reading ? .reading : .clients
+        try await BaseHealth.works(base.base, alarms.union([own]), in: transaction)
         guard side == .sending else { return }
         transaction.write(
             "UPDATE base_state SET failures = 0, closed_until = NULL WHERE base = $1 AND failures > 0",
@@ -92,8 +91,14 @@ final class SystemLine: Sendable {
             let isSaid = gate.failed(.now(), using: &random)
             return (gate, isSaid)
         }
-        guard side != .clients else { return }
         try await bus.transaction { [base] transaction in
+            if side == .clients {
+                if isSaid {
+                    let words = "карточки клиентов не читаются: \(failure.words)"
+                    try await BaseHealth.failing(base.base, .clients, words, in: transaction)
+                }
+                return
+            }
             if side == .sending {
                 try await transaction.query(
                     """
@@ -148,7 +153,7 @@ final class SystemLine: Sendable {
                     "\(what) of a base waits", metadata: ["base": "\(base.base)", "reason": "\(failure.words)"])
                 // What the check itself has found, or what came to light in spite of it.
                 let alarm: BaseAlarm = checked.withLock { $0 == nil } ? .format : side == .sending ? .rights : .reading
-                if case .unfit = failure {
+                if case .unfit = failure, side != .clients {
                     checked.withLock { $0 = nil }
                     if alarm == .format { saidLimits.withLock { $0 = nil } }
                 }
@@ -178,7 +183,7 @@ final class SystemLine: Sendable {
     /// Whether a system that did not work works again, when there is nothing to be given that would tell.
     func probe() async throws {
         guard gate(.sending, { $0.failures > 0 }), mayTalk(.sending) == .go else { return }
-        _ = try await driver.check(wire)
+        try await driver.check(wire)
         try await bus.transaction { try await self.answered(.sending, [], in: $0) }
     }
 
@@ -200,7 +205,7 @@ final class SystemLine: Sendable {
             return last != nil
         }
         defer { isChecking.withLock { $0 = false } }
-        _ = try await driver.check(wire)
+        try await driver.check(wire)
         checked.withLock { $0 = .now }
         try await bus.transaction { try await self.answered(side, [], in: $0) }
         // What only a question can show is not over because the description looks well.

@@ -44,6 +44,8 @@ struct OrderStory: AnswerShape {
         var failing: String?
         var lastContact: Timestamp?
         var ahead: Int64 = 0
+        /// We go to it; others come to us.
+        var isActive = false
         var base = ""
     }
 
@@ -70,6 +72,7 @@ struct OrderStory: AnswerShape {
             let ahead =
                 facts.ahead > 0
                 ? ", впереди \(facts.ahead) " + HumanText.plural(Int(facts.ahead), "заказ", "заказа", "заказов") : ""
+            if facts.isActive { return ("Заказ ждёт отправки в \(facts.base)\(ahead).", false) }
             return ("Заказ ждёт, пока 1С \(facts.base) его заберёт: она \(contact)\(ahead).", false)
         case "sending": return ("Заказ передаётся в \(facts.base) прямо сейчас.", false)
         case "doubtful":
@@ -129,11 +132,11 @@ struct OrderStories: Sendable {
                 """
                 SELECT o.id, o.number, o.base, o.client, o.inn, o.journey_id, o.state, o.reason, o.requested_at, o.sent_at,
                     o.onec_number, o.onec_id, o.told_posted, o.told_cancelled, b.paused_by, b.last_contact,
-                    (SELECT cause FROM base_alarm a WHERE a.base = o.base ORDER BY since LIMIT 1) AS failing,
+                    (SELECT cause FROM base_alarm a WHERE a.base = o.base AND a.kind = ANY($2::text[]) ORDER BY since LIMIT 1) AS failing,
                     (SELECT count(*) FROM order_out w WHERE w.base = o.base AND w.\(OrderQueue.waits)
                         AND (w.requested_at, w.number) < (o.requested_at, o.number)) AS ahead
                 FROM order_out o LEFT JOIN base_state b ON b.base = o.base WHERE o.number = $1
-                """, [.text(number.withoutNUL)]),
+                """, [.text(number.withoutNUL), .texts(BaseAlarm.stopping.map(\.rawValue))]),
             Statement(
                 """
                 SELECT id, kind, reason, at, settled_by, settled_at, exchange_id FROM parked_document WHERE number = $1
@@ -167,6 +170,7 @@ struct OrderStories: Sendable {
         facts.lastContact = try order.optionalTime("last_contact")
         facts.ahead = try order.int("ahead")
         facts.base = base
+        facts.isActive = systems.contains { $0.base.base == base }
         let verdict = OrderStory.verdict(facts)
         let requested = try order.time("requested_at")
         var lines = [

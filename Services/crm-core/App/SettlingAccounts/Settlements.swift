@@ -63,7 +63,7 @@ struct Settlements: Sendable {
                 AND \(OrderDocuments.counts) ORDER BY c.date NULLS FIRST, c.onec_id LIMIT \(Self.documentLimit + 1)
             """, [.id(company)])
         guard rows.count <= Self.documentLimit else {
-            throw Problem.conflict("больше \(Self.documentLimit) документов: выберите период в 1С")
+            throw Problem.conflict("больше \(Self.documentLimit) документов: акт сверки запросите в 1С")
         }
         let entries = try rows.compactMap { row -> Entry? in
             guard let amount = try row.money("amount_minor") else { return nil }

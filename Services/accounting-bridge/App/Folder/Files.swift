@@ -1,0 +1,95 @@
+import Glibc
+
+/// The file system as the exchange needs it: what is written is durable, and nothing appears half.
+enum Files {
+    private static func failure(_ path: String) -> DriverFailure {
+        .away("\(path): \(String(cString: strerror(errno)))")
+    }
+
+    static func isFolder(_ path: String) -> Bool {
+        var info = stat()
+        return stat(path, &info) == 0 && info.st_mode & S_IFMT == S_IFDIR
+    }
+
+    static func makeFolder(_ path: String) throws {
+        guard isFolder(path) || mkdir(path, 0o775) == 0 || errno == EEXIST else { throw failure(path) }
+    }
+
+    static func exists(_ path: String) throws -> Bool {
+        var info = stat()
+        if stat(path, &info) == 0 { return true }
+        guard errno == ENOENT else { throw failure(path) }
+        return false
+    }
+
+    static func list(_ path: String) throws -> [String] {
+        guard let folder = opendir(path) else { throw failure(path) }
+        defer { closedir(folder) }
+        var names: [String] = []
+        while let entry = readdir(folder) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            var info = stat()
+            if stat("\(path)/\(name)", &info) == 0, info.st_mode & S_IFMT == S_IFREG { names.append(name) }
+        }
+        return names
+    }
+
+    static func read(_ path: String, limit: Int) throws -> [UInt8] {
+        let file = open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else {
+            // No right to it is for good; anything else may be over the next time.
+            throw errno == EACCES || errno == EPERM ? .refused(failure(path).words) : failure(path)
+        }
+        defer { close(file) }
+        var bytes: [UInt8] = []
+        while bytes.count < limit {
+            let step = min(limit - bytes.count, 1 << 20)
+            var result = 0
+            let piece = [UInt8](unsafeUninitializedCapacity: step) { buffer, count in
+                result = Glibc.read(file, buffer.baseAddress, step)
+                count = max(0, result)
+            }
+            guard result >= 0 else { throw failure(path) }
+            if piece.isEmpty { break }
+            bytes += piece
+        }
+        return bytes
+    }
+
+    /// Whole or not at all: a hidden neighbour, flushed, then renamed.
+    static func write(_ bytes: [UInt8], to path: String) throws {
+        let name = path.split(separator: "/").last.map(String.init) ?? path
+        let parent = String(path.dropLast(name.count + 1))
+        let draft = "\(parent)/.\(name).part"
+        let file = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o664)
+        guard file >= 0 else { throw failure(draft) }
+        var written = 0
+        while written < bytes.count {
+            let count = bytes[written...].withUnsafeBytes { Glibc.write(file, $0.baseAddress, $0.count) }
+            guard count > 0 else { break }
+            written += count
+        }
+        let isWhole = written == bytes.count && fsync(file) == 0
+        let reason = failure(draft)
+        close(file)
+        guard isWhole, rename(draft, path) == 0 else {
+            unlink(draft)
+            throw reason
+        }
+        // It is there from here on; only whether it survives the machine is in doubt.
+        let folder = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard folder >= 0 else { throw DriverFailure.doubtful("\(parent): \(String(cString: strerror(errno)))") }
+        defer { close(folder) }
+        guard fsync(folder) == 0 else { throw DriverFailure.doubtful("\(parent): \(String(cString: strerror(errno)))") }
+    }
+
+    static func move(_ path: String, to: String) throws {
+        guard rename(path, to) == 0 || errno == ENOENT else { throw failure(path) }
+    }
+
+    static func remove(_ path: String) throws {
+        guard unlink(path) == 0 || errno == ENOENT else { throw failure(path) }
+    }
+}

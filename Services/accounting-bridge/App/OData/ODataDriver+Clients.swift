@@ -1,0 +1,63 @@
+import Contracts
+import Primitives
+
+/// Whose card an order is for, and what all cards say.
+extension ODataDriver {
+    /// 1C's key of the client: the link we have, else by INN and KPP, else made with our id as its key (rule 2 of the domain).
+    func counterparty(_ who: Counterparty, _ wire: ExchangeWire) async throws -> String {
+        if let linked = try await links.find(who.id) { return linked }
+        let names = mapping.counterparty
+        if let inn = who.inn {
+            let filter = "\(names.inn) eq \(Self.literal(inn)) and DeletionMark eq false"
+            let cards = try await client.rows(
+                "odata.client", names.entity, filter: filter, select: ["Ref_Key", names.kpp], wire: wire
+            ).rows.compactMap { row in
+                row["Ref_Key"]?.stringValue.map { (key: $0, kpp: row[names.kpp]?.stringValue?.trimmed.nonEmpty) }
+            }
+            // Of the same КПП, or the only one, if it has none: a firm's branches differ by it.
+            let same = cards.filter { who.kpp == nil || $0.kpp == who.kpp }
+            let fits = same.isEmpty ? cards.filter { $0.kpp == nil } : same
+            guard fits.count < 2, !fits.isEmpty || cards.isEmpty else {
+                throw DriverFailure.refused(
+                    "в 1С \(fits.isEmpty ? "другой КПП у контрагента" : "несколько контрагентов") с ИНН \(inn)\(who.kpp.map { ", КПП \($0)" } ?? ""): свяжите нужного на странице «Клиенты 1С»"
+                )
+            }
+            if let card = fits.first {
+                return try await links.keep(who.id, card.key, rule: card.kpp == nil ? "inn" : "inn+kpp")
+            }
+        }
+        var fields = ((who.isFirm ? names.firm : names.person) ?? [:]).mapValues(\.json)
+        fields["Ref_Key"] = .string(who.id.description)
+        fields[names.name] = .string(String(who.name.prefix(100)))
+        if let field = names.fullName { fields[field] = .string(who.name) }
+        if let inn = who.inn { fields[names.inn] = .string(inn) }
+        if let kpp = who.kpp { fields[names.kpp] = .string(kpp) }
+        do {
+            let made = try await client.create("odata.client", names.entity, .object(fields), wire: wire)
+            return try await links.keep(who.id, made["Ref_Key"]?.stringValue ?? who.id.description, rule: "made")
+        } catch is ODataClient.EntityExists {
+            return try await links.keep(who.id, who.id.description, rule: "made")
+        }
+    }
+
+    /// Overlapping a little: cards that others make meanwhile shift the places.
+    private static let overlap = 20
+
+    func cards(from place: Int, _ wire: ExchangeWire) async throws -> ClientPage? {
+        let names = mapping.counterparty
+        let select =
+            ["Ref_Key", "DeletionMark", names.name, names.inn, names.kpp]
+            + [names.fullName, names.group].compactMap { $0 }
+        let (rows, exchange) = try await client.page(
+            "odata.clients", names.entity, from: place, select: select, wire: wire)
+        // Groups of a catalog are no clients.
+        let cards = rows.filter { row in names.group.map { row[$0] != .bool(true) } ?? true }.compactMap { row in
+            ClientCard(
+                onecId: row["Ref_Key"]?.stringValue, name: row[names.name]?.stringValue,
+                fullName: names.fullName.flatMap { row[$0]?.stringValue }, inn: row[names.inn]?.stringValue,
+                kpp: row[names.kpp]?.stringValue, isDeleted: row["DeletionMark"] == .bool(true))
+        }
+        let isLast = rows.count < ODataClient.pageSize
+        return ClientPage(cards: cards, next: isLast ? nil : place + rows.count - Self.overlap, exchange: exchange)
+    }
+}

@@ -1,0 +1,133 @@
+import Contracts
+import Primitives
+
+/// One order of a report as its fields stand there, whether in JSON or in rows of a table.
+struct FolderOrder: Sendable {
+    struct Document: Sendable {
+        var kind = ""
+        var id, number, date, amount, currency, posted, cancelled: String?
+    }
+    var number = ""
+    var id, systemNumber, total, currency, posted, cancelled, status, paid, shipped, dueDate, refused: String?
+    var documents: [Document] = []
+
+    static let documentKinds = ["invoice", "payment", "refund", "shipment", "return"]
+    /// Documents of one order at most.
+    static let documentLimit = 5000
+
+    func report(fallback: Currency) throws -> OrderReport {
+        guard !number.isEmpty else { throw DriverFailure.refused("у заказа нет номера") }
+        guard number.utf8.count <= OrderReport.numberLimit, (systemNumber?.utf8.count ?? 0) <= 200 else {
+            throw DriverFailure.refused("номер заказа длиннее \(OrderReport.numberLimit) байт")
+        }
+        guard documents.count <= Self.documentLimit else {
+            throw DriverFailure.refused("у заказа больше \(Self.documentLimit) документов")
+        }
+        let own = try Self.currency(currency, fallback)
+        var report = OrderReport(number: number, onecId: id, onecNumber: systemNumber)
+        report.total = try Self.money(total, own, "total")
+        report.posted = posted.map { OrderReport.isTrue($0) }
+        report.cancelled = OrderReport.isTrue(cancelled)
+        (report.statusText, report.dueDate) = (status, try Self.day(dueDate))
+        (report.paidFlag, report.shippedFlag) = (
+            paid.map { OrderReport.isTrue($0) }, shipped.map { OrderReport.isTrue($0) }
+        )
+        report.rejection = refused?.nonEmpty
+        (report.tellsPayments, report.isAsked, report.isWhole) = (true, true, true)
+        for document in documents {
+            do { report.documents.append(try Self.document(document, own)) } catch let failure as DriverFailure {
+                report.refused.append("документ \(document.number ?? document.id ?? document.kind): \(failure.words)")
+            }
+        }
+        return report
+    }
+
+    private static func document(_ document: Document, _ own: Currency) throws -> ReportedDocument {
+        guard documentKinds.contains(document.kind) else {
+            throw DriverFailure.refused(
+                "вид «\(document.kind)» неизвестен; бывают \(documentKinds.joined(separator: ", "))")
+        }
+        guard let id = document.id?.nonEmpty else { throw DriverFailure.refused("нет id") }
+        let amount = try money(document.amount, try currency(document.currency, own), "amount")
+        if document.kind != "shipment", document.kind != "return", amount == nil {
+            throw DriverFailure.refused("нет суммы (amount)")
+        }
+        if let amount, amount.minor < 0 { throw DriverFailure.refused("сумма меньше нуля") }
+        return ReportedDocument(
+            kind: document.kind, onecId: id, number: document.number, date: try day(document.date), amount: amount,
+            posted: document.posted.map { OrderReport.isTrue($0) } ?? true,
+            cancelled: OrderReport.isTrue(document.cancelled))
+    }
+
+    private static func currency(_ word: String?, _ fallback: Currency) throws -> Currency {
+        guard let word = word?.nonEmpty else { return fallback }
+        guard let currency = Currency(onec: word) else { throw DriverFailure.refused("валюта «\(word)» неизвестна") }
+        return currency
+    }
+
+    private static func money(_ text: String?, _ currency: Currency, _ field: String) throws -> Money? {
+        guard let text = text?.nonEmpty else { return nil }
+        guard let money = OrderReport.money(text, currency) else {
+            throw DriverFailure.refused("сумма «\(text)» (\(field)) не читается")
+        }
+        return money
+    }
+
+    /// `2026-01-31`, with or without a time, or `31.01.2026`.
+    private static func day(_ text: String?) throws -> String? {
+        guard let text = text?.nonEmpty else { return nil }
+        let parts = text.split(separator: ".")
+        let iso = parts.count == 3 && parts[2].count >= 4 ? "\(parts[2].prefix(4))-\(parts[1])-\(parts[0])" : text
+        guard let day = OrderReport.day(iso) else { throw DriverFailure.refused("дата «\(text)» не читается") }
+        return day
+    }
+}
+
+extension FolderOrder {
+    init(_ raw: RawJSON) throws {
+        guard case .object(let fields) = raw else { throw DriverFailure.refused("заказ должен быть объектом") }
+        func text(_ key: String) throws -> String? { try Self.text(fields, key) }
+        number = try text("number") ?? ""
+        (id, systemNumber, total, currency) = (
+            try text("id"), try text("systemNumber"), try text("total"), try text("currency")
+        )
+        (posted, cancelled, status) = (try text("posted"), try text("cancelled"), try text("status"))
+        (paid, shipped) = (try text("paid"), try text("shipped"))
+        (dueDate, refused) = (try text("dueDate"), try text("refused"))
+        guard let list = fields["documents"] else { return }
+        guard case .array(let items) = list else { throw DriverFailure.refused("documents должен быть списком") }
+        documents = try items.map { item in
+            guard case .object(let fields) = item else { throw DriverFailure.refused("документ должен быть объектом") }
+            var document = Document(kind: try Self.text(fields, "kind") ?? "")
+            document.id = try Self.text(fields, "id")
+            document.number = try Self.text(fields, "number")
+            document.date = try Self.text(fields, "date")
+            document.amount = try Self.text(fields, "amount")
+            document.currency = try Self.text(fields, "currency")
+            document.posted = try Self.text(fields, "posted")
+            document.cancelled = try Self.text(fields, "cancelled")
+            return document
+        }
+    }
+
+    /// A text, a number or a flag, as text. A sum as a JSON number with a fraction is refused: it is not exact.
+    private static func text(_ fields: [String: RawJSON], _ key: String) throws -> String? {
+        guard let value = fields[key], value != .null else { return nil }
+        guard let text = value.plainText else {
+            throw DriverFailure.refused("поле \(key) должно быть текстом (суммы тоже: \"100.00\")")
+        }
+        return text
+    }
+}
+
+extension RawJSON {
+    /// A text, a whole number or a flag as text; nil for anything else.
+    var plainText: String? {
+        switch self {
+        case .string(let text): text.withoutNUL
+        case .int(let number): String(number)
+        case .bool(let flag): flag ? "true" : "false"
+        case .null, .double, .array, .object: nil
+        }
+    }
+}
