@@ -231,6 +231,11 @@ def test_what_it_gives_back_waits_for_a_person_and_goes_again(active):
     active.refuse(order["number"], "нет такого товара")
     becomes(active, order, status="failed")
     assert story(active, order)["verdict"] == "Заказ не передан в 1С: нет такого товара."
+    # The same again is no news, and nothing to settle.
+    active.refuse(order["number"], "нет такого товара")
+    reports = active.folder / "reports"
+    wait_for(lambda: not [f for f in reports.rglob("report-*") if f.is_file()], what="the report to be read")
+    assert [r["kind"] for r in story(active, order)["repairs"]] == ["order"]
     planned = active.suite.post("accounting-bridge", "/api/v1/replays", active.suite.token(), {"filter": {"order": order["number"]}, "dryRun": True}, status=201)
     active.suite.post("accounting-bridge", f"/api/v1/replays/{planned['id']}/apply", active.suite.token(), {}, status=202)
     again = active.folder / "orders" / f"order-{order['number']}.{active.format}"

@@ -32,6 +32,7 @@ def sound(system):
     """Each test begins with a 1C that works, and leaves one."""
     yield
     system.server.fault, system.server.every, system.server.delay, system.server.meets = None, 1, 0.0, lambda method, name: True
+    system.onec.forbidden = set()
     system.onec.schema = {name: list(fields) for name, fields in odata.UT["schema"].items()}
     system.onec.takes_keys, system.onec.closed_until = True, "0000-00-00"
     requests.post(system.suite.url("accounting-bridge") + f"/api/v1/bases/{system.base}/pause", headers=bearer(system), timeout=20)
@@ -193,6 +194,28 @@ def test_a_changed_format_is_named_and_parks_only_what_needs_it(system):
     call("pause"), call("resume")
     through(system, waits)
     wait_for(lambda: not base(system)["alarms"], what="the end of the alarm")
+
+
+def test_a_kind_that_cannot_be_read_takes_nothing_back_and_a_deletion_meanwhile_is_seen(system):
+    """Rights to shipments are lost for a while. They stand as they were told; one that is deleted meanwhile is gone when they can be read again."""
+    placed = order(system, deal(system, "rights"), "rights-1")
+    through(system, placed)
+    state = lambda: system.suite.get("crm-core", f"/api/v1/orders/{placed['orderId']}", system.token)
+    system.tell(placed["number"], "10.00", payments=[("r1", "4.00")], shipments=[("r2", "10.00")])
+    wait_for(lambda: state()["shipment"] == "full" and state()["payment"] == "partly", what="both documents")
+    shipments = system.names["shipments"]
+    system.onec.forbidden.add(shipments)
+    wait_for(lambda: any("Недостаточно прав" in a["cause"] for a in base(system)["alarms"]), what="the alarm")
+    system.tell(placed["number"], "10.00", payments=[("r1", "4.00"), ("r3", "6.00")], shipments=[("r2", "10.00")])
+    wait_for(lambda: state()["payment"] == "full", what="the other kinds to be read")
+    assert state()["shipment"] == "full", "what was told stands"
+    with system.onec.lock:
+        system.onec.sets[shipments].pop(system.documents[f"{placed['number']}-r2"])
+    system.onec.forbidden.clear()
+    os.kill(system.suite.pids()["accounting-bridge"], signal.SIGKILL)
+    wait_for(lambda: state()["shipment"] == "none", 60, "the deletion to be seen")
+    wait_for(lambda: not base(system)["alarms"], what="the end of the alarm")
+    wait_for(system.suite.ready, 60, "the bridge")
 
 
 def test_a_client_with_two_cards_waits_for_a_person_and_one_card_is_found(system):

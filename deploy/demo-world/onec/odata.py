@@ -181,6 +181,8 @@ class Base:
         self.lock = threading.RLock()
         self.number = 0
         self.closed_until = "0000-00-00"
+        # Kinds of objects that our user has no right to.
+        self.forbidden = set()
         # Keys given by whoever creates are taken, or the base gives its own.
         self.takes_keys = True
         self.add("Catalog_Валюты", Code="643", Description="RUB")
@@ -196,6 +198,8 @@ class Base:
     def find(self, entity, query):
         if entity not in self.sets:
             raise Refused(404, "8", f"Тип сущности не найден: {entity}")
+        if entity in self.forbidden:
+            raise Refused(401, "20", f"Недостаточно прав: {entity}")
         fields = self.schema[entity]
         rows = list(self.sets[entity].values())
         if "$filter" in query:
