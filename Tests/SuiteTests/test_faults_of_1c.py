@@ -124,6 +124,33 @@ def test_what_1c_does_after_we_gave_up_is_found_and_not_done_twice(system):
     assert [n for n, _ in documents(system)].count(placed["number"]) == 1
 
 
+def test_a_look_that_is_never_answered_holds_up_nobody_and_an_outage_refuses_nobody(system):
+    """The question for one order is what 1C cannot answer, while all else works: it stands aside by name. When nothing works it just waits."""
+    own = deal(system, "unanswered")
+    through(system, order(system, own, "unanswered-warm"))
+    system.server.meets = makes_a_document(system)
+    system.server.fault = "down"
+    placed = order(system, own, "unanswered-1")
+    wait_for(lambda: story(system, placed)["state"] == "doubtful", what="the doubt")
+    key = placed["orderId"]
+    system.server.meets = lambda method, name: key in name
+    other = order(system, deal(system, "answered"), "answered-1")
+    through(system, other)
+    wait_for(lambda: story(system, placed)["state"] == "refused", 120, "it to stand aside")
+    assert "не отвечает, есть ли в ней этот заказ" in story(system, placed)["verdict"]
+    # An outage of everything, longer than so many looks, with an order in doubt.
+    system.server.meets = makes_a_document(system)
+    second = order(system, own, "unanswered-2")
+    wait_for(lambda: story(system, second)["state"] == "doubtful", what="the doubt")
+    system.server.meets = lambda method, name: True
+    looks = lambda: int(system.suite.sql("accounting_bridge", f"SELECT looks FROM order_out WHERE number = '{second['number']}'")[0][0])
+    system.suite.sql("accounting_bridge", f"UPDATE order_out SET looks = 50, doubtful_since = now() - interval '1 hour' WHERE number = '{second['number']}'")
+    wait_for(lambda: looks() > 52, 60, "more looks")
+    assert story(system, second)["state"] == "doubtful"
+    system.server.fault = None
+    through(system, second)
+
+
 def test_a_base_that_gives_keys_of_its_own_is_looked_into_by_our_number(system):
     own = deal(system, "own-keys")
     through(system, order(system, own, "own-keys-warm"))

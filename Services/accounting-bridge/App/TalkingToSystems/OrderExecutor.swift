@@ -8,10 +8,7 @@ import Primitives
 struct OrderExecutor: Sendable {
     let line: SystemLine
 
-    private var base: String { line.base.base }
-
-    /// Seconds between two looks for an order in doubt.
-    static let lookPause = 2.0
+    var base: String { line.base.base }
 
     func run() async throws {
         try await line.loop("giving orders", .sending, wakenBy: line.signal) { try await round() }
@@ -48,11 +45,11 @@ struct OrderExecutor: Sendable {
 
     // MARK: what is to be done
 
-    private static let columns = """
+    static let columns = """
         id, request::text AS request, journey_id, attempts, looks, setbacks, (requested_at AT TIME ZONE $2)::date::text AS day
         """
 
-    private func work(_ row: Row) throws -> Work {
+    func work(_ row: Row) throws -> Work {
         Work(
             outgoing: OutgoingOrder(
                 order: try JSON.decode(OrderRequested.self, from: try row.string("request").utf8),
@@ -69,19 +66,6 @@ struct OrderExecutor: Sendable {
                 reason = 'передача оборвалась, проверяем, есть ли заказ в системе'
             WHERE base = $1 AND state = 'sending'
             """, [.text(base)])
-    }
-
-    /// The one that was looked for the longest ago, marked as looked for now: whatever comes of it, the others have their turn.
-    private func nextDoubtful() async throws -> Work? {
-        try await line.bus.pool.query(
-            """
-            UPDATE order_out SET looked_up_at = now(), looks = looks + 1 WHERE id = (
-                SELECT id FROM order_out WHERE base = $1 AND state = 'doubtful'
-                    AND coalesce(looked_up_at, '-infinity') < now() - interval '\(Self.lookPause) seconds'
-                ORDER BY looked_up_at NULLS FIRST, requested_at LIMIT 1)
-            RETURNING \(Self.columns)
-            """, [.text(base), .text(line.base.timeZone)]
-        ).first.map(work)
     }
 
     /// The oldest order of a client none of whose orders is in doubt, marked as under way before anything leaves.
@@ -139,59 +123,8 @@ struct OrderExecutor: Sendable {
 
     /// Times in a row that giving an order may meet a system that does not work, before it is asked whether it works otherwise.
     static let setbackLimit: Int64 = 8
-    /// Looks after which an order in doubt lets others have their turn, and after which it stands aside.
-    static let patientLooks: Int64 = 3
-    static let lookLimit: Int64 = 100
 
-    private func settle(_ work: Work) async throws {
-        var wire = line.wire
-        wire.order = (work.outgoing.order.number, work.journey)
-        let isOver = try await isOver(work)
-        let found: TakenOrder?
-        do { found = try await line.driver.find(work.outgoing, wire) } catch DriverFailure.refused(let reason) {
-            if isOver { try await refuse(work, reason) }
-            return
-        } catch let failure as DriverFailure {
-            // The system may be away, or this one question may be what it cannot answer: then the others tell.
-            if work.looks <= Self.patientLooks { throw failure }
-            if isOver, work.looks >= Self.lookLimit {
-                try await refuse(work, "не удаётся проверить, есть ли заказ в системе: \(failure.words)")
-            }
-            return
-        }
-        if var taken = found {
-            do { taken = try await line.driver.complete(taken, wire) } catch let failure as DriverFailure {
-                // It is there, and what is still to be done with it does not come to an end: others have their turn, and then it is said.
-                guard isOver else { return }
-                taken.warning = failure.words
-            }
-            taken.wasThere = true
-            return try await confirm(work, taken, wire.session, seconds: nil)
-        }
-        guard isOver else { return }
-        if work.attempts >= Self.attemptLimit {
-            return try await refuse(work, "на этот заказ система не ответила \(Self.attemptLimit) раз подряд")
-        }
-        try await mark(work, "ready", nil)
-    }
-
-    /// Whether the system cannot be busy with it any more: until then an order that is not there may still come.
-    private func isOver(_ work: Work) async throws -> Bool {
-        let patience =
-            line.base.driver == .odata
-            ? max(line.base.settleSeconds, line.base.timeoutSeconds) : line.base.settleSeconds
-        return try await !line.bus.pool.query(
-            """
-            SELECT 1 AS one FROM order_out WHERE id = $1 AND state = 'doubtful'
-                AND doubtful_since < now() - make_interval(secs => $2::int)
-            """, [.id(work.id), .int(patience)]
-        ).isEmpty
-    }
-
-    /// Times that an order is given before it stands aside: it may be what the system chokes on.
-    static let attemptLimit: Int64 = 5
-
-    private func mark(
+    func mark(
         _ work: Work, _ state: String, _ reason: String?, attempts: Int64? = nil, setbacks: Int64? = nil
     ) async throws {
         try await line.bus.pool.query(
@@ -203,7 +136,7 @@ struct OrderExecutor: Sendable {
             """, [.id(work.id), .text(state), .text(reason), .int(attempts), .int(setbacks)])
     }
 
-    private func confirm(_ work: Work, _ taken: TakenOrder, _ session: ID, seconds: Double?) async throws {
+    func confirm(_ work: Work, _ taken: TakenOrder, _ session: ID, seconds: Double?) async throws {
         let order = work.outgoing.order
         try await line.bus.transaction { [line, base] transaction in
             try await line.answered(.sending, [.orders, .rights], in: transaction)
@@ -238,7 +171,7 @@ struct OrderExecutor: Sendable {
         }
     }
 
-    private func refuse(_ work: Work, _ reason: String) async throws {
+    func refuse(_ work: Work, _ reason: String) async throws {
         let order = work.outgoing.order
         try await line.bus.transaction { [line, base] transaction in
             try await line.answered(.sending, [], in: transaction)
