@@ -149,6 +149,12 @@ def test_a_look_that_is_never_answered_holds_up_nobody_and_an_outage_refuses_nob
     assert story(system, second)["state"] == "doubtful"
     system.server.fault = None
     through(system, second)
+    # A person lets the one that stood aside go again, now that it can be answered.
+    planned = system.suite.post("accounting-bridge", "/api/v1/replays", system.token, {"filter": {"base": system.base, "kind": "order"}, "dryRun": True}, status=201)
+    assert planned["count"] == 1
+    system.suite.post("accounting-bridge", f"/api/v1/replays/{planned['id']}/apply", system.token, {}, status=202)
+    through(system, placed)
+    assert [n for n, _ in documents(system)].count(placed["number"]) == 1
 
 
 def test_a_base_that_gives_keys_of_its_own_is_looked_into_by_our_number(system):

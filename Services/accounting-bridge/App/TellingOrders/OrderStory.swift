@@ -132,11 +132,17 @@ struct OrderStories: Sendable {
                 """
                 SELECT o.id, o.number, o.base, o.client, o.inn, o.journey_id, o.state, o.reason, o.requested_at, o.sent_at,
                     o.onec_number, o.onec_id, o.told_posted, o.told_cancelled, b.paused_by, b.last_contact,
-                    (SELECT cause FROM base_alarm a WHERE a.base = o.base AND a.kind = ANY($2::text[]) ORDER BY since LIMIT 1) AS failing,
+                    -- One outage is said once, by the side that met it first: it may have been the reading.
+                    (SELECT cause FROM base_alarm a WHERE a.base = o.base AND (a.kind = ANY($2::text[])
+                        OR a.kind = $3 AND b.failures > 0) ORDER BY since LIMIT 1) AS failing,
                     (SELECT count(*) FROM order_out w WHERE w.base = o.base AND w.\(OrderQueue.waits)
                         AND (w.requested_at, w.number) < (o.requested_at, o.number)) AS ahead
                 FROM order_out o LEFT JOIN base_state b ON b.base = o.base WHERE o.number = $1
-                """, [.text(number.withoutNUL), .texts(BaseAlarm.stopping.map(\.rawValue))]),
+                """,
+                [
+                    .text(number.withoutNUL), .texts(BaseAlarm.stopping.map(\.rawValue)),
+                    .text(BaseAlarm.reading.rawValue),
+                ]),
             Statement(
                 """
                 SELECT id, kind, reason, at, settled_by, settled_at, exchange_id FROM parked_document WHERE number = $1
