@@ -161,7 +161,7 @@ let package = Package(
             "crm-core", "CRMCore", core + ["Curl", "Sodium", mustache],
             embed: [
                 "Migrations/V003_crm.sql", "Migrations/V004_document_per_order.sql", "Migrations/V005_due_dates.sql",
-                "Migrations/V006_order_flags.sql", "Migrations/V007_identity.sql",
+                "Migrations/V006_order_flags.sql", "Migrations/V007_identity.sql", "Migrations/V008_cost.sql",
                 "App/openapi.yaml",
             ]
                 + crmTemplates)
@@ -172,7 +172,7 @@ let package = Package(
                 "Migrations/V003_bridge.sql", "Migrations/V004_bank.sql", "Migrations/V005_catalog.sql",
                 "Migrations/V006_repair.sql",
                 "Migrations/V007_order_truth.sql", "Migrations/V008_systems.sql",
-                "Migrations/V009_journal.sql",
+                "Migrations/V009_journal.sql", "Migrations/V010_exchange_plans.sql",
                 "App/openapi.yaml", "Mappings/ut11.yaml", "Mappings/unf.yaml", "Mappings/bp3.yaml",
                 "Web/Templates/journal.mustache",
                 "Web/Templates/exchange.mustache", "Web/Templates/bank.mustache", "Web/Templates/order.mustache",

@@ -5,12 +5,14 @@ import io
 import json
 import os
 import sys
+import uuid
 from decimal import Decimal
 from pathlib import Path
 
 from suite import OneC
 
 sys.path.append(str(Path(__file__).parents[2] / "deploy/demo-world/onec"))
+import enterprise_data  # noqa: E402
 import odata  # noqa: E402
 import site_exchange  # noqa: E402
 
@@ -19,6 +21,7 @@ class System:
     """What a test may ask of any of them. `tells_strangers`: it may speak of orders that are not ours, or not its own."""
 
     tells_strangers, trouble = True, "валюта «фантик» неизвестна"
+    tells_cost = False
 
     def begin(self, suite):
         self.suite = suite
@@ -80,7 +83,7 @@ class CommerceML(System):
 class Folder(System):
     """A program that keeps its books in its own way and exchanges files. What it takes it moves to `orders/taken`."""
 
-    driver = "folder"
+    driver, tells_cost = "folder", True
 
     def __init__(self, folder, format="json"):
         self.format, self.organization, self.base = format, f"folder-{format}", f"folder-{format}"
@@ -113,20 +116,20 @@ class Folder(System):
         else:
             self.put(f"order,record,reason\r\n{number},refused,{reason}\r\n")
 
-    def tell(self, number, total, payments=(), refunds=(), shipments=(), cancelled=False, posted=True, broken=False):
-        documents = [(kind, id, amount) for kind, list in [("payment", payments), ("refund", refunds), ("shipment", shipments)]
+    def tell(self, number, total, payments=(), refunds=(), shipments=(), cancelled=False, posted=True, broken=False, returns=(), cost=None):
+        documents = [(kind, id, amount) for kind, list in [("payment", payments), ("refund", refunds), ("shipment", shipments), ("return", returns)]
                      for id, amount in list]
         if self.format == "json":
             self.put(json.dumps({"orders": [{
                 "number": number, "id": f"guid-{number}", "systemNumber": f"НФ-{number}", "total": total, "currency": "фантик" if broken else "руб",
-                "posted": posted, "cancelled": cancelled,
+                "posted": posted, "cancelled": cancelled, "cost": cost,
                 "documents": [{"kind": kind, "id": id, "number": id, "date": "2026-11-20", "amount": amount} for kind, id, amount in documents]}]}))
         else:
-            words = {"payment": "Оплата", "refund": "Возврат денег", "shipment": "Отгрузка"}
-            rows = [["Заказ", "Запись", "Ид", "Номер", "Дата", "Сумма", "Валюта", "Проведен", "Отменен"],
+            words = {"payment": "Оплата", "refund": "Возврат денег", "shipment": "Отгрузка", "return": "Возврат товара"}
+            rows = [["Заказ", "Запись", "Ид", "Номер", "Дата", "Сумма", "Валюта", "Проведен", "Отменен", "Себестоимость"],
                     [number, "Заказ", f"guid-{number}", f"НФ-{number}", "", total.replace(".", ","), "фантик" if broken else "руб",
-                     "да" if posted else "нет", "да" if cancelled else ""]]
-            rows += [[number, words[kind], id, id, "20.11.2026", amount.replace(".", ","), "", "да", ""] for kind, id, amount in documents]
+                     "да" if posted else "нет", "да" if cancelled else "", (cost or "").replace(".", ",")]]
+            rows += [[number, words[kind], id, id, "20.11.2026", amount.replace(".", ","), "", "да", "", ""] for kind, id, amount in documents]
             out = io.StringIO(newline="")
             csv.writer(out, delimiter=";").writerows(rows)
             self.put(out.getvalue().encode("cp1251"))
@@ -156,6 +159,7 @@ class OData(System):
     """1C behind its OData interface. We go to it: it does nothing by itself."""
 
     driver, tells_strangers, trouble = "odata", False, "сумма заказа (СуммаДокумента) не читается"
+    tells_cost = True
 
     def __init__(self, folder, mapping, configuration, first, **more):
         self.mapping, self.organization, self.base = mapping, f"odata-{mapping}", f"odata-{mapping}"
@@ -199,12 +203,18 @@ class OData(System):
     def onec_number(self, number):
         return self.orders()[self.key(number)]["Number"]
 
-    def tell(self, number, total, payments=(), refunds=(), shipments=(), cancelled=False, posted=True, broken=False):
+    def tell(self, number, total, payments=(), refunds=(), shipments=(), cancelled=False, posted=True, broken=False, returns=(), cost=None):
+        """A return stands in the register of sales with a minus."""
         names = self.names
         with self.onec.lock:
             key = self.key(number)
+            if cost is not None and returns:
+                self.sell(key, -Decimal(returns[0][1]), Decimal("-2.50"))
+            elif cost is not None:
+                self.sell(key, total, cost)
             order = self.orders()[key]
             order.update(СуммаДокумента="сто рублей" if broken else Decimal(total), Posted=posted, DeletionMark=cancelled)
+            self.onec.changed(names["orders"], key)
             for kind, list in [("payments", payments), ("refunds", refunds), ("shipments", shipments)]:
                 for id, amount in list:
                     name = f"{number}-{id}"
@@ -222,6 +232,14 @@ class OData(System):
                     if name not in self.documents:
                         self.documents[name] = self.onec.add(names[kind], **own)
 
+    def sell(self, key, revenue, cost):
+        """A record in the register of sales, beside one that is not active any more."""
+        names = self.names
+        link = {names["cost order"]: key, f"{names['cost order']}_Type": f"StandardODATA.{names['orders']}"}
+        for active, times in [(True, 1), (False, 100)]:
+            self.onec.add(names["costs"], Recorder=str(uuid.uuid4()), LineNumber="1", Active=active,
+                          **{names["cost"]: Decimal(cost) * times, names["revenue"]: Decimal(revenue) * times}, **link)
+
     def refuse(self, number, reason):
         raise NotImplementedError
 
@@ -230,3 +248,58 @@ class OData(System):
 
     def up(self):
         self.server.fault = None
+
+
+class EnterpriseData(System):
+    """1C behind a folder of EnterpriseData messages: an exchange of states, which it runs when it likes."""
+
+    driver, tells_strangers, trouble = "enterprisedata", False, "(Сумма) не читается"
+    organization = base = "enterprise"
+
+    def __init__(self, folder, first=6000):
+        self.folder = folder / "enterprise"
+        self.folder.mkdir(mode=0o777)
+        os.chmod(self.folder, 0o777)
+        self.node = enterprise_data.Node(self.folder)
+        self.node.run()
+        self.settings = (f'- {{ base: {self.base}, driver: enterprisedata, folder: "{self.folder}", node: TL, peer: УТ, firstNumber: {first}, '
+                         "readSeconds: 1, settleSeconds: 2, ratePerMinute: 60000 }")
+        self.documents = {}
+
+    def works(self):
+        self.node.run()
+
+    @property
+    def taken(self):
+        with self.node.lock:
+            assert len(self.node.taken) == len(set(self.node.taken)), "an order was made twice"
+            clients = self.node.base.clients
+            return {o["number"]: Taken(o["number"], clients[o["client"]]["name"], [line[:3] for line in o["lines"]], o["total"])
+                    for o in sorted(self.node.base.orders.values(), key=lambda o: o["onec"])}
+
+    def key(self, number):
+        return next(key for key, order in self.node.base.orders.items() if order["number"] == number)
+
+    def onec_number(self, number):
+        return self.node.base.orders[self.key(number)]["onec"]
+
+    def tell(self, number, total, payments=(), refunds=(), shipments=(), cancelled=False, posted=True, broken=False):
+        node = self.node
+        with node.lock:
+            key = self.key(number)
+            order = node.base.orders[key]
+            before = dict(order)
+            order.update(total="сто рублей" if broken else Decimal(total), deleted=cancelled, posted=posted)
+            if order != before:
+                node.register(key)
+            for kind, list in [("ПБДСРасчетыСКонтрагентами", payments), ("РБДСРасчетыСКонтрагентами", refunds), ("РеализацияТоваровУслуг", shipments)]:
+                for id, amount in list:
+                    own = self.documents.setdefault(f"{number}-{id}", str(uuid.uuid4()))
+                    node.document(own, kind, id, amount, {key: amount})
+            node.run()
+
+    def down(self):
+        self.folder.rename(self.folder.with_name(self.folder.name + "-away"))
+
+    def up(self):
+        self.folder.with_name(self.folder.name + "-away").rename(self.folder)

@@ -5,11 +5,12 @@ import signal
 import pytest
 import requests
 from suite import running, wait_for
-from systems import CommerceML, Folder, OData, odata
+from systems import CommerceML, EnterpriseData, Folder, OData, odata
 
 KINDS = {
     "commerceml": CommerceML, "folder-json": Folder, "folder-csv": lambda folder: Folder(folder, "csv"),
     "odata-ut11": lambda folder: OData(folder, "ut11", odata.UT, 4000), "odata-unf": lambda folder: OData(folder, "unf", odata.UNF, 5000),
+    "enterprise": EnterpriseData,
 }
 
 
@@ -93,7 +94,9 @@ def test_an_order_arrives_once_with_all_its_lines(system):
     assert base(system)["waiting"] == 0 and base(system)["duplicatesPrevented"] == 0
     exchanges = system.suite.get("accounting-bridge", "/api/v1/exchanges", system.suite.token(), order=order["number"])["items"]
     assert exchanges and all(e["result"] == "ok" and e["base"] == system.base for e in exchanges)
-    assert {e["direction"] for e in exchanges} == {"in" if system.driver == "commerceml" else "out"}
+    # EnterpriseData confirms what it has taken by a message of its own.
+    directions = {"commerceml": [{"in"}], "enterprisedata": [{"out"}, {"in", "out"}]}.get(system.driver, [{"out"}])
+    assert {e["direction"] for e in exchanges} in directions
 
 
 def test_what_becomes_of_an_order_comes_back(system):
@@ -110,6 +113,21 @@ def test_what_becomes_of_an_order_comes_back(system):
     becomes(system, order, refunded={"amount": "6.00", "currency": "RUB"})
     steps = system.suite.get("crm-core", f"/api/v1/journeys/{order['journeyId']}", system.suite.token())["steps"]
     assert all(step["causedBy"] for step in steps[1:])
+
+
+def test_what_the_goods_have_cost_makes_the_margin_and_a_return_changes_it(system):
+    order = ordered(system, "cost")
+    taken(system, order)
+    if not system.tells_cost:
+        system.tell(order["number"], "10.00", shipments=[("c1", "10.00")])
+        becomes(system, order, shipment="full", cost=None, margin=None)
+        assert "не сообщает себестоимость" in state(system, order)["marginUnknown"]
+        return
+    rub = lambda amount: {"amount": amount, "currency": "RUB"}
+    system.tell(order["number"], "10.00", shipments=[("c1", "10.00")], cost="6.25")
+    becomes(system, order, revenue=rub("10.00"), cost=rub("6.25"), margin=rub("3.75"))
+    system.tell(order["number"], "10.00", shipments=[("c1", "10.00")], returns=[("c2", "4.00")], cost="3.75")
+    becomes(system, order, revenue=rub("6.00"), cost=rub("3.75"), margin=rub("2.25"))
 
 
 def test_the_same_told_again_is_no_news_and_a_cancellation_is(system):

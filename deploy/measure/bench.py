@@ -19,6 +19,8 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1] / "Tests/SuiteTests"))
 import bus  # noqa: E402
 import catalog  # noqa: E402
+import demonstrations  # noqa: E402
+import journal  # noqa: E402
 import systems_away  # noqa: E402
 from suite import SECRET, SERVICES, Suite, wait_for  # noqa: E402
 
@@ -167,10 +169,12 @@ def flood(suite, seconds, first):
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--json", action="store_true", help="a line per figure: {name, value, unit, goal, holds}")
 parser.add_argument("--quick", action="store_true", help="smaller backlogs: 1,000 and 100,000 events instead of a million")
+parser.add_argument("--demonstrations", action="store_true", help="only the mission's demonstrations that the bridge to 1C carries")
 parser.add_argument("--seconds", type=int, default=10, help="length of the load")
 arguments = parser.parse_args()
 
-with tempfile.TemporaryDirectory(prefix="throughline-bench-") as folder:
+
+def measure(folder):
     os.chmod(folder, 0o755)
     suite = Suite(folder)
     try:
@@ -184,9 +188,17 @@ with tempfile.TemporaryDirectory(prefix="throughline-bench-") as folder:
         accepts(suite, server, arguments.seconds)
         catalog.measure(suite, figure, arguments.quick)
         bus.measure(server, figure, arguments.quick)
+        journal.measure(suite, server, figure, arguments.quick)
     finally:
         suite.stop()
-systems_away.measure(figure, percentile, arguments.quick)
+
+
+if arguments.demonstrations:
+    demonstrations.play(figure)
+else:
+    with tempfile.TemporaryDirectory(prefix="throughline-bench-") as place:
+        measure(place)
+    systems_away.measure(figure, percentile, arguments.quick)
 if arguments.json:
     for one in figures:
         print(json.dumps(one))

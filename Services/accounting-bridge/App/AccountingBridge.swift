@@ -16,6 +16,7 @@ public struct AccountingBridge: SuiteService {
         Migration(7, "V007_order_truth.sql", PackageResources.V007_order_truth_sql),
         Migration(8, "V008_systems.sql", PackageResources.V008_systems_sql),
         Migration(9, "V009_journal.sql", PackageResources.V009_journal_sql),
+        Migration(10, "V010_exchange_plans.sql", PackageResources.V010_exchange_plans_sql),
     ]
     public static let openAPI = PackageResources.openapi_yaml
 
@@ -50,16 +51,18 @@ public struct AccountingBridge: SuiteService {
         let currency = context.settings.company.currency
         let organizations = context.settings.organizations
         systems = try active.map { base in
+            let folder = ExchangeFolder(path: base.folder, marks: FolderMark(pool: bus.pool, base: base.base))
             let driver: any AccountingDriver =
                 switch base.driver {
                 case .odata:
                     ODataDriver(
                         base, organizations: organizations, mapping: try ODataMappings.load(base.mapping),
                         bus: bus)
+                case .enterprisedata:
+                    EnterpriseDataDriver(base, organizations: organizations, folder: folder, bus: bus)
                 case .folder, .commerceml:
                     FolderDriver(
-                        folder: base.folder, format: FolderFormat(rawValue: base.format) ?? .json, fallback: currency,
-                        marks: FolderMark(pool: bus.pool, base: base.base))
+                        folder, format: FolderFormat(rawValue: base.format) ?? .json, fallback: currency)
                 }
             return SystemLine(base, driver, bus: bus, signal: wakers[base.base] ?? Signal(), log: context.log)
         }
@@ -101,6 +104,7 @@ public struct AccountingBridge: SuiteService {
         GoodsAPI(pool: bus.pool).add(to: router)
         JournalSeals(pool: bus.pool, verifying: keeper.signing?.verifying).add(to: router)
         ToldMoney(pool: bus.pool).add(to: router)
+        MappingTrial(bus: bus, systems: systems).add(to: router)
         LateChanges(pool: bus.pool).add(to: router)
         bank.add(to: router)
         bankPages.add(to: router)

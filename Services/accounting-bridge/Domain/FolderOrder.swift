@@ -8,7 +8,7 @@ struct FolderOrder: Sendable {
         var id, number, date, amount, currency, posted, cancelled: String?
     }
     var number = ""
-    var id, systemNumber, total, currency, posted, cancelled, status, paid, shipped, dueDate, refused: String?
+    var id, systemNumber, total, cost, currency, posted, cancelled, status, paid, shipped, dueDate, refused: String?
     var documents: [Document] = []
 
     static let documentKinds = ["invoice", "payment", "refund", "shipment", "return"]
@@ -26,6 +26,7 @@ struct FolderOrder: Sendable {
         let own = try Self.currency(currency, fallback)
         var report = OrderReport(number: number, onecId: id, onecNumber: systemNumber)
         report.total = try Self.money(total, own, "total")
+        report.cost = try Self.money(cost, own, "cost")
         report.posted = posted.map { OrderReport.isTrue($0) }
         report.cancelled = OrderReport.isTrue(cancelled)
         (report.statusText, report.dueDate) = (status, try Self.day(dueDate))
@@ -91,6 +92,7 @@ extension FolderOrder {
         (id, systemNumber, total, currency) = (
             try text("id"), try text("systemNumber"), try text("total"), try text("currency")
         )
+        cost = try text("cost")
         (posted, cancelled, status) = (try text("posted"), try text("cancelled"), try text("status"))
         (paid, shipped) = (try text("paid"), try text("shipped"))
         (dueDate, refused) = (try text("dueDate"), try text("refused"))

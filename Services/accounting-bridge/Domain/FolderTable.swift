@@ -7,7 +7,7 @@ enum FolderTable {
         "number": "number", "номер": "number", "date": "date", "дата": "date", "amount": "amount", "сумма": "amount",
         "currency": "currency", "валюта": "currency", "posted": "posted", "проведен": "posted",
         "cancelled": "cancelled", "отменен": "cancelled", "status": "status", "статус": "status", "due": "due",
-        "срок": "due", "reason": "reason", "причина": "reason",
+        "срок": "due", "cost": "cost", "себестоимость": "cost", "reason": "reason", "причина": "reason",
     ]
     private static let records = [
         "заказ": "order", "счет": "invoice", "счёт": "invoice", "оплата": "payment", "возврат денег": "refund",
@@ -59,7 +59,7 @@ enum FolderTable {
             (order.currency, order.posted, order.cancelled) = (
                 fields["currency"], fields["posted"], fields["cancelled"]
             )
-            (order.status, order.dueDate) = (fields["status"], fields["due"])
+            (order.status, order.dueDate, order.cost) = (fields["status"], fields["due"], fields["cost"])
         case "refused": order.refused = fields["reason"] ?? "без причины"
         case let kind where FolderOrder.documentKinds.contains(kind):
             order.documents.append(

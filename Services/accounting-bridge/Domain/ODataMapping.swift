@@ -73,6 +73,15 @@ struct ODataMapping: Decodable, Sendable {
         let number: String?
     }
 
+    /// The register of sales, whose records say what the goods of an order have brought and cost; a return stands in it with a minus.
+    struct Cost: Decodable, Sendable {
+        let entity, order: String
+        let orderIsAnyOf: Bool?
+        let amount, revenue: String
+        /// Its sums are in the currency of the company's accounts: an order in another has none.
+        let currency: String
+    }
+
     let name, title: String
     let version: Int
     let order: Order
@@ -82,6 +91,7 @@ struct ODataMapping: Decodable, Sendable {
     let currency: Money
     let vat: [String: String]?
     let documents: [Document]
+    let cost: Cost?
 }
 
 extension ODataMapping {
@@ -124,6 +134,10 @@ extension ODataMapping {
         return fields
     }
 
+    func needed(by cost: Cost) -> [String: Set<String>] {
+        [cost.entity: ["Recorder", "LineNumber", "Active", cost.order, cost.amount, cost.revenue]]
+    }
+
     /// What a base lacks of what is needed, in words.
     static func missing(_ needed: [String: Set<String>], in metadata: ODataMetadata) -> [String] {
         needed.sorted { $0.key < $1.key }.flatMap { entity, fields -> [String] in
@@ -134,6 +148,6 @@ extension ODataMapping {
 
     /// Entities whose fields are wanted of a description.
     var entities: Set<String> {
-        Set(needed.keys).union(documents.flatMap { needed(by: $0).keys })
+        Set(needed.keys).union(documents.flatMap { needed(by: $0).keys }).union(cost.map { [$0.entity] } ?? [])
     }
 }

@@ -4,6 +4,12 @@ import Primitives
 /// What the rows of a base tell of orders, by a mapping: pure, so that it is tried with every kind of row.
 struct ODataOrderState: Sendable {
     typealias Told = Result<ReportedDocument, DriverFailure>
+
+    /// What the register of sales says of an order; no cost while it is not reckoned yet, which many books do at the end of a month.
+    struct Sales: Sendable, Equatable {
+        let revenue: Money
+        let cost: Money?
+    }
     let mapping: ODataMapping
 
     // MARK: questions
@@ -21,11 +27,20 @@ struct ODataOrderState: Sendable {
     /// Which documents name any of the orders. A field that may name things of several kinds is compared with a kind (reference b.5).
     func filter(_ part: ODataMapping.Document, orders keys: [String]) -> String {
         func names(_ field: String, _ key: String) -> String {
-            let value = part.orderIsAnyOf == true ? "cast(guid'\(key)', '\(mapping.order.entity)')" : "guid'\(key)'"
-            return "\(field) eq \(value)"
+            self.names(field, key, isAnyOf: part.orderIsAnyOf == true)
         }
         guard let table = part.rows else { return keys.map { names(part.order, $0) }.joined(separator: " or ") }
         return "\(table)/any(d: " + keys.map { names("d/\(part.order)", $0) }.joined(separator: " or ") + ")"
+    }
+
+    /// Records of the cost of any of the orders; a recorder that is not posted any more has none that are active.
+    func filter(_ cost: ODataMapping.Cost, orders keys: [String]) -> String {
+        let orders = keys.map { names(cost.order, $0, isAnyOf: cost.orderIsAnyOf == true) }.joined(separator: " or ")
+        return "(\(orders)) and Active eq true"
+    }
+
+    private func names(_ field: String, _ key: String, isAnyOf: Bool) -> String {
+        "\(field) eq " + (isAnyOf ? "cast(guid'\(key)', '\(mapping.order.entity)')" : "guid'\(key)'")
     }
 
     // MARK: answers
@@ -34,9 +49,10 @@ struct ODataOrderState: Sendable {
     ///   - row: the order's document; nil when the base has none.
     ///   - tellsPayments: whether the base has what the mapping needs of payments.
     ///   - isWhole: whether every kind of document could be read.
-    func report(_ asked: AskedOrder, _ row: RawJSON?, _ documents: [Told], tellsPayments: Bool, isWhole: Bool = true)
-        -> Result<OrderReport, DriverFailure>
-    {
+    func report(
+        _ asked: AskedOrder, _ row: RawJSON?, _ documents: [Told], sales: Sales? = nil, tellsPayments: Bool,
+        isWhole: Bool = true
+    ) -> Result<OrderReport, DriverFailure> {
         guard let row else { return .failure(.refused("в 1С больше нет документа заказа: его удалили")) }
         guard let total = Self.money(row[mapping.order.total], asked.currency) else {
             return .failure(.refused("сумма заказа (\(mapping.order.total)) не читается"))
@@ -47,6 +63,7 @@ struct ODataOrderState: Sendable {
         report.cancelled = row["DeletionMark"] == .bool(true)
         report.statusText = mapping.order.status.flatMap { row[$0]?.stringValue?.nonEmpty }
         (report.tellsPayments, report.isAsked, report.isWhole) = (tellsPayments, true, isWhole)
+        (report.revenue, report.cost) = (sales?.revenue, sales?.cost)
         for document in documents {
             switch document {
             case .success(let document): report.documents.append(document)
@@ -114,12 +131,28 @@ struct ODataOrderState: Sendable {
                 cancelled: row["DeletionMark"] == .bool(true)))
     }
 
+    /// What each order has brought and cost: all records of it together. Nothing is said of an order that has none, or one that cannot be read.
+    func sales(_ cost: ODataMapping.Cost, _ rows: [RawJSON], _ orders: [String: Currency]) -> [String: Sales] {
+        var sales: [String: Sales] = [:]
+        for (key, rows) in Dictionary(grouping: rows, by: { $0[cost.order]?.stringValue ?? "" }) {
+            guard let currency = orders[key] else { continue }
+            func sum(_ field: String) -> Money? {
+                rows.reduce(Int64?.some(0)) { Self.add($0, Self.money($1[field], currency)?.minor) }
+                    .map { Money(minor: $0, currency: currency) }
+            }
+            guard let revenue = sum(cost.revenue) else { continue }
+            let spent = sum(cost.amount)
+            sales[key] = Sales(revenue: revenue, cost: spent?.minor == 0 && revenue.minor != 0 ? nil : spent)
+        }
+        return sales
+    }
+
     static func number(_ row: RawJSON) -> String? { row["Number"]?.stringValue?.trimmed.nonEmpty }
 
     private static func add(_ left: Int64?, _ right: Int64?) -> Int64? {
         guard let left, let right else { return nil }
         let (sum, isTooLarge) = left.addingReportingOverflow(right)
-        return isTooLarge ? nil : sum
+        return isTooLarge || abs(sum) > Money.limit ? nil : sum
     }
 
     /// A sum as JSON writes it: a whole number, or one with a point.

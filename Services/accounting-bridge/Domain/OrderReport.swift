@@ -8,6 +8,8 @@ struct OrderReport: Sendable {
     /// The system's own id and number of it.
     var onecId, onecNumber: String?
     var total: Money?
+    /// What the goods that were shipped and not returned have brought, and what they have cost.
+    var revenue, cost: Money?
     var posted: Bool?
     var cancelled = false
     var statusText: String?

@@ -20,6 +20,20 @@ final class XMLElement {
         return text
     }
 
+    /// The first element of this name anywhere inside, in the order of the document.
+    func anywhere(_ name: String) -> XMLElement? {
+        for child in children {
+            if isSameName(child.name, name) { return child }
+            if let found = child.anywhere(name) { return found }
+        }
+        return nil
+    }
+
+    /// Its names and texts as XML again. Attributes are left out.
+    var xml: String {
+        "<\(name)>\(CommerceMLWriter.escape(text))\(children.map(\.xml).joined())</\(name)>"
+    }
+
     /// ЗначенияРеквизитов as names and values.
     var requisites: [String: String] {
         var values: [String: String] = [:]
@@ -83,5 +97,25 @@ struct XMLRecordBuilder {
             return
         }
         open[open.count - 1].text += String(decoding: bytes[first...last], as: UTF8.self)
+    }
+}
+
+extension XMLElement {
+    /// The one record that a text holds.
+    static func read(_ xml: String, limit: Int) throws -> XMLElement {
+        final class Handler: XMLReader.Handler {
+            var record: XMLRecordBuilder
+            var whole: XMLElement?
+            init(_ limit: Int) { record = XMLRecordBuilder(limit: limit) }
+            func start(_ name: String, _ attributes: XMLAttributes) throws { try record.start(name, attributes) }
+            func text(_ text: UnsafeBufferPointer<UInt8>) throws { try record.text(text) }
+            func end(_ name: String) { if let whole = record.end() { self.whole = whole } }
+        }
+        let handler = Handler(limit)
+        let reader = XMLReader(handler)
+        try reader.feed(Array(xml.utf8))
+        try reader.finish()
+        guard let whole = handler.whole else { throw XMLRefusal(reason: "запись пуста", isIncomplete: false) }
+        return whole
     }
 }

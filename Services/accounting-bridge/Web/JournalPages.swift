@@ -224,8 +224,13 @@ enum JournalWords {
         "odata.find": ("поиск в 1С", "look-up in 1C"), "odata.client": ("контрагент в 1С", "counterparty in 1C"),
         "odata.clients": ("чтение контрагентов", "reading of counterparties"),
         "odata.state": ("состояние заказов", "state of orders"),
+        "odata.changes": ("вопрос об изменениях", "question for changes"),
+        "odata.received": ("подтверждение изменений", "confirmation of changes"),
         "odata.metadata": ("описание базы", "description of the base"),
         "folder.order": ("заказ в папку", "order to the folder"),
+        "enterprise.order": ("регистрация заказа", "registration of an order"),
+        "enterprise.find": ("поиск заказа", "look-up of an order"),
+        "enterprise.message": ("сообщение EnterpriseData", "message of EnterpriseData"),
         "folder.report": ("отчёт из папки", "report from the folder"),
         "cannotTell": (
             "частичные оплаты: эта база ещё не присылала их документами",

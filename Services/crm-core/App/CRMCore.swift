@@ -14,6 +14,7 @@ public struct CRMCore: SuiteService {
         Migration(5, "V005_due_dates.sql", PackageResources.V005_due_dates_sql),
         Migration(6, "V006_order_flags.sql", PackageResources.V006_order_flags_sql),
         Migration(7, "V007_identity.sql", PackageResources.V007_identity_sql),
+        Migration(8, "V008_cost.sql", PackageResources.V008_cost_sql),
     ]
     public static let openAPI = PackageResources.openapi_yaml
 

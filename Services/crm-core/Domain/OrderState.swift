@@ -54,6 +54,7 @@ struct OrderState: Sendable, Equatable {
     static let cannotTell =
         "эта база 1С не сообщает отдельные оплаты: видно только полную оплату, без сумм"
 
+    var revenue: Money { shipped - returned }
     var owed: Money { total - paid + refunded }
 
     var payment: String {

@@ -125,6 +125,10 @@ struct DealPages: Sendable {
             "paid": sum(order.paid, order.payment), "shipped": sum(order.shipped, order.shipment),
             "payment": StateWords.payment(order.payment, language),
             "owed": order.owed.flatMap { $0.minor > 0 ? HumanText.money($0, language) : nil } ?? "",
+            "revenue": order.revenue.map { HumanText.money($0, language) } ?? "",
+            "cost": order.cost.map { HumanText.money($0, language) } ?? "",
+            "margin": order.margin.map { HumanText.money($0, language) } ?? "",
+            "share": order.marginShare.map { "\(Int($0.rounded())) %" } ?? "",
             "unknown": order.paidUnknown == nil || order.payment == "full"
                 ? "" : ScreenTexts.word("paymentsUnknown", language),
             "flags": order.flags.map {

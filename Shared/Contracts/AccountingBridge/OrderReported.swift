@@ -20,6 +20,8 @@ public struct OrderReported: EventContract {
     public let documents: [ReportedDocument]
     /// The day by which all of it is to be paid.
     public let dueDate: String?
+    /// What the goods that were shipped and not returned have brought, by the register of sales, and what they have cost.
+    public let revenue, cost: Money?
     /// Marks of departments; nil when it tells none.
     public let flags: [ReportedFlag]?
     public let by: String?
@@ -29,7 +31,8 @@ public struct OrderReported: EventContract {
         onecNumber: String? = nil, posted: Bool? = nil, cancelled: Bool? = nil,
         statusText: String? = nil, total: Money? = nil, paidFlag: Bool? = nil,
         shippedFlag: Bool? = nil, tellsPayments: Bool, documents: [ReportedDocument],
-        dueDate: String? = nil, flags: [ReportedFlag]? = nil, by: String? = nil
+        dueDate: String? = nil, revenue: Money? = nil, cost: Money? = nil, flags: [ReportedFlag]? = nil,
+        by: String? = nil
     ) {
         self.orderId = orderId
         self.number = number
@@ -46,6 +49,8 @@ public struct OrderReported: EventContract {
         self.tellsPayments = tellsPayments
         self.documents = documents
         self.dueDate = dueDate
+        self.revenue = revenue
+        self.cost = cost
         self.flags = flags
         self.by = by
     }

@@ -185,7 +185,8 @@ extension SuiteSettings {
     private static func bases(_ top: Section) -> [Base] {
         let known: Set = [
             "base", "driver", "login", "password", "passwordFile", "firstNumber", "timeZone", "departments", "url",
-            "mapping", "folder", "format", "ratePerMinute", "quietHours", "readSeconds", "settleSeconds",
+            "mapping", "folder", "format", "node", "peer", "exchangeNode", "ratePerMinute", "quietHours", "readSeconds",
+            "settleSeconds",
             "timeoutSeconds",
         ]
         let bases = top.list("onec", known) { item in
@@ -199,19 +200,20 @@ extension SuiteSettings {
     }
 
     private static func base(_ item: Section, _ driver: Base.Driver) -> Base {
-        let hasLogin = driver != .folder
+        let hasLogin = driver == .commerceml || driver == .odata
         var base = Base(
             base: item.required("base"), driver: driver, login: hasLogin ? item.required("login") : "",
             password: hasLogin ? item.requiredSecret("password") : "",
             firstNumber: item.int("firstNumber", 1...99_999_999_999) ?? 1,
             timeZone: item.string("timeZone") ?? "Europe/Moscow", departments: item.strings("departments"))
-        let own: [Base.Driver: [String]] = [
-            .odata: ["url", "mapping", "timeoutSeconds"], .folder: ["folder", "format"],
+        let own: [(key: String, drivers: [Base.Driver])] = [
+            ("url", [.odata]), ("mapping", [.odata]), ("timeoutSeconds", [.odata]), ("exchangeNode", [.odata]),
+            ("format", [.folder]),
+            ("folder", [.folder, .enterprisedata]), ("node", [.enterprisedata]), ("peer", [.enterprisedata]),
         ]
-        for (other, keys) in own where other != driver {
-            for key in keys where item.child(key) != nil {
-                item.complain("only driver \(other.rawValue) has it", key)
-            }
+        for (key, drivers) in own where !drivers.contains(driver) && item.child(key) != nil {
+            let names = drivers.map(\.rawValue).joined(separator: " or ")
+            item.complain("only driver \(names) has it", key)
         }
         switch driver {
         case .commerceml:
@@ -225,10 +227,26 @@ extension SuiteSettings {
                 item.complain("an address that begins with http:// or https:// is wanted", "url")
             }
             base.mapping = item.required("mapping")
+            base.exchangeNode = item.string("exchangeNode") ?? ""
+            if !base.exchangeNode.isEmpty,
+                base.exchangeNode.wholeMatch(of: /ExchangePlan_\w+\(guid'[0-9a-fA-F-]{36}'\)/) == nil
+            {
+                item.complain(
+                    "a node such as ExchangePlan_X(guid'…') is wanted, not «\(base.exchangeNode)»", "exchangeNode")
+            }
             base.timeoutSeconds = item.int("timeoutSeconds", 1...600) ?? base.timeoutSeconds
         case .folder:
             base.folder = item.required("folder")
             base.format = item.choice("format", ["json", "csv"], default: "json")
+        case .enterprisedata:
+            base.folder = item.required("folder")
+            base.node = item.string("node") ?? "TL"
+            base.peer = item.required("peer")
+            for (key, code) in [("node", base.node), ("peer", base.peer)]
+            where code.contains(where: { !$0.isLetter && !$0.isNumber && $0 != "-" }) {
+                item.complain("the code of a node is letters, digits and hyphens, not «\(code)»", key)
+            }
+            if base.node == base.peer { item.complain("it is the base's code, not ours", "peer") }
         }
         base.ratePerMinute = item.int("ratePerMinute", 1...60_000) ?? base.ratePerMinute
         if let hours = item.string("quietHours") {

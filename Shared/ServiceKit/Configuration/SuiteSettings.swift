@@ -39,6 +39,8 @@ public struct SuiteSettings: Sendable {
             case odata
             /// Files in a folder.
             case folder
+            /// 1C's messages of EnterpriseData in a folder.
+            case enterprisedata
         }
         public let base: String
         public let driver: Driver
@@ -51,9 +53,14 @@ public struct SuiteSettings: Sendable {
         public var url = ""
         /// `odata`: a mapping that is built in, or the name of a file with one.
         public var mapping = ""
-        /// `folder`: where the files are exchanged, and what an order is written as, `json` or `csv`.
+        /// `odata`: the node of the exchange plan in which the base registers for us what changes; empty when it has none.
+        public var exchangeNode = ""
+        /// `folder`, `enterprisedata`: where the files are exchanged. `folder`: what an order is written as, `json` or `csv`.
         public var folder = ""
         public var format = ""
+        /// `enterprisedata`: the codes of our node and of the base's.
+        public var node = ""
+        public var peer = ""
         /// Orders a minute at most.
         public var ratePerMinute: Int64 = 120
         /// On the company's clock: no orders are sent then.

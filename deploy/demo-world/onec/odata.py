@@ -21,6 +21,7 @@ UT = {
     "orders": "Document_ЗаказКлиента", "lines": "Товары", "payments": "Document_ПоступлениеБезналичныхДенежныхСредств",
     "refunds": "Document_СписаниеБезналичныхДенежныхСредств", "shipments": "Document_РеализацияТоваровУслуг",
     "amount": "Сумма", "order": "Заказ", "shipped": "ЗаказКлиента", "any": True, "any shipped": True,
+    "costs": "AccumulationRegister_ВыручкаИСебестоимостьПродаж_RecordType", "cost": "Стоимость", "revenue": "СуммаВыручки", "cost order": "ЗаказКлиента",
     "schema": {
         "Document_ЗаказКлиента": DOCUMENT + ["Контрагент_Key", "Организация_Key", "Валюта_Key", "СуммаДокумента", "Комментарий",
                                              "НомерПоДаннымКлиента", "Статус", "Товары"],
@@ -35,12 +36,13 @@ UT = {
         "Document_СписаниеБезналичныхДенежныхСредств": DOCUMENT + ["Валюта_Key", "РасшифровкаПлатежа"],
         "Document_СписаниеБезналичныхДенежныхСредств_РасшифровкаПлатежа": ["Ref_Key", "LineNumber", "Заказ", "Сумма"],
         "Document_РеализацияТоваровУслуг": DOCUMENT + ["ЗаказКлиента", "СуммаДокумента"],
+        "AccumulationRegister_ВыручкаИСебестоимостьПродаж_RecordType": ["Recorder", "LineNumber", "Active", "ЗаказКлиента", "Стоимость", "СуммаВыручки"],
     },
 }
 UNF = {
     "orders": "Document_ЗаказПокупателя", "lines": "Запасы", "payments": "Document_ПоступлениеНаСчет", "refunds": "Document_РасходСоСчета",
     "shipments": "Document_РасходнаяНакладная", "amount": "СуммаПлатежа", "order": "Заказ_Key", "shipped": "Заказ", "any": False,
-    "any shipped": True,
+    "any shipped": True, "costs": "AccumulationRegister_Продажи_RecordType", "cost": "Себестоимость", "revenue": "Сумма", "cost order": "ЗаказПокупателя",
     "schema": {
         "Document_ЗаказПокупателя": DOCUMENT + ["Контрагент_Key", "Организация_Key", "ВалютаДокумента_Key", "СуммаДокумента", "Комментарий", "Запасы"],
         "Document_ЗаказПокупателя_Запасы": ["Ref_Key", "LineNumber", "Номенклатура_Key", "Количество", "Цена", "Сумма"],
@@ -54,6 +56,7 @@ UNF = {
         "Document_РасходСоСчета": DOCUMENT + ["ВалютаДенежныхСредств_Key", "РасшифровкаПлатежа"],
         "Document_РасходСоСчета_РасшифровкаПлатежа": ["Ref_Key", "LineNumber", "Заказ", "СуммаПлатежа"],
         "Document_РасходнаяНакладная": DOCUMENT + ["Заказ", "СуммаДокумента"],
+        "AccumulationRegister_Продажи_RecordType": ["Recorder", "LineNumber", "Active", "ЗаказПокупателя", "Себестоимость", "Сумма"],
     },
 }
 
@@ -185,12 +188,33 @@ class Base:
         self.forbidden = set()
         # Keys given by whoever creates are taken, or the base gives its own.
         self.takes_keys = True
+        # Nodes of exchange plans: by each, the keys of changed objects and the message that they first went in.
+        self.plans = {}
         self.add("Catalog_Валюты", Code="643", Description="RUB")
 
     def add(self, entity, **fields):
         key = fields.pop("Ref_Key", None) or str(uuid.uuid4())
         self.sets[entity][key] = {"Ref_Key": key, "DataVersion": "1", "DeletionMark": False, **fields}
+        self.changed(entity, key)
         return key
+
+    def changed(self, entity, key):
+        for changes in self.plans.values():
+            changes[entity, key] = None
+
+    def feed(self, node, message):
+        """What is registered for a node: the objects, and what stands for those that are gone."""
+        if node not in self.plans:
+            raise Refused(404, "9", "Экземпляр сущности не найден по переданному ключу")
+        value = []
+        for (entity, key), sent in self.plans[node].items():
+            self.plans[node][entity, key] = sent or message
+            row = self.sets[entity].get(key)
+            value.append({"odata.type": f"StandardODATA.{entity}", **row} if row else {"odata.deleted": f"{entity}(guid'{key}')"})
+        return {"value": value}
+
+    def received(self, node, message):
+        self.plans[node] = {key: sent for key, sent in self.plans[node].items() if sent is None or sent > message}
 
     def tables(self, entity):
         return {name: self.schema[f"{entity}_{name}"] for name in self.schema[entity] if f"{entity}_{name}" in self.schema}
@@ -206,7 +230,11 @@ class Base:
             test = Filter(query["$filter"], fields, self.tables(entity)).test
             rows = [row for row in rows if test(row)]
         if "$orderby" in query:
-            rows.sort(key=lambda row: row[query["$orderby"]])
+            fields = query["$orderby"].split(",")
+            for name in fields:
+                if name not in self.schema[entity]:
+                    raise Refused(400, "10", f"Запрошенное свойство не найдено: {name}")
+            rows.sort(key=lambda row: [row[name] for name in fields])
         if query.get("$inlinecount") != "allpages":
             rows = rows[int(query.get("$skip", 0)):]
             rows = rows[:int(query.get("$top", len(rows)))]
@@ -373,6 +401,12 @@ class Server:
         kind = "application/json;odata=minimalmetadata;charset=utf-8"
         if name == "$metadata":
             return 200, self.base.metadata(), "application/xml;charset=utf-8"
+        if name in ("SelectChanges", "NotifyChangesReceived"):
+            node = query["DataExchangePoint"].removeprefix("'").removesuffix("'").removeprefix(self.url + "/odata/standard.odata/")
+            if name == "SelectChanges":
+                return 200, json.dumps(self.base.feed(node, int(query["MessageNo"])), ensure_ascii=False, default=float), kind
+            self.base.received(node, int(query["MessageNo"]))
+            return 200, "", kind
         if query.get("$format") != "json":
             raise Refused(406, "3", "Запрошенный тип представления не поддерживается")
         write = lambda value: json.dumps(value, ensure_ascii=False, default=float)

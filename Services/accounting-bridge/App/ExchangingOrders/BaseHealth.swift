@@ -136,7 +136,10 @@ enum BaseHealth {
                 coalesce(b.last_contact, '-infinity') < now() - interval '\(lagMinutes) minutes' AS is_away,
                 EXISTS (SELECT 1 FROM order_out o WHERE o.base = $1 AND o.\(OrderQueue.waits)
                     AND greatest(o.requested_at, o.ready_since, b.resumed_at)
-                        < now() - interval '\(lagMinutes) minutes') AS waits
+                        < now() - interval '\(lagMinutes) minutes') AS waits,
+                (SELECT count(*) FROM registered_order r JOIN exchange_node n USING (base) WHERE r.base = $1
+                    AND (r.sent_no IS NULL OR r.sent_no > n.confirmed_no)
+                    AND r.registered_at < now() - interval '\(lagMinutes) minutes') AS unconfirmed
             FROM (SELECT 1) AS one LEFT JOIN base_state b ON b.base = $1
             """, [.text(base.base), .int(patience)])[0]
         if try row.optionalString("paused_by") != nil { return nil }
@@ -147,6 +150,10 @@ enum BaseHealth {
         // Nor were they sent a moment ago, when it was still quiet.
         let isQuiet = base.quietHours.map { $0.holds(clock) || $0.holds(before) } ?? false
         if waits, !isQuiet { return "заказы ждут отправки дольше \(lagMinutes) минут" }
+        let unconfirmed = try row.int("unconfirmed")
+        if unconfirmed > 0 {
+            return "1С не принимает сообщений дольше \(lagMinutes) минут: не подтверждено заказов \(unconfirmed)"
+        }
         return try row.optionalBool("is_unread") == true
             ? "состояние заказов не читается дольше \(HumanText.span(Double(patience)))" : nil
     }

@@ -64,7 +64,8 @@ struct OrderReports: Sendable {
             onecId: report.onecId, onecNumber: report.onecNumber, posted: report.posted,
             cancelled: report.cancelled, statusText: report.statusText, total: report.total,
             paidFlag: report.paidFlag, shippedFlag: report.shippedFlag, tellsPayments: tells,
-            documents: report.documents + vanished, dueDate: report.dueDate,
+            documents: report.documents + vanished, dueDate: report.dueDate, revenue: report.revenue,
+            cost: report.cost,
             flags: report.flags.isEmpty ? nil : report.flags, by: "1С \(base)")
         if report.refused.isEmpty {
             // What could not be understood of this order before is told anew by this.
@@ -129,7 +130,7 @@ struct OrderReports: Sendable {
     private struct Digest: Encodable {
         let onecId, onecNumber, statusText, dueDate: String?
         let posted, cancelled, paidFlag, shippedFlag: Bool?
-        let total: Money?
+        let total, revenue, cost: Money?
         let tellsPayments: Bool
         let documents: [ReportedDocument]
         let refused: [String]
@@ -141,7 +142,7 @@ struct OrderReports: Sendable {
             flags = r.flags
             (onecId, onecNumber, statusText, dueDate) = (r.onecId, r.onecNumber, r.statusText, r.dueDate)
             (posted, cancelled, paidFlag, shippedFlag) = (r.posted, r.cancelled, r.paidFlag, r.shippedFlag)
-            (total, tellsPayments) = (r.total, r.tellsPayments)
+            (total, revenue, cost, tellsPayments) = (r.total, r.revenue, r.cost, r.tellsPayments)
         }
     }
 

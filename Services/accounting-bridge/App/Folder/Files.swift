@@ -22,6 +22,16 @@ enum Files {
         return false
     }
 
+    /// What tells a file from the one that stood in its place before; nil when there is none.
+    static func stamp(_ path: String) throws -> String? {
+        var info = stat()
+        if stat(path, &info) == 0 {
+            return "\(info.st_ino) \(info.st_size) \(info.st_mtim.tv_sec).\(info.st_mtim.tv_nsec)"
+        }
+        guard errno == ENOENT else { throw failure(path) }
+        return nil
+    }
+
     static func list(_ path: String) throws -> [String] {
         guard let folder = opendir(path) else { throw failure(path) }
         defer { closedir(folder) }
@@ -60,9 +70,19 @@ enum Files {
 
     /// Whole or not at all: a hidden neighbour, flushed, then renamed.
     static func write(_ bytes: [UInt8], to path: String) throws {
-        let name = path.split(separator: "/").last.map(String.init) ?? path
-        let parent = String(path.dropLast(name.count + 1))
+        let (parent, name) = split(path)
         let draft = "\(parent)/.\(name).part"
+        try draw(bytes, at: draft)
+        try put(draft, to: path)
+    }
+
+    private static func split(_ path: String) -> (parent: String, name: String) {
+        let name = path.split(separator: "/").last.map(String.init) ?? path
+        return (String(path.dropLast(name.count + 1)), name)
+    }
+
+    /// A file that nobody takes for whole yet, flushed.
+    static func draw(_ bytes: [UInt8], at draft: String) throws {
         let file = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o664)
         guard file >= 0 else { throw failure(draft) }
         var written = 0
@@ -74,7 +94,17 @@ enum Files {
         let isWhole = written == bytes.count && fsync(file) == 0
         let reason = failure(draft)
         close(file)
-        guard isWhole, rename(draft, path) == 0 else {
+        guard isWhole else {
+            unlink(draft)
+            throw reason
+        }
+    }
+
+    /// Gives a draft its final name.
+    static func put(_ draft: String, to path: String) throws {
+        let parent = split(path).parent
+        guard rename(draft, path) == 0 else {
+            let reason = failure(draft)
             unlink(draft)
             throw reason
         }

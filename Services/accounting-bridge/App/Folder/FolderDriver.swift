@@ -1,15 +1,13 @@
 import Contracts
-import Dispatch
 import Primitives
 import Synchronization
 
 /// An accounting system behind a folder: an order is a file that we put down, a report a file that we read. The rules for the other side are in
 /// `deploy/docs/folder-exchange.md`; the decisive one: what it takes it moves to `orders/taken`, so that a given order can always be looked up.
 struct FolderDriver: AccountingDriver {
-    let folder: String
+    let folder: ExchangeFolder
     let format: FolderFormat
     let fallback: Currency
-    let marks: FolderMark
     /// Reports that could not be taken, and why.
     private let held = Held()
 
@@ -18,42 +16,21 @@ struct FolderDriver: AccountingDriver {
         func withLock<Value>(_ body: (inout sending [String]) -> sending Value) -> Value { words.withLock(body) }
     }
 
-    init(folder: String, format: FolderFormat, fallback: Currency, marks: FolderMark) {
-        (self.folder, self.format, self.fallback, self.marks) = (folder, format, fallback, marks)
+    init(_ folder: ExchangeFolder, format: FolderFormat, fallback: Currency) {
+        (self.folder, self.format, self.fallback) = (folder, format, fallback)
     }
 
-    private var orders: String { "\(folder)/orders" }
+    private var orders: String { "\(folder.path)/orders" }
     private var taken: String { "\(orders)/taken" }
     private var refused: String { "\(orders)/refused" }
-    private var reports: String { "\(folder)/reports" }
+    private var reports: String { "\(folder.path)/reports" }
 
     private func name(_ order: OutgoingOrder) -> String { "order-\(order.order.number).\(format.rawValue)" }
 
     func check(_ wire: ExchangeWire) async throws {
-        let known = try await marks.load()
-        let fresh = "Throughline \(ID.make())\n"
-        try await onFiles {
-            guard Files.isFolder(folder) else { throw DriverFailure.away("папки обмена \(folder) нет") }
-            if let known { return try demand(known) }
-            for path in [orders, taken, refused, reports, opened, unreadable] { try Files.makeFolder(path) }
-            // Of a base whose memory was lost the folder is still the one.
-            if try !Files.exists(mark) { try Files.write(Array(fresh.utf8), to: mark) }
-        }
-        guard known == nil else { return }
-        let standing = try await onFiles { String(decoding: try Files.read(mark, limit: 1000), as: UTF8.self) }
-        try await marks.keep(standing)
+        try await folder.setUp([orders, taken, refused, reports, opened, unreadable])
     }
 
-    /// A share that is not mounted leaves an empty folder in its place, and what is written there is never seen.
-    private func demand(_ known: String) throws {
-        let standing = try Files.exists(mark) ? String(decoding: try Files.read(mark, limit: 1000), as: UTF8.self) : nil
-        guard standing == known else {
-            throw DriverFailure.away(
-                "в папке \(folder) нет нашей метки .throughline: диск не подключён, или это другая папка")
-        }
-    }
-
-    private var mark: String { "\(folder)/.throughline" }
     /// Reports that are being read: nobody else writes here.
     private var opened: String { "\(reports)/.opened" }
     /// Reports that we have no right to read.
@@ -62,19 +39,15 @@ struct FolderDriver: AccountingDriver {
     func find(_ order: OutgoingOrder, _ wire: ExchangeWire) async throws -> TakenOrder? {
         let name = name(order)
         let found = try await isThere(name)
-        let exchange = try await wire.open("folder.find", "LOOK", "orders/\(name)", [], direction: "out")
+        let entry = try await wire.open("folder.find", "LOOK", "orders/\(name)", [], direction: "out")
         try await wire.close(
-            exchange, status: nil, [], .ok([found ? "заказ \(order.order.number) лежит в папке" : "заказа в папке нет"])
+            entry, status: nil, [], .ok([found ? "заказ \(order.order.number) лежит в папке" : "заказа в папке нет"])
         )
         return found ? TakenOrder() : nil
     }
 
     private func isThere(_ name: String) async throws -> Bool {
-        let known = try await marks.load()
-        return try await onFiles {
-            if let known { try demand(known) }
-            return try [orders, taken].contains { try Files.exists("\($0)/\(name)") }
-        }
+        try await folder.work { try [orders, taken].contains { try Files.exists("\($0)/\(name)") } }
     }
 
     var tellsUnasked: Bool { true }
@@ -85,22 +58,20 @@ struct FolderDriver: AccountingDriver {
     func give(_ order: OutgoingOrder, _ wire: ExchangeWire) async throws -> TakenOrder {
         let (bytes, name) = (try format.order(order), name(order))
         if try await isThere(name) { return TakenOrder(wasThere: true) }
-        let exchange = try await wire.open("folder.order", "WRITE", "orders/\(name)", bytes, direction: "out")
+        let entry = try await wire.open("folder.order", "WRITE", "orders/\(name)", bytes, direction: "out")
         do {
-            try await onFiles { try Files.write(bytes, to: "\(orders)/\(name)") }
+            try await folder.work { try Files.write(bytes, to: "\(orders)/\(name)") }
         } catch let failure as DriverFailure {
-            try await wire.close(exchange, status: nil, [], .failed(failure.words))
+            try await wire.close(entry, status: nil, [], .failed(failure.words))
             throw failure
         }
-        try await wire.close(exchange, status: nil, [], .ok(["заказ \(order.order.number) лежит в папке orders"]))
+        try await wire.close(entry, status: nil, [], .ok(["заказ \(order.order.number) лежит в папке orders"]))
         return TakenOrder()
     }
 
     /// One file at a time: what it told is kept, and the file done with, before the next is opened.
     func read(_ asked: [AskedOrder], _ wire: ExchangeWire) async throws -> [HeardReport] {
-        let known = try await marks.load()
-        let (name, stuck) = try await onFiles { () -> (String?, [String]) in
-            if let known { try demand(known) }
+        let (name, stuck) = try await folder.work { () -> (String?, [String]) in
             if let left = try Files.list(opened).min() { return (left, []) }
             var stuck: [String] = []
             for name in try Files.list(reports).filter({ !$0.hasPrefix(".") && !$0.hasSuffix(".part") }).sorted() {
@@ -124,34 +95,34 @@ struct FolderDriver: AccountingDriver {
         let bytes: [UInt8]
         do {
             // One byte more than is taken tells that there is more.
-            bytes = try await onFiles { try Files.read("\(opened)/\(name)", limit: FolderFormat.sizeLimit + 1) }
+            bytes = try await folder.work { try Files.read("\(opened)/\(name)", limit: FolderFormat.sizeLimit + 1) }
         } catch DriverFailure.refused(let reason) {
-            let exchange = try await wire.open("folder.report", "READ", "reports/\(name)", [], direction: "in")
-            try await wire.close(exchange, status: nil, [], .failed(reason))
+            let entry = try await wire.open("folder.report", "READ", "reports/\(name)", [], direction: "in")
+            try await wire.close(entry, status: nil, [], .failed(reason))
             return [
                 HeardReport(
-                    exchange: exchange, subject: name, number: nil, result: .failure(.refused(reason)), isKept: true)
+                    exchange: entry, subject: name, number: nil, result: .failure(.refused(reason)), isKept: true)
             ]
         }
-        let exchange = try await wire.open("folder.report", "READ", "reports/\(name)", bytes, direction: "in")
+        let entry = try await wire.open("folder.report", "READ", "reports/\(name)", bytes, direction: "in")
         do {
             let orders = try FolderFormat.reports(bytes, named: name, fallback: fallback)
-            try await wire.close(exchange, status: nil, [], .ok([]))
+            try await wire.close(entry, status: nil, [], .ok([]))
             let heard = orders.map {
-                HeardReport(exchange: exchange, subject: name, number: $0.number, result: $0.result)
+                HeardReport(exchange: entry, subject: name, number: $0.number, result: $0.result)
             }
             // A file that tells of no order is done with, too.
-            return heard.isEmpty ? [HeardReport(exchange: exchange, subject: name, number: nil, result: nil)] : heard
+            return heard.isEmpty ? [HeardReport(exchange: entry, subject: name, number: nil, result: nil)] : heard
         } catch let failure as DriverFailure {
-            try await wire.close(exchange, status: nil, [], .parked(failure.words))
-            return [HeardReport(exchange: exchange, subject: name, number: nil, result: .failure(failure))]
+            try await wire.close(entry, status: nil, [], .parked(failure.words))
+            return [HeardReport(exchange: entry, subject: name, number: nil, result: .failure(failure))]
         }
     }
 
     func release(order number: String) async throws {
         let name = "order-\(number).\(format.rawValue)"
         guard !name.contains("/") else { return }
-        try await onFiles {
+        try await folder.work {
             for place in [taken, orders] { try Files.move("\(place)/\(name)", to: "\(refused)/\(name)") }
         }
     }
@@ -159,7 +130,7 @@ struct FolderDriver: AccountingDriver {
     /// A report that was read stands in the journal; one that we may not read is kept, out of the way of the next one of its name.
     func accept(_ heard: [HeardReport]) async throws {
         let done = Dictionary(heard.map { ($0.subject, $0) }) { first, _ in first }.values
-        try await onFiles {
+        try await folder.work {
             for one in done {
                 let place = "\(opened)/\(one.subject)"
                 if one.isKept {
@@ -177,12 +148,5 @@ struct FolderDriver: AccountingDriver {
 
     func understand(_ bytes: [UInt8], from target: String) throws -> [OrderReport]? {
         try FolderFormat.reports(bytes, named: target, fallback: fallback).compactMap { try? $0.result.get() }
-    }
-
-    /// A folder may lie on another machine and hang: never on the cooperative pool.
-    private func onFiles<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) async throws -> Value {
-        try await withCheckedThrowingContinuation { continuation in
-            DispatchQueue(label: "throughline.folder").async { continuation.resume(with: Result { try work() }) }
-        }
     }
 }

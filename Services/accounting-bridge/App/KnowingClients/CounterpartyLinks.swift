@@ -24,6 +24,16 @@ struct CounterpartyLinks: Sendable {
         return try row.string("onec_id")
     }
 
+    /// The client's card as the base writes it; nil while it is not known.
+    ///
+    /// - Throws: ``DriverFailure/refused(_:)`` when the card is marked for deletion there.
+    func card(_ client: ID) async throws -> (id: String, name: String, fullName: String?)? {
+        guard let id = try await find(client) else { return nil }
+        return try await bus.pool.query(
+            "SELECT name, full_name FROM counterparty_card WHERE base = $1 AND onec_id = $2", [.text(base), .text(id)]
+        ).first.map { (id, try $0.string("name"), try $0.optionalString("full_name")) }
+    }
+
     /// Keeps the link, and says it; the card that the client has from now on.
     ///
     /// - Parameter rule: by what it was found: `inn`, `inn+kpp`, `made`.

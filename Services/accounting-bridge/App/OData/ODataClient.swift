@@ -37,13 +37,14 @@ actor ODataClient {
 
     /// Rows of a set; as many pages as there are.
     func rows(
-        _ kind: String, _ entity: String, filter: String, select: [String], wire: ExchangeWire
+        _ kind: String, _ entity: String, filter: String, orderBy: String = "Ref_Key", select: [String],
+        wire: ExchangeWire
     ) async throws -> (rows: [RawJSON], exchange: ID?) {
         var (rows, exchange): ([RawJSON], ID?) = ([], nil)
         while true {
             // Sorted by key, so that pages do not shift while others write (reference b.8).
             let (page, asked) = try await self.page(
-                kind, entity, filter: filter, from: rows.count, select: select, wire: wire)
+                kind, entity, filter: filter, orderBy: orderBy, from: rows.count, select: select, wire: wire)
             rows += page
             exchange = asked
             if page.count < Self.pageSize { return (rows, exchange) }
@@ -55,10 +56,11 @@ actor ODataClient {
 
     /// One page of a set, sorted by key, so that pages do not shift while others write (reference b.8).
     func page(
-        _ kind: String, _ entity: String, filter: String? = nil, from place: Int, select: [String], wire: ExchangeWire
+        _ kind: String, _ entity: String, filter: String? = nil, orderBy: String = "Ref_Key", from place: Int,
+        select: [String], wire: ExchangeWire
     ) async throws -> (rows: [RawJSON], exchange: ID) {
         var query = [
-            "$format=json", "allowedOnly=true", "$orderby=Ref_Key", "$top=\(Self.pageSize)", "$skip=\(place)",
+            "$format=json", "allowedOnly=true", "$orderby=\(orderBy)", "$top=\(Self.pageSize)", "$skip=\(place)",
             "$select=" + Self.encoded(select.joined(separator: ",")),
         ]
         if let filter { query.append("$filter=" + Self.encoded(filter)) }
@@ -103,6 +105,25 @@ actor ODataClient {
                 [], wire)
         } catch is EntityExists { throw DriverFailure.refused("1С не проводит документ: такой уже есть") }
     }
+
+    /// What an exchange plan has registered for its node and the node has not confirmed (reference b.19).
+    func changes(_ node: String, message: Int64, wire: ExchangeWire) async throws -> RawJSON {
+        let path = "SelectChanges?DataExchangePoint=\(point(node))&MessageNo=\(message)&$format=json"
+        do { return try await ask("odata.changes", "POST", path, [], wire).json } catch is NoSuchEntity {
+            throw DriverFailure.refused("узла \(node) в базе нет")
+        }
+    }
+
+    /// All of it up to this message is known here: the base may forget it.
+    func confirmChanges(_ node: String, message: Int64, wire: ExchangeWire) async throws {
+        let path = "NotifyChangesReceived?DataExchangePoint=\(point(node))&MessageNo=\(message)&$format=json"
+        do { _ = try await ask("odata.received", "POST", path, [], wire) } catch is NoSuchEntity {
+            throw DriverFailure.refused("узла \(node) в базе нет")
+        }
+    }
+
+    /// The quotes within are not doubled: that is how it is asked in practice.
+    private func point(_ node: String) -> String { Self.encoded("'\(root)\(node)'") }
 
     struct NoSuchEntity: Error {}
     struct EntityExists: Error {}
@@ -162,9 +183,9 @@ actor ODataClient {
         return HTTPClient.Request(method, root + path, headers: headers, body: body, timeoutSeconds: timeout)
     }
 
-    private func ask(_ kind: String, _ method: String, _ path: String, _ body: [UInt8]?, _ wire: ExchangeWire)
-        async throws -> Answer
-    {
+    private func ask(
+        _ kind: String, _ method: String, _ path: String, _ body: [UInt8]?, _ wire: ExchangeWire
+    ) async throws -> Answer {
         try await enter()
         defer { leave() }
         let isWrite = method != "GET"

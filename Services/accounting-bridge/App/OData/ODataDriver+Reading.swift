@@ -8,6 +8,7 @@ extension ODataDriver {
     private static let questionBytes = 1500
 
     func read(_ asked: [AskedOrder], _ wire: ExchangeWire) async throws -> [HeardReport] {
+        try await noticeChanges(wire)
         var heard: [HeardReport] = []
         var rest = asked[...]
         let size = questionSize
@@ -62,7 +63,7 @@ extension ODataDriver {
         let currencies = Dictionary(asked.map { (key($0), $0.currency) }) { first, _ in first }
         let cards = orders.compactMapValues { $0[mapping.order.currency]?.stringValue }
         var documents: [String: [ODataOrderState.Told]] = [:]
-        let readable = mapping.documents.filter(isReadable)
+        let readable = mapping.documents.filter { isReadable($0.entity) }
         for part in readable {
             let answer: (rows: [RawJSON], exchange: ID?)
             do {
@@ -70,21 +71,43 @@ extension ODataDriver {
                     "odata.state", part.entity, filter: state.filter(part, orders: currencies.keys.sorted()),
                     select: state.fields(of: part), wire: wire)
             } catch DriverFailure.refused(let why) {
-                passOver(part, why)
+                passOver(part.entity, why)
                 continue
             }
             documents.merge(state.documents(part, answer.rows, currencies, cards: cards), uniquingKeysWith: +)
             // What was read last stands behind all that is said of these orders.
             exchange = answer.exchange ?? exchange
         }
+        let sales = try await sales(currencies, wire)
         guard let exchange else { return [] }
-        let tellsPayments = mapping.documents.allSatisfy { $0.kind != "payment" || isReadable($0) }
-        let isWhole = mapping.documents.allSatisfy(isReadable)
+        let tellsPayments = mapping.documents.allSatisfy { $0.kind != "payment" || isReadable($0.entity) }
+        let isWhole = mapping.documents.allSatisfy { isReadable($0.entity) }
         return asked.map { one in
             HeardReport(
                 exchange: exchange, subject: one.number, number: one.number,
                 result: state.report(
-                    one, orders[key(one)], documents[key(one)] ?? [], tellsPayments: tellsPayments, isWhole: isWhole))
+                    one, orders[key(one)], documents[key(one)] ?? [], sales: sales[key(one)],
+                    tellsPayments: tellsPayments, isWhole: isWhole))
+        }
+    }
+
+    /// What the goods of each order have brought and cost; none where the base does not tell it.
+    private func sales(_ currencies: [String: Currency], _ wire: ExchangeWire) async throws
+        -> [String: ODataOrderState.Sales]
+    {
+        guard let cost = mapping.cost, isReadable(cost.entity) else { return [:] }
+        let orders = currencies.filter { $0.value.code == cost.currency }
+        guard !orders.isEmpty else { return [:] }
+        let state = ODataOrderState(mapping: mapping)
+        do {
+            let rows = try await client.rows(
+                "odata.state", cost.entity, filter: state.filter(cost, orders: orders.keys.sorted()),
+                orderBy: "Recorder,LineNumber", select: [cost.order, cost.amount, cost.revenue], wire: wire
+            ).rows
+            return state.sales(cost, rows, orders)
+        } catch DriverFailure.refused(let why) {
+            passOver(cost.entity, why)
+            return [:]
         }
     }
 }

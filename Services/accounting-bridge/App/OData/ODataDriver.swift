@@ -1,5 +1,6 @@
 import Contracts
 import Messaging
+import Postgres
 import Primitives
 import ServiceKit
 import Synchronization
@@ -14,6 +15,7 @@ struct ODataDriver: AccountingDriver {
     let mapping: ODataMapping
     let client: ODataClient
     let links: CounterpartyLinks
+    let pool: PostgresPool
     let known = Known()
 
     /// What was learned of the base and holds for a while.
@@ -22,6 +24,8 @@ struct ODataDriver: AccountingDriver {
             /// Kinds of documents that cannot be read, and why.
             var unreadable: [String: String] = [:]
             var keys: [String: (key: String, at: ContinuousClock.Instant)] = [:]
+            /// Questions for changes in a row that nobody answered.
+            var unanswered = 0
         }
         private let facts = Mutex(Facts())
 
@@ -45,25 +49,53 @@ struct ODataDriver: AccountingDriver {
                 facts.keys[question] = (key, .now)
             }
         }
+        /// Questions for changes that may stay without an answer before they are no longer asked until the next check.
+        private static let patience = 5
+
+        func changesCame() { facts.withLock { $0.unanswered = 0 } }
+        /// - Returns: whether it has happened too often.
+        func changesFailed() -> Bool {
+            facts.withLock { facts in
+                facts.unanswered += 1
+                return facts.unanswered >= Self.patience
+            }
+        }
         func forget() { facts.withLock { $0.keys = [:] } }
     }
 
-    func isReadable(_ document: ODataMapping.Document) -> Bool { known.unreadable[document.entity] == nil }
+    func isReadable(_ entity: String) -> Bool { known.unreadable[entity] == nil }
 
     /// It cannot be read until the next check; the other kinds can.
-    func passOver(_ document: ODataMapping.Document, _ why: String) {
-        known.add(unreadable: document.entity, "\(document.entity) не читается: \(why)")
+    func passOver(_ entity: String, _ why: String) {
+        known.add(unreadable: entity, "\(entity) не читается: \(why)")
     }
 
     init(
         _ base: SuiteSettings.Base, organizations: [SuiteSettings.Organization], mapping: ODataMapping,
         bus: EventBus
     ) {
+        self.init(
+            base, organizations: organizations, mapping: mapping, pool: bus.pool,
+            client: ODataClient(
+                url: base.url, login: base.login, password: base.password,
+                timeout: Double(base.timeoutSeconds), sessions: SessionKeeper(pool: bus.pool, base: base.base)),
+            links: CounterpartyLinks(bus: bus, base: base.base))
+    }
+
+    private init(
+        _ base: SuiteSettings.Base, organizations: [SuiteSettings.Organization], mapping: ODataMapping,
+        pool: PostgresPool, client: ODataClient, links: CounterpartyLinks
+    ) {
         (self.base, self.organizations, self.mapping) = (base, organizations, mapping)
-        client = ODataClient(
-            url: base.url, login: base.login, password: base.password,
-            timeout: Double(base.timeoutSeconds), sessions: SessionKeeper(pool: bus.pool, base: base.base))
-        links = CounterpartyLinks(bus: bus, base: base.base)
+        (self.pool, self.client, self.links) = (pool, client, links)
+    }
+
+    /// The same base through another mapping, in the same session. What has changed is left to whom it is for.
+    func trying(_ mapping: ODataMapping) -> ODataDriver {
+        var quiet = base
+        quiet.exchangeNode = ""
+        return ODataDriver(
+            quiet, organizations: organizations, mapping: mapping, pool: pool, client: client, links: links)
     }
 
     // MARK: fit
@@ -77,6 +109,10 @@ struct ODataDriver: AccountingDriver {
         for document in mapping.documents {
             let lacks = ODataMapping.missing(mapping.needed(by: document), in: metadata)
             if !lacks.isEmpty { unreadable[document.entity] = lacks.joined(separator: "; ") }
+        }
+        if let cost = mapping.cost {
+            let lacks = ODataMapping.missing(mapping.needed(by: cost), in: metadata)
+            if !lacks.isEmpty { unreadable[cost.entity] = lacks.joined(separator: "; ") }
         }
         known.set(unreadable: unreadable)
     }

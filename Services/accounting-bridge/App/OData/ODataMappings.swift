@@ -4,19 +4,27 @@ import Yams
 
 /// The mappings that are built in, and those in files.
 enum ODataMappings {
-    private static let builtIn = [
+    private static let texts = [
         "ut11": PackageResources.ut11_yaml, "unf": PackageResources.unf_yaml, "bp3": PackageResources.bp3_yaml,
     ]
+    private static var names: String { texts.keys.sorted().joined(separator: ", ") }
+
+    /// - Throws: ``WrongSettings`` when none is called so.
+    static func builtIn(_ name: String) throws -> ODataMapping {
+        guard let bytes = texts[name] else {
+            throw WrongSettings(file: name, problems: ["there is no mapping «\(name)»: built in are \(names)"])
+        }
+        return try read(String(decoding: bytes, as: UTF8.self), named: name)
+    }
 
     /// - Parameter name: of one that is built in, or of a file.
     /// - Throws: ``WrongSettings`` that says what is wrong with it.
     static func load(_ name: String) throws -> ODataMapping {
-        if let bytes = builtIn[name] { return try read(String(decoding: bytes, as: UTF8.self), named: name) }
+        if texts[name] != nil { return try builtIn(name) }
         guard let data = FileManager.default.contents(atPath: name) else {
-            let known = builtIn.keys.sorted().joined(separator: ", ")
             throw WrongSettings(
                 file: name,
-                problems: ["onec: there is no mapping «\(name)»: built in are \(known), and no such file is readable"])
+                problems: ["onec: there is no mapping «\(name)»: built in are \(names), and no such file is readable"])
         }
         return try read(String(decoding: data, as: UTF8.self), named: name)
     }

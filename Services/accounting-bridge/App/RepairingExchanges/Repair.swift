@@ -140,6 +140,9 @@ struct Repair: Sendable {
                         try await OrderReports(bus: bus).say(report, base, exchange, in: transaction).words)
                 }
                 guard !words.isEmpty else { throw Refused(reason: "заказ всё ещё не читается") }
+            } else if number == nil {
+                throw Refused(
+                    reason: "повторять нечего: следующее сообщение 1С пришлёт сама; разобравшись, закройте запись")
             } else {
                 try await transaction.query(
                     "UPDATE order_out SET ask_at = now() WHERE number = $1 AND base = $2", [.text(number), .text(base)])

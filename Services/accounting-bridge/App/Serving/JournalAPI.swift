@@ -109,6 +109,7 @@ struct JournalAPI: Sendable {
             guard settled == 1 else { throw Problem.notFound("parked document that waits") }
             return Response(status: .noContent)
         }
+        addSendAgain(to: router)
         for (verb, paused) in [("pause", true), ("resume", false)] {
             router.post("/api/v1/bases/:base/\(verb)") { _, context in
                 let caller = try context.require("head", "accountant", "integrator")
@@ -116,6 +117,29 @@ struct JournalAPI: Sendable {
                 try await setPause(base, paused ? caller.name : nil)
                 return Response(status: .noContent)
             }
+        }
+    }
+
+    /// Orders that went to a base behind EnterpriseData since a time go out once more.
+    private func addSendAgain(to router: Router<ServiceRequestContext>) {
+        struct Wish: Decodable { let since: String }
+        struct Sent: AnswerShape {
+            let count: Int
+            let orders: [String]
+        }
+        router.post("/api/v1/bases/:base/send-again") { request, context in
+            _ = try context.require("head", "accountant", "integrator")
+            let name = try context.parameters.require("base")
+            guard let base = settings.bases.first(where: { $0.base == name }) else { throw Problem.notFound("base") }
+            guard base.driver == .enterprisedata else {
+                throw Problem.invalid(
+                    "only a base of driver enterprisedata is sent to again: the others are asked what they have")
+            }
+            guard let since = Timestamp(try await request.json(Wish.self).since) else {
+                throw Problem.invalid("since is a time such as 2026-01-31T09:05:00.000Z")
+            }
+            let orders = try await ExchangeNode(bus: bus, base: name).sendAgain(since: since)
+            return try Response.json(Sent(count: orders.count, orders: Array(orders.prefix(1000))))
         }
     }
 

@@ -44,7 +44,7 @@ struct ExchangeWire: Sendable {
     enum Outcome: Sendable {
         case ok([String])
         case failed(String)
-        case parked(String)
+        case parked(String, understood: [String] = [])
     }
 
     func open(_ kind: String, _ method: String, _ target: String, _ body: [UInt8], direction: String) async throws
@@ -54,14 +54,18 @@ struct ExchangeWire: Sendable {
             base: base, session: session, kind: kind, method: method, target: target, body: body, direction: direction)
     }
 
-    func close(_ id: ID, status: Int?, _ answer: [UInt8], _ outcome: Outcome) async throws {
+    /// - Parameter orders: numbers of the orders that it is about; without any, the order that is talked of.
+    func close(_ id: ID, status: Int?, _ answer: [UInt8], _ outcome: Outcome, orders: [String] = []) async throws {
         var entry = ExchangeJournal.Entry(status: status, answer: answer)
         switch outcome {
         case .ok(let understood): entry.understood = understood
         case .failed(let reason): (entry.result, entry.reason) = ("failed", reason)
-        case .parked(let reason): (entry.result, entry.reason) = ("parked", reason)
+        case .parked(let reason, let understood):
+            (entry.result, entry.reason, entry.understood) = ("parked", reason, understood)
         }
-        if let order {
+        if !orders.isEmpty {
+            entry.orders = orders
+        } else if let order {
             entry.orders = [order.number]
             entry.journeys = [order.journey].compactMap { $0 }
         }

@@ -149,25 +149,30 @@ struct ReportReader: Sendable {
         return true
     }
 
-    /// Set aside once: the same trouble with the same thing, told again, adds nothing.
     private func park(_ heard: HeardReport, _ reason: String) async throws {
         try await line.bus.transaction { [base] transaction in
-            let added = try await transaction.query(
-                """
-                INSERT INTO parked_document (id, base, exchange_id, number, reason, kind, filename)
-                SELECT $1, $2, $3, $4, $5, 'report', $6 WHERE NOT EXISTS (
-                    SELECT 1 FROM parked_document WHERE base = $2 AND filename = $6 AND reason = $5
-                        AND number IS NOT DISTINCT FROM $4 AND settled_at IS NULL)
-                """,
-                [
-                    .id(.make()), .text(base), .id(heard.exchange), .text(heard.number), .text(reason),
-                    .text(heard.subject),
-                ]
-            ).affected
-            guard added == 1 else { return }
-            transaction.write(
-                "UPDATE exchange SET result = 'parked', reason = $2 WHERE id = $1",
-                [.id(heard.exchange), .text(reason)])
+            try await Self.park(
+                base, heard.exchange, heard.subject, number: heard.number, reason, in: transaction)
         }
+    }
+
+    /// Set aside once: the same trouble with the same thing, told again, adds nothing.
+    ///
+    /// - Parameter subject: of what was told, as the system calls it.
+    static func park(
+        _ base: String, _ exchange: ID, _ subject: String, number: String?, _ reason: String,
+        in transaction: EventTransaction
+    ) async throws {
+        let added = try await transaction.query(
+            """
+            INSERT INTO parked_document (id, base, exchange_id, number, reason, kind, filename)
+            SELECT $1, $2, $3, $4, $5, 'report', $6 WHERE NOT EXISTS (
+                SELECT 1 FROM parked_document WHERE base = $2 AND filename = $6 AND reason = $5
+                    AND number IS NOT DISTINCT FROM $4 AND settled_at IS NULL)
+            """, [.id(.make()), .text(base), .id(exchange), .text(number), .text(reason), .text(subject)]
+        ).affected
+        guard added == 1 else { return }
+        transaction.write(
+            "UPDATE exchange SET result = 'parked', reason = $2 WHERE id = $1", [.id(exchange), .text(reason)])
     }
 }

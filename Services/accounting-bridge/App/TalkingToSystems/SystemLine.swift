@@ -170,6 +170,8 @@ final class SystemLine: Sendable {
 
     private struct Permission { let resumedAt: Timestamp? }
 
+    func isPaused() async throws -> Bool { try await permission() == nil }
+
     /// Nil while a person has paused the base.
     private func permission() async throws -> Permission? {
         let row = try await bus.pool.query(

@@ -42,6 +42,8 @@ struct OrderStory: AnswerShape {
         var parked: String?
         var pausedBy: String?
         var failing: String?
+        /// The message it lies in, which the base has not confirmed; 0: it has not gone into any yet.
+        var unconfirmed: Int64?
         var lastContact: Timestamp?
         var ahead: Int64 = 0
         /// We go to it; others come to us.
@@ -84,6 +86,11 @@ struct OrderStory: AnswerShape {
         }
         if facts.cancelled { return ("В 1С заказ отменён.", true) }
         guard let number = facts.onecNumber else {
+            if let message = facts.unconfirmed {
+                return message == 0
+                    ? ("Заказ войдёт в следующее сообщение для 1С \(facts.base).", false)
+                    : ("Заказ лежит в сообщении № \(message) для 1С \(facts.base), она его ещё не приняла.", false)
+            }
             return (
                 "1С \(facts.base) забрала заказ, но ещё не прислала его номер. Проверьте, создан ли он в 1С и не остановлен "
                     + "ли обмен.", false
@@ -135,6 +142,8 @@ struct OrderStories: Sendable {
                     -- One outage is said once, by the side that met it first: it may have been the reading.
                     (SELECT cause FROM base_alarm a WHERE a.base = o.base AND (a.kind = ANY($2::text[])
                         OR a.kind = $3 AND b.failures > 0) ORDER BY since LIMIT 1) AS failing,
+                    (SELECT coalesce(r.sent_no, 0) FROM registered_order r JOIN exchange_node n USING (base) WHERE r.base = o.base
+                        AND r.order_id = o.id AND (r.sent_no IS NULL OR r.sent_no > n.confirmed_no)) AS unconfirmed,
                     (SELECT count(*) FROM order_out w WHERE w.base = o.base AND w.\(OrderQueue.waits)
                         AND (w.requested_at, w.number) < (o.requested_at, o.number)) AS ahead
                 FROM order_out o LEFT JOIN base_state b ON b.base = o.base WHERE o.number = $1
@@ -173,6 +182,7 @@ struct OrderStories: Sendable {
         facts.parked = try open.first?.string("reason")
         facts.pausedBy = try order.optionalString("paused_by")
         facts.failing = try order.optionalString("failing")
+        facts.unconfirmed = try order.optionalInt("unconfirmed")
         facts.lastContact = try order.optionalTime("last_contact")
         facts.ahead = try order.int("ahead")
         facts.base = base
@@ -242,10 +252,12 @@ struct OrderStories: Sendable {
             case "odata.find": "Поиск в 1С"
             case "odata.client": "Контрагент в 1С"
             case "odata.post": "Проведение документа"
-            case "odata.state", "folder.report":
+            case "odata.state", "folder.report", "enterprise.message":
                 try JSON.decode([String].self, from: try row.string("understood").utf8)
                     .filter { $0.contains(number) }.joined(separator: "; ")
             case "folder.order": "Заказ положен в папку обмена"
+            case "enterprise.order": "Заказ зарегистрирован к отправке в 1С"
+            case "enterprise.find": "Поиск среди зарегистрированных"
             case let kind: kind
             }
         let isWrong = result != "ok"

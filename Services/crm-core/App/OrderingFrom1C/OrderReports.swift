@@ -65,6 +65,8 @@ struct OrderReports: Sendable {
             throw Parked(
                 "order \(report.number) is in \(currency), base \(report.base) reports it in \(total.currency.code)")
         }
+        // In another currency than the order's they say nothing about its margin.
+        func own(_ money: Money?) -> Int64? { money?.currency.code == currency ? money?.minor : nil }
         let signed = try await flags.keep(report.flags ?? [], of: order, report, event, in: transaction)
         try await transaction.query(
             """
@@ -76,7 +78,8 @@ struct OrderReports: Sendable {
                 total_minor = coalesce($6, total_minor), tells_payments = $7,
                 paid_flag = $8, shipped_flag = $9, as_of = $10, last_event = $11, failure = NULL,
                 overdue_told = overdue_told AND due_date IS NOT DISTINCT FROM coalesce($12::date, due_date),
-                due_date = coalesce($12::date, due_date),
+                due_date = coalesce($12::date, due_date), cost_minor = coalesce($13, cost_minor),
+                revenue_minor = coalesce($14, revenue_minor),
                 version = version + 1
             WHERE id = $1
             """,
@@ -85,6 +88,7 @@ struct OrderReports: Sendable {
                 .bool(signed ?? Self.closes(report.statusText)), .text(report.onecNumber), .text(report.onecId),
                 .int(report.total?.minor), .bool(report.tellsPayments), .bool(report.paidFlag),
                 .bool(report.shippedFlag), .time(event.at), .id(event.id), .text(report.dueDate),
+                .int(own(report.cost)), .int(own(report.revenue)),
             ])
         for document in report.documents {
             try await record(document, report, event, in: transaction)

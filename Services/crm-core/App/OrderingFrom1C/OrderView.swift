@@ -29,7 +29,9 @@ struct OrderView: AnswerShape {
     let paymentUnknown, shipmentUnknown: String?
     let askedTotal: Money
     let total, paid, refunded, shipped, returned, owed: Money?
-    let totalUnknown, paidUnknown, refundedUnknown, shippedUnknown, returnedUnknown, owedUnknown: String?
+    /// What the books' register of sales says, or what was shipped and not returned; what that has cost; and what is left of it.
+    let revenue, cost, margin: Money?
+    let totalUnknown, paidUnknown, refundedUnknown, shippedUnknown, returnedUnknown, owedUnknown, marginUnknown: String?
     let dueDate, dueDateUnknown: String?
     var flags: [Flag] = []
     let documents: [DocumentView]
@@ -37,6 +39,12 @@ struct OrderView: AnswerShape {
     let asOf: Timestamp?
     let createdAt: Timestamp
     let isSettled: Bool
+
+    /// The margin in per cent of the revenue; nil without any.
+    var marginShare: Double? {
+        guard let margin, let revenue, revenue.minor > 0 else { return nil }
+        return 100 * Double(margin.minor) / Double(revenue.minor)
+    }
 
     static let hidden: Set = ["isSettled"]
 
@@ -77,7 +85,7 @@ struct OrderView: AnswerShape {
             Statement(
                 """
                 SELECT id, number, kind, origin, organization, base, onec_number, deal_id, journey_id, status,
-                    failure, currency, asked_minor, total_minor, tells_payments, paid_flag, shipped_flag,
+                    failure, currency, asked_minor, total_minor, revenue_minor, cost_minor, tells_payments, paid_flag, shipped_flag,
                     due_date::text AS due_date, lines::text AS lines, as_of, created_at
                 FROM sales_order WHERE \(condition) ORDER BY created_at LIMIT \(limit)
                 """, [.id(id)]),
@@ -159,6 +167,11 @@ struct OrderView: AnswerShape {
         returnedUnknown = goodsReason
         owed = state.knowsSums ? state.owed : nil
         owedUnknown = reason
+        let brought = try row.money("revenue_minor") ?? (state.tellsShipments ? state.revenue : nil)
+        let spent = try row.money("cost_minor")
+        (revenue, cost) = (brought, spent)
+        margin = brought.flatMap { brought in spent.map { brought - $0 } }
+        marginUnknown = margin != nil ? nil : spent == nil ? "1С не сообщает себестоимость этого заказа" : goodsReason
         dueDate = try row.optionalString("due_date")
         dueDateUnknown = dueDate == nil ? "1С не назвала срок платежа" : nil
         self.documents = documents

@@ -1,0 +1,142 @@
+"""What a base's exchange plan registers for us is read at once, and a mapping is tried on what is past before it is switched on."""
+from pathlib import Path
+
+import pytest
+import requests
+from suite import running, wait_for
+from systems import OData, odata
+
+NODE = "ExchangePlan_Обмен(guid'11111111-2222-4333-8444-555555555555')"
+UT11 = (Path(__file__).parents[2] / "Services/accounting-bridge/Mappings/ut11.yaml").read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("changes")
+    folder.chmod(0o755)
+    system = OData(folder, "ut11", odata.UT, 1, exchangeNode=f'"{NODE}"')
+    system.onec.plans[NODE] = {}
+    books = (f'\n  - {{ code: {system.organization}, name: "ООО Станкоторг", inn: "7707083893", kpp: "770701001", base: {system.base} }}', f"\nonec:\n  {system.settings}")
+    with running(folder, books=books) as suite:
+        system.begin(suite)
+        system.token = suite.token()
+        yield system
+
+
+def told(system, name, **more):
+    """An order that 1C has, and that nobody will ask for again today."""
+    system.good(name)
+    order = system.suite.order(system.token, name, organization=system.organization)
+    wait_for(lambda: order["number"] in system.taken, what="the order")
+    system.tell(order["number"], "10.00", **more)
+    wait_for(lambda: state(system, order)["status"] == "accepted", what="the order to be told of")
+    wait_for(lambda: all(money.startswith("10") for money in [state(system, order)["total"]["amount"]]), what="its sum")
+    quiet(system)
+    return order
+
+
+def quiet(system):
+    wait_for(lambda: not system.onec.plans[NODE], what="all that was registered to be confirmed")
+    # A round that was under way meanwhile plans them once more.
+    def peace():
+        soon = system.suite.sql("accounting_bridge", "SELECT 1 FROM order_out WHERE ask_at < now() + interval '5 hours'")
+        if soon:
+            system.suite.sql("accounting_bridge", "UPDATE order_out SET ask_at = now() + interval '6 hours'")
+        return not soon
+    wait_for(peace, what="peace")
+
+
+def state(system, order):
+    return system.suite.get("crm-core", f"/api/v1/orders/{order['orderId']}", system.token)
+
+
+def becomes(system, order, **wanted):
+    wait_for(lambda: all(state(system, order)[key] == value for key, value in wanted.items()), what=f"{wanted}")
+
+
+def try_mapping(system, body, status=200, base=None):
+    answer = requests.post(system.suite.url("accounting-bridge") + f"/api/v1/bases/{base or system.base}/mapping-trials",
+                           json=body, headers={"Authorization": f"Bearer {system.token}"}, timeout=60)
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+def test_a_payment_of_a_quiet_order_is_read_because_the_base_says_that_it_changed(system):
+    order, other = told(system, "quiet-1"), told(system, "quiet-2")
+    system.tell(order["number"], "10.00", payments=[("q1", "10.00")])
+    becomes(system, order, payment="full")
+    # Its sum is another now: nothing of the order's own document has changed.
+    key = system.documents[f"{order['number']}-q1"]
+    quiet(system)
+    with system.onec.lock:
+        rows = system.onec.sets[system.names["payments"]][key]["РасшифровкаПлатежа"]
+        rows[0]["Сумма"] -= 4
+        system.onec.changed(system.names["payments"], key)
+    becomes(system, order, payment="partly", paid={"amount": "6.00", "currency": "RUB"})
+    assert state(system, other)["payment"] == "none"
+
+
+def test_a_document_that_was_deleted_is_noticed(system):
+    order = told(system, "deleted", payments=[("d1", "10.00")])
+    becomes(system, order, payment="full")
+    quiet(system)
+    key = system.documents[f"{order['number']}-d1"]
+    with system.onec.lock:
+        del system.onec.sets[system.names["payments"]][key]
+        system.onec.changed(system.names["payments"], key)
+    becomes(system, order, payment="none")
+
+
+def test_what_was_said_and_not_confirmed_is_said_again(system):
+    order = told(system, "unconfirmed")
+    system.server.meets = lambda method, name: name == "SelectChanges"
+    system.server.fault = "half"
+    try:
+        system.tell(order["number"], "10.00", payments=[("u1", "10.00")])
+        wait_for(lambda: system.server.asked > 2, what="the halves")
+        assert system.onec.plans[NODE], "not confirmed"
+    finally:
+        system.server.fault = None
+    becomes(system, order, payment="full")
+    wait_for(lambda: not system.onec.plans[NODE], what="the confirmation")
+
+
+def test_a_mapping_is_tried_on_what_is_past(system):
+    order = told(system, "trial", payments=[("t1", "4.00")])
+    becomes(system, order, payment="partly")
+    same = try_mapping(system, {"mapping": "ut11"})
+    assert same["read"] == same["same"] >= 1 and same["missing"] == same["different"] == same["unreadable"] == [], same
+    before = system.suite.sql("accounting_bridge", "SELECT count(*) FROM event")
+    # Payments from another field, a field that is not there, a sum that is none.
+    other = try_mapping(system, {"yaml": UT11.replace("order: Заказ, orderIsAnyOf: true, amount: Сумма, number: НомерВходящегоДокумента", "order: Заказ, amount: Сумма"), "orders": 1})
+    assert other["read"] == 1 and [d["number"] for d in other["different"]] == [order["number"]]
+    assert "оплата t1: не находится" in other["different"][0]["changes"][0]
+    missing = try_mapping(system, {"yaml": UT11.replace("total: СуммаДокумента", "total: Всего")})
+    assert missing["missing"] == ["у объекта Document_ЗаказКлиента нет поля Всего"] and missing["read"] == 0
+    unreadable = try_mapping(system, {"yaml": UT11.replace("total: СуммаДокумента", "total: Комментарий")})
+    assert unreadable["unreadable"] and "Комментарий" in unreadable["unreadable"][0]["reason"]
+    assert system.suite.sql("accounting_bridge", "SELECT count(*) FROM event") == before, "nothing was said"
+    assert state(system, order)["payment"] == "partly"
+
+
+def test_what_is_no_mapping_is_refused_by_name(system):
+    assert "either mapping or yaml" in try_mapping(system, {}, 422)["detail"]
+    assert "there is no mapping «нет»" in try_mapping(system, {"mapping": "нет"}, 422)["detail"]
+    assert "order is missing" in try_mapping(system, {"yaml": "name: x\ntitle: x\nversion: 1\n"}, 422)["detail"]
+    assert "at most" in try_mapping(system, {"yaml": "#" * 300_000}, 413)["detail"]
+    assert "from 1 to 500" in try_mapping(system, {"mapping": "ut11", "orders": 501}, 422)["detail"]
+    try_mapping(system, {"mapping": "ut11"}, 404, base="nobody")
+
+
+def test_without_the_plan_orders_are_read_all_the_same(system):
+    with system.onec.lock:
+        changes = system.onec.plans.pop(NODE)
+    base = lambda: next(b for b in system.suite.get("accounting-bridge", "/api/v1/bases", system.token)["items"] if b["base"] == system.base)
+    system.good("no-plan")
+    order = system.suite.order(system.token, "no-plan", organization=system.organization)
+    wait_for(lambda: order["number"] in system.taken, what="the order")
+    system.tell(order["number"], "10.00", payments=[("n1", "10.00")])
+    becomes(system, order, payment="full")
+    wait_for(lambda: any("ExchangePlan_Обмен" in a["cause"] for a in base()["alarms"]), what="the lack to be named")
+    with system.onec.lock:
+        system.onec.plans[NODE] = changes
