@@ -122,3 +122,30 @@ def test_what_needs_nothing_is_dismissed_with_a_reason_and_stays_on_record(suite
     assert (dismiss({"reason": " "}), dismiss({}), dismiss({"reason": "заказ прежнего сайта"}), dismiss({"reason": "ещё раз"})) == (422, 400, 204, 404)
     assert all(p["id"] != parked["id"] for p in suite.get("accounting-bridge", "/api/v1/parked", token, limit=200)["items"])
     assert suite.sql("accounting_bridge", f"SELECT settled_by FROM parked_document WHERE id = '{parked['id']}'") == [["Администратор: заказ прежнего сайта"]]
+
+
+def test_sessions_that_bring_nothing_are_said_once(suite):
+    """УНФ deletes what it has not got through with: its next attempt is a session with an empty folder, and the changes never come again (reference 24)."""
+    onec = OneC(suite)
+    base = lambda: next(b for b in suite.get("accounting-bridge", "/api/v1/bases", suite.token())["items"] if b["base"] == "unf")
+    causes = lambda: [a["cause"] for a in base()["alarms"] if a["kind"] == "empty"]
+
+    def empty(type):
+        assert onec.call("checkauth", type=type).text.startswith("success")
+        onec.open()
+        onec.call("init", type=type)
+    for _ in range(4):
+        empty("sale")
+    assert wait_for(causes, 40, "the alarm")[0].startswith("три сеанса обмена заказами подряд")
+    onec.take_orders()
+    wait_for(lambda: not causes(), 40, "its end")
+    empty("catalog")
+    onec.call("file", b"<nothing", type="catalog", filename="import.xml")
+    assert onec.call("import", type="catalog", filename="import.xml").text.startswith("failure")
+    empty("catalog")
+    onec.open()
+    assert "выгрузите изменения заново" in wait_for(causes, 40, "the second alarm")[0]
+    said = suite.sql("accounting_bridge", "SELECT count(*) FROM event WHERE type = 'onec.exchange.failing.v1' AND convert_from(body, 'UTF8') LIKE '%сеанс%'")
+    assert said == [["2"]]
+    onec.take_orders()
+    wait_for(lambda: not causes(), 40, "its end")

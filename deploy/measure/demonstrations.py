@@ -5,6 +5,7 @@ import re
 import signal
 import tempfile
 import time
+import uuid
 from pathlib import Path
 
 import requests
@@ -28,7 +29,7 @@ class World:
         deal = self.suite.post("crm-core", f"/api/v1/leads/{lead['id']}/convert", self.token, body)
         line = {"sku": "A-1", "name": "Станок", "quantity": "1", "price": price}
         order = self.suite.post("crm-core", f"/api/v1/deals/{deal['id']}/orders", self.token,
-                                {"currency": "RUB", "kind": kind, "organization": organization, "lines": [line]}, key=name, status=201)
+                                {"currency": "RUB", "kind": kind, "organization": organization, "lines": [line]}, key=str(uuid.uuid4()), status=201)
         return {**order, "journeyId": lead["journeyId"], "dealId": deal["id"]}
 
     def state(self, order):
@@ -82,13 +83,14 @@ def why(world, figure):
     """EX-6: «Почему мне не выставили счёт?»: three clicks, the reason in plain words, and the button that repairs it."""
     system, begin = world.system, time.monotonic()
     system.onec.schema[system.names["orders"]].remove("Комментарий")
+    # The base is compared when it is met anew, and every hour.
+    os.kill(world.suite.pids()["accounting-bridge"], signal.SIGKILL)
+    wait_for(world.suite.ready, 60, "the bridge")
     order = world.asked("ООО Ромашка", "1000.00", "ut")
     browser, clicks = requests.Session(), 0
     browser.post(world.suite.url("crm-core") + "/login", data={"login": "admin", "password": "admin-password"}, timeout=20)
     page = lambda path: html.unescape(browser.get(world.suite.url("crm-core") + path, timeout=20).text)
-    # The base is compared anew when it is met anew.
-    os.kill(world.suite.pids()["accounting-bridge"], signal.SIGKILL)
-    wait_for(world.suite.ready, 60, "the bridge")
+    wait_for(lambda: world.suite.sql("accounting_bridge", f"SELECT 1 FROM order_out WHERE number = '{order['number']}'"), what="the order in the bridge")
     verdict = lambda: re.search(r'id="verdict">(.*?)</div>', page(f"/journal/order/{order['number']}"), re.S)[1].strip()
     found = timed(lambda: "нет поля Комментарий" in verdict(), "the reason")
     for step in (lambda: page("/journal"), lambda: page("/journal?q=Ромашка"), verdict):
@@ -132,10 +134,16 @@ def rename(world, figure):
     order = world.asked("ivanov", "10.00", "ut", company=company)
     wait_for(lambda: order["number"] in system.taken, what="the order in УТ")
     key = next(o["Контрагент_Key"] for o in system.orders().values() if ours(o) == order["number"])
+
+    def read_cards():
+        world.suite.sql("accounting_bridge", f"UPDATE base_state SET clients_read_at = NULL, clients_place = NULL WHERE base = '{system.base}'")
+        os.kill(world.suite.pids()["accounting-bridge"], signal.SIGKILL)
+        wait_for(world.suite.ready, 60, "the bridge")
+    read_cards()
+    known = lambda: [c for c in world.suite.get("crm-core", "/api/v1/onec-cards", world.token, limit=200)["items"] if c["clientId"] == company]
+    wait_for(known, 60, "his card to be known")
     system.onec.sets["Catalog_Контрагенты"][key].update(Description="Иванов Сергей Иванович")
-    world.suite.sql("accounting_bridge", f"UPDATE base_state SET clients_read_at = NULL, clients_place = NULL WHERE base = '{system.base}'")
-    os.kill(world.suite.pids()["accounting-bridge"], signal.SIGKILL)
-    wait_for(world.suite.ready, 60, "the bridge")
+    read_cards()
     name = lambda: world.suite.get("crm-core", f"/api/v1/companies/{company}", world.token)["name"]
     seconds = timed(lambda: name() == "Иванов Сергей Иванович", "the new name")
     figure("EX-13: a rename in 1C, seen in the CRM once its cards are read", seconds, "s")
