@@ -104,8 +104,8 @@ import XMLStream
         """
     }
 
-    private func row(_ order: String, _ sum: String) -> String {
-        "<Строка><Заказ><Ссылка>\(order)</Ссылка></Заказ><Сумма>\(sum)</Сумма><СуммаВзаиморасчетов>5</СуммаВзаиморасчетов></Строка>"
+    private func row(_ order: String, _ sum: String, settled: String = "643") -> String {
+        "<Строка><Заказ><Ссылка>\(order)</Ссылка></Заказ><Сумма>\(sum)</Сумма><СуммаВзаиморасчетов>5</СуммаВзаиморасчетов><ВалютаВзаиморасчетов><Код>\(settled)</Код></ВалютаВзаиморасчетов></Строка>"
     }
 
     @Test func aPaymentGivesAnOrderTheSumOfItsRows() throws {
@@ -129,16 +129,28 @@ import XMLStream
         let both =
             "<Строка><ДокументОснование><Ссылка>\(Self.order)</Ссылка></ДокументОснование><Заказ><Ссылка>\(Self.other)</Ссылка></Заказ></Строка>"
         #expect(
-            try shares("payment", "<Д>\(head)<Р>\(row(Self.other, "1"))<Строка><Сумма>2</Сумма></Строка></Р></Д>") == [
-                Self.other: 1
-            ])
+            try shares(
+                "payment",
+                "<Д>\(head)<РасшифровкаПлатежа>\(row(Self.other, "1"))<Строка><Сумма>2</Сумма></Строка></РасшифровкаПлатежа></Д>"
+            )
+                == [
+                    Self.other: 1
+                ])
         #expect(
-            try shares("shipment", "<Д>\(head)<Р>\(row(Self.other, "1"))<Строка><Сумма>2</Сумма></Строка></Р></Д>") == [
+            try shares(
+                "shipment",
+                "<Д>\(head)<ЗачетАвансов>\(row(Self.other, "9"))</ЗачетАвансов><Товары>\(row(Self.other, "1"))<Строка><Сумма>2</Сумма></Строка></Товары></Д>"
+            ) == [
                 Self.other: 1, Self.order: 1,
             ])
-        #expect(try shares("payment", "<Д><Р>\(both)</Р></Д>") == [Self.other: 1])
-        #expect(try shares("payment", "<Д>\(head)<Р><Строка><Сумма>2</Сумма></Строка></Р></Д>") == [Self.order: nil])
-        #expect(try shares("payment", "<Д><Р><Строка><Сумма>2</Сумма></Строка></Р></Д>").isEmpty)
+        #expect(try shares("payment", "<Д><РасшифровкаПлатежа>\(both)</РасшифровкаПлатежа></Д>") == [Self.other: 1])
+        #expect(
+            try shares(
+                "payment", "<Д>\(head)<РасшифровкаПлатежа><Строка><Сумма>2</Сумма></Строка></РасшифровкаПлатежа></Д>")
+                == [Self.order: nil])
+        #expect(
+            try shares("payment", "<Д><РасшифровкаПлатежа><Строка><Сумма>2</Сумма></Строка></РасшифровкаПлатежа></Д>")
+                .isEmpty)
     }
 
     @Test(arguments: ["сто", "-1", "92233720368547758070", "10000000000000.01"])

@@ -1,5 +1,7 @@
 """The exchange of states with a base by EnterpriseData: numbers that confirm each other, restores on either side, documents that change their orders."""
+import os
 import re
+import signal
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -130,20 +132,55 @@ def test_a_base_that_was_restored_gets_again_what_it_has_lost(system):
 def test_what_a_restored_base_has_lost_unseen_goes_again_at_a_persons_word(system):
     """It reads our last message first, raises its number by it, and nothing tells of the restore."""
     backup = system.node.snapshot()
+    # Registered before the backup, taken after it.
+    early = ordered(system, "lost-early")
+    wait_for(lambda: early["number"] in ours(system)[2], what="the early order in our message")
     since = system.suite.sql("accounting_bridge", "SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')")[0][0]
     lost = ordered(system, "lost-unseen")
-    taken(system, lost)
+    for order in (early, lost):
+        taken(system, order)
     confirmed(system)
     with system.node.lock:
         system.node.restore(backup)
-        system.node.taken.remove(lost["number"])
+        for order in (early, lost):
+            system.node.taken.remove(order["number"])
         system.node.run()
     call = lambda body, base="enterprise": requests.post(system.suite.url("accounting-bridge") + f"/api/v1/bases/{base}/send-again", json=body,
                                                          headers={"Authorization": f"Bearer {system.suite.token()}"}, timeout=20)
     answer = call({"since": since})
-    assert answer.json() == {"count": 1, "orders": [lost["number"]]}, answer.text
-    taken(system, lost)
+    assert answer.json()["orders"] == [early["number"], lost["number"]], answer.text
+    for order in (early, lost):
+        taken(system, order)
     assert (call({"since": "gestern"}).status_code, call({"since": since}, "nobody").status_code) == (422, 404)
+
+
+def test_a_restored_base_that_goes_on_from_what_we_confirmed_is_not_said_to_be_mended(system):
+    """Messages that hold nothing are not answered: the number that the base finds confirmed lies behind the number that it had."""
+    confirmed(system)
+    wait_for(lambda: system.works() or not system.node.base.queue, what="all that the base has to say to be confirmed")
+    for _ in range(2):
+        with system.node.lock:
+            system.node.write()
+            sent = system.node.base.sent
+        wait_for(lambda: system.suite.sql("accounting_bridge", f"SELECT 1 FROM exchange_node WHERE base = 'enterprise' AND received_no = {sent}"), what="it to be read")
+    assert ours(system)[1] < sent
+    with system.node.lock:
+        # As БСП does when it finds more confirmed than it has sent: here it has sent less, and goes on from there.
+        system.node.base.sent = ours(system)[1]
+        system.node.write()
+    assert wait_for(lambda: parked(system, "по номерам не видно"), what="the doubt to be told")
+
+
+def test_our_own_message_that_we_do_not_remember_tells_of_our_restore(system):
+    confirmed(system)
+    number = ours(system)[0]
+    system.suite.sql("accounting_bridge", f"UPDATE exchange_node SET sent_no = {number - 1}, confirmed_no = {number - 1}, written_no = {number - 1} WHERE base = 'enterprise'")
+    os.kill(system.suite.pids()["accounting-bridge"], signal.SIGKILL)
+    wait_for(system.suite.ready, 60, "the bridge")
+    order = ordered(system, "own-number")
+    taken(system, order)
+    assert wait_for(lambda: parked(system, "лежит наше сообщение"), what="the restore to be told")
+    assert ours(system)[0] > number
 
 
 def test_we_go_on_after_a_restore_of_ours(system):
@@ -254,8 +291,12 @@ def test_a_base_that_says_nothing_or_takes_no_orders_is_named_and_orders_wait(sy
     # We have introduced ourselves: a head and nothing else.
     first = ET.fromstring((system.silent / "Message_TL_УТ.xml").read_bytes())
     assert first.find("{*}Body") is None and first.findtext(f"{MSG}Header/{MSG}Format") == enterprise_data.FORMAT
+    # Nobody waits for the breakers, which have long been open.
+    resume = lambda name: requests.post(system.suite.url("accounting-bridge") + f"/api/v1/bases/{name}/resume",
+                                        headers={"Authorization": f"Bearer {system.suite.token()}"}, timeout=20)
     late = enterprise_data.Node(system.silent)
     late.run()
+    resume("silent")
 
     def works():
         late.run()
@@ -265,6 +306,7 @@ def test_a_base_that_says_nothing_or_takes_no_orders_is_named_and_orders_wait(sy
     system.narrow.takes.extend(["Справочник.Номенклатура", "Документ.ЗаказКлиента"])
     with system.narrow.lock:
         system.narrow.write()
+    resume("narrow")
 
     def narrow():
         system.narrow.run()

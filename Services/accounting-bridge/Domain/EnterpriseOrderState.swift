@@ -93,6 +93,17 @@ struct EnterpriseOrderState {
         if own != currency, !isMoney {
             throw DriverFailure.refused("документ \(element.name) в другой валюте, чем заказ")
         }
+        // In another currency than the order's: what is settled by it, if that is in the order's own.
+        func isSettled(_ row: XMLElement) -> Bool {
+            let words = [
+                row.anywhere("ВалютаВзаиморасчетов")?.anywhere("Код")?.text,
+                row.anywhere("ВалютаВзаиморасчетов")?.anywhere("Наименование")?.text,
+            ]
+            return words.compactMap { $0.flatMap { Currency(onec: $0) } }.contains(currency)
+        }
+        guard own == currency || rows.allSatisfy(isSettled) else {
+            throw DriverFailure.refused("документ \(element.name) в другой валюте, чем заказ")
+        }
         let field = own == currency ? "Сумма" : "СуммаВзаиморасчетов"
         let isVATApart = !isMoney && !OrderReport.isTrue(element.value("СуммаВключаетНДС") ?? "true")
         var sum: Int64 = 0
@@ -121,7 +132,12 @@ struct EnterpriseOrderState {
     /// The orders that a document is for. Each row is for one: the one that it names, or the one of the document's head; money that no row gives to
     /// an order is for none, unless no row names any.
     static func shares(of element: XMLElement, _ kind: String) -> [Share] {
-        let tables = element.children.map { $0.all("Строка") }.filter { !$0.isEmpty }
+        // Others are of advances and taxes, whose sums are contained in these.
+        let tables = element.children.filter {
+            isMoney(kind)
+                ? $0.name.hasPrefix("Расшифровка") : $0.name.hasPrefix("Товары") || $0.name.hasPrefix("Услуги")
+        }
+        .map { $0.all("Строка") }
         let head = order(namedBy: element, tables: false)
         let rows = tables.flatMap { $0 }.map { (row: $0, order: order(namedBy: $0, tables: true)) }
         guard rows.contains(where: { $0.order != nil }) else { return head.map { [Share(order: $0)] } ?? [] }

@@ -131,13 +131,13 @@ struct ODataOrderState: Sendable {
                 cancelled: row["DeletionMark"] == .bool(true)))
     }
 
-    /// What each order has brought and cost: all records of it together. Nothing is said of an order that has none, or one that cannot be read.
+    /// What each order has brought and cost: all records of it together, and nothing where it has none. Nothing is said of one that cannot be read.
     func sales(_ cost: ODataMapping.Cost, _ rows: [RawJSON], _ orders: [String: Currency]) -> [String: Sales] {
+        let rows = Dictionary(grouping: rows) { $0[cost.order]?.stringValue ?? "" }
         var sales: [String: Sales] = [:]
-        for (key, rows) in Dictionary(grouping: rows, by: { $0[cost.order]?.stringValue ?? "" }) {
-            guard let currency = orders[key] else { continue }
+        for (key, currency) in orders {
             func sum(_ field: String) -> Money? {
-                rows.reduce(Int64?.some(0)) { Self.add($0, Self.money($1[field], currency)?.minor) }
+                (rows[key] ?? []).reduce(Int64?.some(0)) { Self.add($0, Self.money($1[field], currency)?.minor) }
                     .map { Money(minor: $0, currency: currency) }
             }
             guard let revenue = sum(cost.revenue) else { continue }

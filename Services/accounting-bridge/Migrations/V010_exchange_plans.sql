@@ -13,6 +13,8 @@ CREATE TABLE exchange_node (
     written_no bigint NOT NULL DEFAULT 0,
     written_at timestamptz,
     told_received_no bigint NOT NULL DEFAULT -1,
+    -- What the message that lies in the folder confirms: less than the above where nothing had to be answered since.
+    lying_received_no bigint NOT NULL DEFAULT -1,
     -- When the base wrote its last message, by its own word.
     received_made text NOT NULL DEFAULT '',
     -- SHA-256 of the message that was taken last.
@@ -29,6 +31,7 @@ CREATE TABLE exchange_confirmation (
     base text NOT NULL,
     message_no bigint NOT NULL,
     confirmed_no bigint NOT NULL,
+    at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (base, message_no)
 );
 

@@ -229,6 +229,7 @@ enum JournalWords {
         "odata.metadata": ("описание базы", "description of the base"),
         "folder.order": ("заказ в папку", "order to the folder"),
         "enterprise.order": ("регистрация заказа", "registration of an order"),
+        "enterprise.again": ("отправка снова", "sending again"),
         "enterprise.find": ("поиск заказа", "look-up of an order"),
         "enterprise.message": ("сообщение EnterpriseData", "message of EnterpriseData"),
         "folder.report": ("отчёт из папки", "report from the folder"),

@@ -55,6 +55,7 @@ struct EnterpriseDataDriver: AccountingDriver {
 
     func check(_ wire: ExchangeWire) async throws {
         try await folder.setUp([])
+        try await meetOwn(wire)
         // Before anything is given: a message may lie there that shows that one of us was restored from a backup, or the base's first one.
         if let message = try await arrived() { _ = try await take(message, wire) }
         let state = try await node.state()
@@ -72,6 +73,22 @@ struct EnterpriseDataDriver: AccountingDriver {
         guard missing.isEmpty else { throw DriverFailure.unfit(missing.map { "база не принимает объекты \($0)" }) }
         let unsaid = [EnterpriseKind.order, EnterpriseKind.payment].filter { !state.sends.contains($0) }
         seenLimits.set(unsaid.map { "база не отправляет объекты \($0)" })
+    }
+
+    private func meetOwn(_ wire: ExchangeWire) async throws {
+        let (ours, name) = (path(outgoing), outgoing)
+        let bytes = try await folder.work {
+            try Files.exists(ours) ? Files.read(ours, limit: EnterpriseMessageReader.sizeLimit) : nil
+        }
+        // One that cannot be read is written anew with the next.
+        guard let bytes, let header = try? EnterpriseMessageReader.read(bytes).header,
+            header.foreign(node: base.peer, peer: base.node) == nil
+        else { return }
+        try await node.meetOwn(header, named: name) {
+            let entry = try await wire.open("enterprise.message", "LOOK", name, bytes, direction: "out")
+            try await wire.close(entry, status: nil, [], .parked("наши данные восстановлены из копии"))
+            return entry
+        }
     }
 
     private let seenLimits = Limits()
@@ -215,7 +232,10 @@ struct EnterpriseDataDriver: AccountingDriver {
             }
         } catch let refusal as XMLRefusal {
             if refusal.isIncomplete, !seen.isCutOff(arrived.stamp) { return [] }
-            let entry = try await wire.open("enterprise.message", "READ", incoming, arrived.bytes, direction: "in")
+            // Of one that is too large its beginning must do.
+            let isTooLarge = arrived.bytes.count > EnterpriseMessageReader.sizeLimit
+            let kept = isTooLarge ? Array(arrived.bytes.prefix(1 << 20)) : arrived.bytes
+            let entry = try await wire.open("enterprise.message", "READ", incoming, kept, direction: "in")
             try await wire.close(entry, status: nil, [], .parked(refusal.reason))
             try await node.park(entry, incoming, refusal.reason)
             seen.done(arrived.stamp)

@@ -117,7 +117,7 @@ struct ExchangeNode: Sendable {
             let number = sent + 1
             try await transaction.run([
                 Statement(
-                    "UPDATE exchange_node SET sent_no = $2, told_received_no = received_no WHERE base = $1",
+                    "UPDATE exchange_node SET sent_no = $2, told_received_no = received_no, lying_received_no = received_no WHERE base = $1",
                     [.text(base), .int(number)]),
                 Statement(
                     """
@@ -149,6 +149,31 @@ struct ExchangeNode: Sendable {
     }
 
     // MARK: in
+
+    /// Our own message as it lies in the folder: when it has a higher number than we remember, or confirms more, our data were restored from a copy.
+    func meetOwn(
+        _ header: EnterpriseHeader, named subject: String, _ exchange: @escaping @Sendable () async throws -> ID
+    ) async throws {
+        let row = try await bus.pool.query(
+            "SELECT sent_no, received_no FROM exchange_node WHERE base = $1", [.text(base)]
+        ).first
+        guard let row, try header.messageNo > row.int("sent_no") || header.receivedNo > row.int("received_no") else {
+            return
+        }
+        let entry = try await exchange()
+        try await bus.transaction { [base] transaction in
+            try await transaction.query(
+                "UPDATE registered_order SET sent_no = NULL WHERE base = $1 AND sent_no > (SELECT confirmed_no FROM exchange_node WHERE base = $1)",
+                [.text(base)])
+            try await transaction.query(
+                "UPDATE exchange_node SET sent_no = greatest(sent_no, $2), written_no = least(written_no, sent_no) WHERE base = $1",
+                [.text(base), .int(header.messageNo)])
+            let reason =
+                "наши данные восстановлены из копии: в папке лежит наше сообщение № \(header.messageNo), которого мы не помним. Сверьте заказы и оплаты после "
+                + "копии; документы, которые 1С прислала после неё, выгрузите из 1С заново"
+            try await ReportReader.park(base, entry, subject, number: nil, reason, in: transaction)
+        }
+    }
 
     func park(_ exchange: ID, _ subject: String, _ reason: String) async throws {
         try await bus.transaction { [base] transaction in
@@ -186,8 +211,11 @@ struct ExchangeNode: Sendable {
                 try await transaction.query(
                     """
                     INSERT INTO exchange_node AS n (base) VALUES ($1) ON CONFLICT (base) DO UPDATE SET base = n.base
-                    RETURNING sent_no, confirmed_no, received_no, received_made
-                    """, [.text(base)])[0])
+                    RETURNING sent_no, confirmed_no, received_no, received_made, lying_received_no,
+                        received_digest = $2 AS is_known
+                    """, [.text(base), .bytes(digest)])[0])
+            // Somebody else has taken it since it was asked.
+            if before.isKnown { return taken }
             let isNumbered = header.messageNo > 0
             // A copy of an old message, which somebody has put there. What came after it is known.
             let isStale = isNumbered && header.messageNo <= before.received && header.created < before.receivedMade
@@ -195,7 +223,7 @@ struct ExchangeNode: Sendable {
                 taken.words.append("старая копия сообщения № \(header.messageNo): пропущена")
                 return taken
             }
-            if !isNumbered, header.receivedNo == 0, before.confirmed > 0 {
+            if !isNumbered, header.receivedNo == 0, max(before.confirmed, before.received) > 0 {
                 try await beginAnew(&taken, in: transaction)
             } else {
                 try await confirm(header, before, &taken, in: transaction)
@@ -212,14 +240,16 @@ struct ExchangeNode: Sendable {
         }
     }
 
-    /// Orders that were registered since then go out once more, under their old ids: for a base that was restored from a backup and has read our last
-    /// message before it wrote one of its own, so that no number tells of it.
+    /// What a base that is as it was at a time has not got goes out once more, under its old ids: for one that was restored from a backup and has read our
+    /// last message before it wrote one of its own, so that no number tells of it.
     ///
-    /// - Returns: their numbers.
+    /// - Returns: the orders' numbers.
     func sendAgain(since time: Timestamp) async throws -> [String] {
         try await bus.pool.query(
             """
-            UPDATE registered_order SET sent_no = NULL, registered_at = now() WHERE base = $1 AND registered_at >= $2
+            UPDATE registered_order SET sent_no = NULL, registered_at = now() WHERE base = $1 AND (registered_at >= $2
+                OR sent_no > coalesce((SELECT confirmed_no FROM exchange_confirmation WHERE base = $1 AND at < $2
+                    ORDER BY message_no DESC LIMIT 1), 0))
             RETURNING number
             """, [.text(base), .time(time)]
         ).map { try $0.string("number") }
@@ -227,12 +257,14 @@ struct ExchangeNode: Sendable {
 
     /// The numbers as they were.
     private struct Before {
-        let sent, confirmed, received: Int64
+        let sent, confirmed, received, lyingReceived: Int64
         let receivedMade: String
+        let isKnown: Bool
 
         init(_ row: Row) throws {
             (sent, confirmed) = (try row.int("sent_no"), try row.int("confirmed_no"))
             (received, receivedMade) = (try row.int("received_no"), try row.string("received_made"))
+            (lyingReceived, isKnown) = (try row.int("lying_received_no"), try row.optionalBool("is_known") == true)
         }
     }
 
@@ -262,7 +294,7 @@ struct ExchangeNode: Sendable {
             Statement(
                 """
                 INSERT INTO exchange_confirmation (base, message_no, confirmed_no) VALUES ($1, $2, $3)
-                ON CONFLICT (base, message_no) DO UPDATE SET confirmed_no = excluded.confirmed_no
+                ON CONFLICT (base, message_no) DO UPDATE SET confirmed_no = excluded.confirmed_no, at = now()
                 """, [.text(base), .int(header.messageNo), .int(header.receivedNo)]),
             Statement(
                 "DELETE FROM exchange_confirmation WHERE base = $1 AND message_no < $2",
@@ -286,7 +318,9 @@ struct ExchangeNode: Sendable {
                 WHERE n.base = r.base AND r.base = $1 AND r.sent_no <= n.confirmed_no
                 """, [.text(base)]),
             Statement("DELETE FROM exchange_confirmation WHERE base = $1", [.text(base)]),
-            Statement("UPDATE exchange_node SET confirmed_no = 0, received_no = 0 WHERE base = $1", [.text(base)]),
+            Statement(
+                "UPDATE exchange_node SET confirmed_no = 0, received_no = 0, told_received_no = -1 WHERE base = $1",
+                [.text(base)]),
         ])
     }
 
@@ -295,7 +329,13 @@ struct ExchangeNode: Sendable {
         _ header: EnterpriseHeader, _ before: Before, _ taken: inout Taken, in transaction: EventTransaction
     ) async throws {
         let theirs = header.receivedNo
-        if header.messageNo > 0, header.messageNo <= before.received || theirs < before.confirmed {
+        let hasGoneBack = header.messageNo > 0 && header.messageNo <= before.received
+        if hasGoneBack, header.messageNo == before.lyingReceived + 1 {
+            // It has read our last message first and gone on from the number that we have confirmed there: what it had before is not to be seen.
+            taken.troubles.append(
+                "база 1С восстановлена из копии, и какие наши заказы она потеряла, по номерам не видно: отправьте их снова (send-again) с временем копии"
+            )
+        } else if hasGoneBack || theirs < before.confirmed {
             // Restored, the base has what it had when it wrote the message before this one. It may have read our last message since and confirm that.
             let then = try await transaction.query(
                 """
@@ -334,7 +374,7 @@ struct ExchangeNode: Sendable {
     private func sendAgain(after number: Int64, _ taken: inout Taken, in transaction: EventTransaction) async throws {
         let lost = try await transaction.query(
             """
-            UPDATE registered_order r SET sent_no = NULL FROM exchange_node n
+            UPDATE registered_order r SET sent_no = NULL, registered_at = now() FROM exchange_node n
             WHERE n.base = r.base AND r.base = $1 AND r.sent_no > $2 AND r.sent_no <= n.confirmed_no RETURNING r.number
             """, [.text(base), .int(number)]
         ).map { try $0.string("number") }

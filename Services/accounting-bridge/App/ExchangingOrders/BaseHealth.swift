@@ -14,6 +14,8 @@ enum BaseAlarm: String, Sendable, CaseIterable {
     case goods
     /// Nothing moves in one direction for too long.
     case silence
+    /// It opens sessions and brings nothing.
+    case empty
     /// It is not reached, or orders cannot be given to it.
     case connection
     /// What it tells cannot be read.
@@ -36,7 +38,7 @@ enum BaseHealth {
     {
         let id = ID.make()
         // Of a state that lasts only the first word is a message; later causes replace its text.
-        let isState = [BaseAlarm.connection, .reading, .clients, .rights, .format, .silence].contains(alarm)
+        let isState = [BaseAlarm.connection, .reading, .clients, .rights, .format, .silence, .empty].contains(alarm)
         let before = try await transaction.query(
             "SELECT cause, cause_id FROM base_alarm WHERE base = $1 AND kind = $2 FOR UPDATE",
             [.text(base), .text(alarm.rawValue)]
@@ -95,10 +97,16 @@ enum BaseHealth {
                 try await bus.transaction { transaction in
                     try await forget(bases, in: transaction)
                     for base in bases {
-                        if let cause = try await silence(base, clock, in: transaction) {
-                            try await failing(base.base, .silence, cause, in: transaction)
-                        } else {
-                            try await end(base.base, [.silence], in: transaction)
+                        let causes: [(BaseAlarm, String?)] = [
+                            (.silence, try await silence(base, clock, in: transaction)),
+                            (.empty, try await emptiness(base, in: transaction)),
+                        ]
+                        for (alarm, cause) in causes {
+                            if let cause {
+                                try await failing(base.base, alarm, cause, in: transaction)
+                            } else {
+                                try await end(base.base, [alarm], in: transaction)
+                            }
                         }
                     }
                 }
@@ -122,6 +130,35 @@ enum BaseHealth {
         }
     }
 
+    /// Sessions that begin and bring nothing, when that is no chance. УНФ deletes its files after a failure, so that its next attempt finds nothing to send
+    /// and counts the changes as delivered (reference 24); and nobody opens an exchange of orders without asking for any.
+    private static func emptiness(_ base: SuiteSettings.Base, in transaction: EventTransaction) async throws -> String?
+    {
+        guard base.driver == .commerceml else { return nil }
+        let sessions = try await transaction.query(
+            """
+            SELECT s.type, bool_or(e.kind LIKE '%.init') AND NOT bool_or(e.kind ~ '[.](query|file|import)$') AS is_empty,
+                bool_or(e.kind ~ '[.](file|import)$' AND e.result IN ('failed', 'refused', 'parked')) AS has_failed
+            FROM (SELECT id, type, started_at FROM onec_session WHERE base = $1 ORDER BY started_at DESC LIMIT 20) AS s
+            JOIN exchange e ON e.session = s.id GROUP BY s.id, s.type, s.started_at
+            -- One that has brought something so far, or that is over: the next one has begun, or nothing more has come for a while.
+            HAVING (bool_or(e.kind ~ '[.](query|file|import)$') OR max(e.at) < now() - interval '1 minute'
+                OR s.started_at < (SELECT max(started_at) FROM onec_session WHERE base = $1))
+                -- A log-in alone is somebody's test of the connection.
+                AND bool_or(e.kind NOT LIKE '%.checkauth')
+            ORDER BY s.started_at DESC
+            """, [.text(base.base)])
+        guard let newest = sessions.first, try newest.bool("is_empty") else { return nil }
+        if try sessions.first(where: { try !$0.bool("is_empty") })?.bool("has_failed") == true {
+            return
+                "после файла, который не удалось принять, 1С открыла сеанс и ничего не передала: изменения могли потеряться, выгрузите изменения заново"
+        }
+        let isHabit = try sessions.prefix(3).allSatisfy { try $0.string("type") == "sale" && $0.bool("is_empty") }
+        return isHabit && sessions.count >= 3
+            ? "три сеанса обмена заказами подряд не запросили заказов и ничего не передали: проверьте настройки узла обмена в 1С"
+            : nil
+    }
+
     /// Why a base counts as silent.
     private static func silence(_ base: SuiteSettings.Base, _ clock: String, in transaction: EventTransaction)
         async throws
@@ -138,8 +175,11 @@ enum BaseHealth {
                     AND greatest(o.requested_at, o.ready_since, b.resumed_at)
                         < now() - interval '\(lagMinutes) minutes') AS waits,
                 (SELECT count(*) FROM registered_order r JOIN exchange_node n USING (base) WHERE r.base = $1
-                    AND (r.sent_no IS NULL OR r.sent_no > n.confirmed_no)
-                    AND r.registered_at < now() - interval '\(lagMinutes) minutes') AS unconfirmed
+                    AND coalesce(r.sent_no, 9223372036854775807) > n.confirmed_no
+                    -- A base that exchanges every half hour is not late before it has missed its turn.
+                    AND r.registered_at < now() - greatest(interval '\(lagMinutes) minutes', least(interval '1 day', 2 * (
+                        SELECT max(at) - min(at) FROM (SELECT at FROM exchange_confirmation WHERE base = $1
+                            ORDER BY at DESC LIMIT 2) AS c)))) AS unconfirmed
             FROM (SELECT 1) AS one LEFT JOIN base_state b ON b.base = $1
             """, [.text(base.base), .int(patience)])[0]
         if try row.optionalString("paused_by") != nil { return nil }
@@ -152,7 +192,7 @@ enum BaseHealth {
         if waits, !isQuiet { return "заказы ждут отправки дольше \(lagMinutes) минут" }
         let unconfirmed = try row.int("unconfirmed")
         if unconfirmed > 0 {
-            return "1С не принимает сообщений дольше \(lagMinutes) минут: не подтверждено заказов \(unconfirmed)"
+            return "1С не принимает наших сообщений: не подтверждено заказов \(unconfirmed)"
         }
         return try row.optionalBool("is_unread") == true
             ? "состояние заказов не читается дольше \(HumanText.span(Double(patience)))" : nil

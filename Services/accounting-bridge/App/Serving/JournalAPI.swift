@@ -128,7 +128,7 @@ struct JournalAPI: Sendable {
             let orders: [String]
         }
         router.post("/api/v1/bases/:base/send-again") { request, context in
-            _ = try context.require("head", "accountant", "integrator")
+            let caller = try context.require("head", "accountant", "integrator")
             let name = try context.parameters.require("base")
             guard let base = settings.bases.first(where: { $0.base == name }) else { throw Problem.notFound("base") }
             guard base.driver == .enterprisedata else {
@@ -138,7 +138,16 @@ struct JournalAPI: Sendable {
             guard let since = Timestamp(try await request.json(Wish.self).since) else {
                 throw Problem.invalid("since is a time such as 2026-01-31T09:05:00.000Z")
             }
+            let journal = ExchangeJournal(pool: bus.pool)
+            let entry = try await journal.open(
+                base: name, session: nil, kind: "enterprise.again", method: "SEND", target: "с \(since)", body: [],
+                direction: "out")
             let orders = try await ExchangeNode(bus: bus, base: name).sendAgain(since: since)
+            try await journal.close(
+                entry,
+                .init(
+                    answer: [], understood: ["\(caller.name): отправить снова с \(since), заказов \(orders.count)"],
+                    orders: Array(orders.prefix(1000))))
             return try Response.json(Sent(count: orders.count, orders: Array(orders.prefix(1000))))
         }
     }
@@ -176,30 +185,12 @@ struct JournalAPI: Sendable {
                 throw Problem.badRequest("\(name) is a time such as 2026-01-31T09:05:00.000Z")
             }
         }
-        let text = request.query("text").map { "%\($0)%" }
-        let rows = try await bus.pool.query(
-            """
-            SELECT \(Self.columns) FROM exchange
-            WHERE ($1::text IS NULL OR base = $1) AND ($2::text IS NULL OR direction = $2)
-                AND ($3::text IS NULL OR result = $3) AND ($4::text IS NULL OR kind = $4)
-                AND ($5::uuid IS NULL OR journeys @> ARRAY[$5::uuid])
-                AND ($6::text IS NULL OR understood::text ILIKE $6 OR reason ILIKE $6)
-                AND ($7::timestamptz IS NULL OR at >= $7) AND ($8::timestamptz IS NULL OR at < $8)
-                AND ($9::uuid IS NULL OR id < $9) AND ($11::text IS NULL OR orders @> ARRAY[$11::text])
-                AND ($12::text IS NULL OR orders && ARRAY(
-                    SELECT number FROM order_out
-                    WHERE inn = $12 OR counterparty_id = $12 OR position(lower($12) IN lower(client)) > 0))
-            ORDER BY id DESC LIMIT $10
-            """,
-            [
-                .text(request.query("base")), .text(request.query("direction")),
-                .text(request.query("status")), .text(request.query("kind")),
-                .id(request.query("journeyId").flatMap { ID($0) }), .text(text),
-                .time(request.query("from").flatMap { Timestamp($0) }),
-                .time(request.query("to").flatMap { Timestamp($0) }),
-                .id(request.query("after").flatMap { ID($0) }), .int(limit + 1), .text(request.query("order")),
-                .text(request.query("counterparty")?.withoutNUL),
-            ])
+        let search = JournalSearch(request)
+        var rows: [Row] = []
+        for statement in search.statements(limit: limit + 1) {
+            rows = try await bus.pool.query(statement.sql, statement.parameters).map { $0 }
+            if rows.count > limit { break }
+        }
         let items = try rows.prefix(limit).map { try Self.view($0, isOpen: isOpen) }
         return Page(items: items, next: rows.count > limit ? items.last?.id.description : nil)
     }

@@ -23,13 +23,13 @@ struct ReportReader: Sendable {
 
     private func round() async throws -> Double {
         if case .wait(let seconds) = line.mayTalk(.reading) { return seconds }
-        let asked = try await due()
+        let (asked, began) = try await due()
         let heard = try await line.driver.read(asked, line.wire)
         var news: Set<String> = []
         for one in heard {
             if try await keep(one), let number = one.number { news.insert(number) }
         }
-        try await plan(asked, news)
+        try await plan(asked, news, began)
         try await line.driver.accept(heard)
         let wasAsked = !asked.isEmpty || line.driver.tellsUnasked
         // What only a question can show is not over when nobody was asked.
@@ -43,20 +43,23 @@ struct ReportReader: Sendable {
         return isMore ? 0 : Double(line.base.readSeconds)
     }
 
-    private func due() async throws -> [AskedOrder] {
-        try await line.bus.pool.query(
+    /// - Returns: the orders whose turn it is, and since when that holds, by the database's clock.
+    private func due() async throws -> ([AskedOrder], began: Timestamp) {
+        let rows = try await line.bus.pool.query(
             """
-            SELECT id, number, onec_id, request ->> 'currency' AS currency FROM order_out
+            SELECT now() AS began, id, number, onec_id, request ->> 'currency' AS currency FROM order_out
             WHERE base = $1 AND ask_at <= now() ORDER BY ask_at LIMIT \(Self.roundLimit)
-            """, [.text(base)]
-        ).map { row in
+            """, [.text(base)])
+        let asked = try rows.map { row in
             AskedOrder(
                 id: try row.id("id"), number: try row.string("number"), onecId: try row.optionalString("onec_id"),
                 currency: Currency(try row.string("currency")) ?? .rub)
         }
+        return (asked, try rows.first?.time("began") ?? .now())
     }
 
-    private func plan(_ asked: [AskedOrder], _ news: Set<String>) async throws {
+    /// An order that somebody has asked for since the round began is asked for again.
+    private func plan(_ asked: [AskedOrder], _ news: Set<String>, _ began: Timestamp) async throws {
         guard !asked.isEmpty else { return }
         let changed = asked.filter { news.contains($0.number) }.map(\.id)
         try await line.bus.pool.query(
@@ -64,8 +67,8 @@ struct ReportReader: Sendable {
             UPDATE order_out SET news_at = CASE WHEN id = ANY($2::uuid[]) THEN now() ELSE news_at END,
                 ask_at = now() + least(interval '\(Self.longestPause) seconds', greatest($3::int * interval '1 second',
                     CASE WHEN id = ANY($2::uuid[]) THEN interval '0' ELSE \(Self.patience) * (now() - news_at) END))
-            WHERE id = ANY($1::uuid[])
-            """, [.ids(asked.map(\.id)), .ids(changed), .int(line.base.readSeconds)])
+            WHERE id = ANY($1::uuid[]) AND ask_at <= $4
+            """, [.ids(asked.map(\.id)), .ids(changed), .int(line.base.readSeconds), .time(began)])
     }
 
     /// - Returns: whether it was news.

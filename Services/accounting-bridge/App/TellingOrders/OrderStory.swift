@@ -252,6 +252,7 @@ struct OrderStories: Sendable {
             case "odata.find": "Поиск в 1С"
             case "odata.client": "Контрагент в 1С"
             case "odata.post": "Проведение документа"
+            case "enterprise.again": "Отправляется снова по слову человека"
             case "odata.state", "folder.report", "enterprise.message":
                 try JSON.decode([String].self, from: try row.string("understood").utf8)
                     .filter { $0.contains(number) }.joined(separator: "; ")
