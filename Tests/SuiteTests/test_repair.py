@@ -146,5 +146,9 @@ def test_sessions_that_bring_nothing_are_said_once(suite):
     assert "выгрузите изменения заново" in wait_for(causes, 40, "the second alarm")[0]
     said = suite.sql("accounting_bridge", "SELECT count(*) FROM event WHERE type = 'onec.exchange.failing.v1' AND convert_from(body, 'UTF8') LIKE '%сеанс%'")
     assert said == [["2"]]
+    # Orders that go well say nothing about goods that are lost; goods that come again do.
     onec.take_orders()
+    empty("catalog")
+    assert causes()
+    assert onec.call("file", b"<x/>", type="catalog", filename="import.xml").text.startswith("success")
     wait_for(lambda: not causes(), 40, "its end")

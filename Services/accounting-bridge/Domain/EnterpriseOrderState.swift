@@ -132,10 +132,11 @@ struct EnterpriseOrderState {
     /// The orders that a document is for. Each row is for one: the one that it names, or the one of the document's head; money that no row gives to
     /// an order is for none, unless no row names any.
     static func shares(of element: XMLElement, _ kind: String) -> [Share] {
-        // Others are of advances and taxes, whose sums are contained in these.
-        let tables = element.children.filter {
+        // Tables of advances and of payments by stages repeat what stands in these.
+        let tables = element.children.filter { table in
             isMoney(kind)
-                ? $0.name.hasPrefix("Расшифровка") : $0.name.hasPrefix("Товары") || $0.name.hasPrefix("Услуги")
+                ? table.name.hasPrefix("Расшифровка")
+                : !["Зачет", "Этап", "График", "Оплат"].contains { table.name.hasPrefix($0) }
         }
         .map { $0.all("Строка") }
         let head = order(namedBy: element, tables: false)

@@ -166,20 +166,21 @@ struct EnterpriseDataDriver: AccountingDriver {
         if !next.fresh.isEmpty { words.append("впервые заказы \(next.fresh.joined(separator: ", "))") }
         let again = next.objects.count - next.fresh.count
         if again > 0 { words.append("ещё не подтверждённых заказов \(again)") }
-        try await write(message, wire, words, orders: next.fresh, number: next.number)
+        try await write(message, wire, words, orders: next.fresh, number: (next.number, next.received))
     }
 
-    /// - Parameter number: of the message; it is not put in the place of one that was begun later. Nil: the first one, which has none.
+    /// - Parameter number: of the message, and which it confirms; it is not put in the place of one that was begun later. Nil: the first one, which has none.
     private func write(
-        _ message: String, _ wire: ExchangeWire, _ words: [String], orders: [String], number: Int64? = nil
+        _ message: String, _ wire: ExchangeWire, _ words: [String], orders: [String],
+        number: (own: Int64, received: Int64)? = nil
     ) async throws {
         let (bytes, ours) = (Array(message.utf8), path(outgoing))
-        let draft = path(".\(outgoing).\(number ?? 0).part")
+        let draft = path(".\(outgoing).\(number?.own ?? 0).part")
         let entry = try await wire.open("enterprise.message", "WRITE", outgoing, bytes, direction: "out")
         do {
             try await folder.work { try Files.draw(bytes, at: draft) }
             if let number {
-                let isNewest = try await node.write(number) { [folder] in
+                let isNewest = try await node.write(number.own, received: number.received) { [folder] in
                     try await folder.work { try Files.put(draft, to: ours) }
                 }
                 guard isNewest else {

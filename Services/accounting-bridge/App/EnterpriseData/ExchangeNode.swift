@@ -117,7 +117,7 @@ struct ExchangeNode: Sendable {
             let number = sent + 1
             try await transaction.run([
                 Statement(
-                    "UPDATE exchange_node SET sent_no = $2, told_received_no = received_no, lying_received_no = received_no WHERE base = $1",
+                    "UPDATE exchange_node SET sent_no = $2, told_received_no = received_no WHERE base = $1",
                     [.text(base), .int(number)]),
                 Statement(
                     """
@@ -133,8 +133,11 @@ struct ExchangeNode: Sendable {
 
     /// Lets a message be put in its place, unless a newer one has been begun meanwhile: an older never stands in a newer one's place.
     ///
+    /// - Parameter received: what it confirms.
     /// - Returns: whether it was put there.
-    func write(_ number: Int64, _ put: @escaping @Sendable () async throws -> Void) async throws -> Bool {
+    func write(_ number: Int64, received: Int64, _ put: @escaping @Sendable () async throws -> Void) async throws
+        -> Bool
+    {
         try await bus.transaction { [base] transaction in
             let row = try await transaction.query(
                 "SELECT sent_no FROM exchange_node WHERE base = $1 FOR UPDATE", [.text(base)]
@@ -142,24 +145,22 @@ struct ExchangeNode: Sendable {
             guard try row?.int("sent_no") == number else { return false }
             try await put()
             transaction.write(
-                "UPDATE exchange_node SET written_no = $2, written_at = now() WHERE base = $1",
-                [.text(base), .int(number)])
+                "UPDATE exchange_node SET written_no = $2, written_at = now(), lying_received_no = $3 WHERE base = $1",
+                [.text(base), .int(number), .int(received)])
             return true
         }
     }
 
     // MARK: in
 
-    /// Our own message as it lies in the folder: when it has a higher number than we remember, or confirms more, our data were restored from a copy.
+    /// Our own message as it lies in the folder: when it has a higher number than we remember, our data were restored from a copy.
     func meetOwn(
         _ header: EnterpriseHeader, named subject: String, _ exchange: @escaping @Sendable () async throws -> ID
     ) async throws {
         let row = try await bus.pool.query(
-            "SELECT sent_no, received_no FROM exchange_node WHERE base = $1", [.text(base)]
+            "SELECT sent_no FROM exchange_node WHERE base = $1", [.text(base)]
         ).first
-        guard let row, try header.messageNo > row.int("sent_no") || header.receivedNo > row.int("received_no") else {
-            return
-        }
+        guard let row, try header.messageNo > row.int("sent_no") else { return }
         let entry = try await exchange()
         try await bus.transaction { [base] transaction in
             try await transaction.query(
@@ -194,6 +195,8 @@ struct ExchangeNode: Sendable {
         var words: [String] = []
         /// What a person must know.
         var troubles: [String] = []
+        /// The base does not know yet how far its numbers have to go on.
+        var mustAnswer = false
         /// Numbers of our orders that the base has confirmed with it.
         var confirmed: [String] = []
         /// Orders of ours that it tells of.
@@ -229,7 +232,7 @@ struct ExchangeNode: Sendable {
                 try await confirm(header, before, &taken, in: transaction)
             }
             if isNumbered { try await keep(message, exchange, &taken, in: transaction) }
-            try await note(header, digest, isEmpty: message.isEmpty && taken.troubles.isEmpty, in: transaction)
+            try await note(header, digest, isEmpty: message.isEmpty, mustAnswer: taken.mustAnswer, in: transaction)
             if let code = header.newFrom {
                 taken.troubles.append("база меняет код своего узла на «\(code)»: укажите его в настройках (peer)")
             }
@@ -269,7 +272,9 @@ struct ExchangeNode: Sendable {
     }
 
     /// What the base says of itself, and the number and the time of its message.
-    private func note(_ header: EnterpriseHeader, _ digest: [UInt8], isEmpty: Bool, in transaction: EventTransaction)
+    private func note(
+        _ header: EnterpriseHeader, _ digest: [UInt8], isEmpty: Bool, mustAnswer: Bool, in transaction: EventTransaction
+    )
         async throws
     {
         // A working message names the version that it is in.
@@ -282,14 +287,14 @@ struct ExchangeNode: Sendable {
                 """
                 UPDATE exchange_node SET received_no = greatest(received_no, $2), received_made = $3, received_digest = $9,
                     -- A message that held nothing waits for no answer: two sides that answer each other's answers never end.
-                    told_received_no = CASE WHEN $10 AND told_received_no = received_no THEN $2 ELSE told_received_no END,
+                    told_received_no = CASE WHEN $11 THEN -1 WHEN $10 AND told_received_no = received_no THEN $2 ELSE told_received_no END,
                     version = coalesce($4, version, $5), sends = CASE WHEN $6 THEN $7::text[] ELSE sends END,
                     takes = CASE WHEN $6 THEN $8::text[] ELSE takes END WHERE base = $1
                 """,
                 [
                     .text(base), .int(header.messageNo), .text(header.created), .text(version), .text(written),
                     .bool(!header.sends.isEmpty || !header.takes.isEmpty), .texts(header.sends.sorted()),
-                    .texts(header.takes.sorted()), .bytes(digest), .bool(isEmpty),
+                    .texts(header.takes.sorted()), .bytes(digest), .bool(isEmpty), .bool(mustAnswer),
                 ]),
             Statement(
                 """
@@ -330,11 +335,10 @@ struct ExchangeNode: Sendable {
     ) async throws {
         let theirs = header.receivedNo
         let hasGoneBack = header.messageNo > 0 && header.messageNo <= before.received
-        if hasGoneBack, header.messageNo == before.lyingReceived + 1 {
+        taken.mustAnswer = hasGoneBack
+        if hasGoneBack, header.messageNo > before.lyingReceived {
             // It has read our last message first and gone on from the number that we have confirmed there: what it had before is not to be seen.
-            taken.troubles.append(
-                "база 1С восстановлена из копии, и какие наши заказы она потеряла, по номерам не видно: отправьте их снова (send-again) с временем копии"
-            )
+            taken.troubles.append(Self.lossUnseen)
         } else if hasGoneBack || theirs < before.confirmed {
             // Restored, the base has what it had when it wrote the message before this one. It may have read our last message since and confirm that.
             let then = try await transaction.query(
@@ -370,6 +374,9 @@ struct ExchangeNode: Sendable {
             """, [.text(base), .int(theirs)])
     }
 
+    private static let lossUnseen =
+        "база 1С восстановлена из копии, и какие наши заказы она потеряла, по номерам не видно: отправьте их снова (send-again) с временем копии"
+
     /// Orders that the base had taken and has lost with its restore go out once more, under their old ids.
     private func sendAgain(after number: Int64, _ taken: inout Taken, in transaction: EventTransaction) async throws {
         let lost = try await transaction.query(
@@ -378,9 +385,9 @@ struct ExchangeNode: Sendable {
             WHERE n.base = r.base AND r.base = $1 AND r.sent_no > $2 AND r.sent_no <= n.confirmed_no RETURNING r.number
             """, [.text(base), .int(number)]
         ).map { try $0.string("number") }
-        let orders = lost.prefix(100).joined(separator: ", ")
+        guard !lost.isEmpty else { return taken.troubles.append(Self.lossUnseen) }
         taken.words.append(
-            lost.isEmpty ? "потерянных заказов нет" : "потерянные заказы отправляются снова (\(lost.count)): \(orders)")
+            "потерянные заказы отправляются снова (\(lost.count)): \(lost.prefix(100).joined(separator: ", "))")
         taken.troubles.append(
             "база 1С восстановлена из копии: что она потеряла из наших заказов, отправляется снова; сверьте документы, которых в ней больше нет"
         )

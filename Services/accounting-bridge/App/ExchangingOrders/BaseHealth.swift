@@ -138,8 +138,9 @@ enum BaseHealth {
         let sessions = try await transaction.query(
             """
             SELECT s.type, bool_or(e.kind LIKE '%.init') AND NOT bool_or(e.kind ~ '[.](query|file|import)$') AS is_empty,
-                bool_or(e.kind ~ '[.](file|import)$' AND e.result IN ('failed', 'refused', 'parked')) AS has_failed
-            FROM (SELECT id, type, started_at FROM onec_session WHERE base = $1 ORDER BY started_at DESC LIMIT 20) AS s
+                -- What was set aside was answered with success.
+                bool_or(e.kind ~ '[.](file|import)$' AND e.result IN ('failed', 'refused')) AS has_failed
+            FROM (SELECT id, type, started_at FROM onec_session WHERE base = $1 ORDER BY started_at DESC LIMIT 40) AS s
             JOIN exchange e ON e.session = s.id GROUP BY s.id, s.type, s.started_at
             -- One that has brought something so far, or that is over: the next one has begun, or nothing more has come for a while.
             HAVING (bool_or(e.kind ~ '[.](query|file|import)$') OR max(e.at) < now() - interval '1 minute'
@@ -148,13 +149,15 @@ enum BaseHealth {
                 AND bool_or(e.kind NOT LIKE '%.checkauth')
             ORDER BY s.started_at DESC
             """, [.text(base.base)])
-        guard let newest = sessions.first, try newest.bool("is_empty") else { return nil }
-        if try sessions.first(where: { try !$0.bool("is_empty") })?.bool("has_failed") == true {
-            return
-                "после файла, который не удалось принять, 1С открыла сеанс и ничего не передала: изменения могли потеряться, выгрузите изменения заново"
+        for sessions in try Dictionary(grouping: sessions, by: { try $0.string("type") }).values {
+            guard try sessions[0].bool("is_empty") else { continue }
+            if try sessions.first(where: { try !$0.bool("is_empty") })?.bool("has_failed") == true {
+                return
+                    "после файла, который не удалось принять, 1С открыла сеанс и ничего не передала: изменения могли потеряться, выгрузите изменения заново"
+            }
         }
-        let isHabit = try sessions.prefix(3).allSatisfy { try $0.string("type") == "sale" && $0.bool("is_empty") }
-        return isHabit && sessions.count >= 3
+        let orders = try sessions.filter { try $0.string("type") == "sale" }.prefix(3)
+        return try orders.count == 3 && orders.allSatisfy { try $0.bool("is_empty") }
             ? "три сеанса обмена заказами подряд не запросили заказов и ничего не передали: проверьте настройки узла обмена в 1С"
             : nil
     }
@@ -177,9 +180,11 @@ enum BaseHealth {
                 (SELECT count(*) FROM registered_order r JOIN exchange_node n USING (base) WHERE r.base = $1
                     AND coalesce(r.sent_no, 9223372036854775807) > n.confirmed_no
                     -- A base that exchanges every half hour is not late before it has missed its turn.
-                    AND r.registered_at < now() - greatest(interval '\(lagMinutes) minutes', least(interval '1 day', 2 * (
-                        SELECT max(at) - min(at) FROM (SELECT at FROM exchange_confirmation WHERE base = $1
-                            ORDER BY at DESC LIMIT 2) AS c)))) AS unconfirmed
+                    AND r.registered_at < now() - greatest(interval '\(lagMinutes) minutes', 3 * (
+                        SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY gap) FROM (
+                            SELECT at - lag(at) OVER (ORDER BY message_no) AS gap FROM (
+                                SELECT at, message_no FROM exchange_confirmation WHERE base = $1
+                                ORDER BY message_no DESC LIMIT 10) AS latest) AS gaps))) AS unconfirmed
             FROM (SELECT 1) AS one LEFT JOIN base_state b ON b.base = $1
             """, [.text(base.base), .int(patience)])[0]
         if try row.optionalString("paused_by") != nil { return nil }

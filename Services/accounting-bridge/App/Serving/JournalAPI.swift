@@ -188,7 +188,7 @@ struct JournalAPI: Sendable {
         let search = JournalSearch(request)
         var rows: [Row] = []
         for statement in search.statements(limit: limit + 1) {
-            rows = try await bus.pool.query(statement.sql, statement.parameters).map { $0 }
+            rows = try await bus.pool.run([statement])[0].map { $0 }
             if rows.count > limit { break }
         }
         let items = try rows.prefix(limit).map { try Self.view($0, isOpen: isOpen) }

@@ -37,31 +37,34 @@ struct JournalSearch {
         conditions.append(condition("$\(parameters.count)"))
     }
 
-    /// Exchanges that are looked through for a text before all are: what is often said is found among the newest.
-    private static let newest = 20_000
+    /// Exchanges, from the newest on, that are looked through for a text before all are: what is often said is found among them.
+    private static let windows = [20_000, 200_000]
 
     /// Statements of which each finds more than the one before it: the first that finds enough will do.
     func statements(limit: Int) -> [Statement] {
         let these = conditions.isEmpty ? "true" : conditions.joined(separator: " AND ")
-        let all = "SELECT \(JournalAPI.columns) FROM exchange WHERE"
         let last = "ORDER BY id DESC LIMIT \(limit)"
-        guard let text else { return [Statement("\(all) \(these) \(last)", parameters)] }
+        func statement(_ sql: String, _ parameters: [Parameter]) -> Statement {
+            var statement = Statement("SELECT \(JournalAPI.columns) FROM \(sql)", parameters)
+            // There are as many texts as ways to search; none is worth being kept, and each has values of its own.
+            statement.isPlannedEachTime = true
+            return statement
+        }
+        guard let text else { return [statement("exchange WHERE \(these) \(last)", parameters)] }
         let word = "$\(parameters.count + 1)"
         let says = "(strpos(lower(understood::text), lower(\(word))) > 0 OR strpos(lower(reason), lower(\(word))) > 0)"
         let own = parameters + [.text(text)]
-        return [
-            Statement(
-                """
-                SELECT \(JournalAPI.columns) FROM (
-                    SELECT * FROM exchange WHERE \(these) ORDER BY id DESC LIMIT \(Self.newest)) AS newest
-                WHERE \(says) \(last)
-                """, own),
-            // Kept apart, or it would be walked through from the newest on by one process alone.
-            Statement(
-                """
-                \(all) id IN (SELECT id FROM (SELECT id FROM exchange WHERE \(these) AND \(says) OFFSET 0) AS found
-                    ORDER BY id DESC LIMIT \(limit)) ORDER BY id DESC
-                """, own),
-        ]
+        let newest = Self.windows.map {
+            statement(
+                "(SELECT * FROM exchange WHERE \(these) ORDER BY id DESC LIMIT \($0)) AS newest WHERE \(says) \(last)",
+                own)
+        }
+        // Kept apart, or it would be walked through from the newest on by one process alone.
+        let all = statement(
+            """
+            exchange WHERE id IN (SELECT id FROM (SELECT id FROM exchange WHERE \(these) AND \(says) OFFSET 0) AS found
+                \(last)) ORDER BY id DESC
+            """, own)
+        return newest + [all]
     }
 }

@@ -78,8 +78,8 @@ struct OrderReports: Sendable {
                 total_minor = coalesce($6, total_minor), tells_payments = $7,
                 paid_flag = $8, shipped_flag = $9, as_of = $10, last_event = $11, failure = NULL,
                 overdue_told = overdue_told AND due_date IS NOT DISTINCT FROM coalesce($12::date, due_date),
-                due_date = coalesce($12::date, due_date), cost_minor = $13,
-                revenue_minor = $14,
+                due_date = coalesce($12::date, due_date), cost_minor = CASE WHEN $13::bigint IS NULL AND $14::bigint IS NULL THEN cost_minor ELSE $13 END,
+                revenue_minor = coalesce($14, revenue_minor),
                 version = version + 1
             WHERE id = $1
             """,
