@@ -1,0 +1,115 @@
+import Contracts
+import Messaging
+import Postgres
+import Primitives
+
+/// What a base has told of our orders and of its clients: kept as it came, and made into reports.
+extension ExchangeNode {
+    func keep(
+        _ message: EnterpriseMessage, _ exchange: ID, _ taken: inout Taken, in transaction: EventTransaction
+    ) async throws {
+        // Of an object that stands in a message twice the last word holds.
+        let last = Dictionary(message.told.map { ($0.id, $0) }) { _, newer in newer }
+        let named = Set(last.values.flatMap(\.orders))
+        let ours = Set(
+            try await transaction.query(
+                "SELECT id FROM order_out WHERE base = $1 AND id = ANY($2::uuid[])",
+                [.text(base), .ids(named.sorted())]
+            ).map { try $0.id("id") })
+        let kept = last.values.filter { $0.orders.contains(where: ours.contains) }
+        let links = kept.flatMap { told in told.orders.filter(ours.contains).map { (object: told.id, order: $0) } }
+        let gone = try await transaction.query(
+            """
+            UPDATE told_link t SET is_gone = true, exchange_id = $2 WHERE t.base = $1 AND t.object_id = ANY($3::uuid[])
+                AND NOT t.is_gone AND NOT EXISTS (
+                    SELECT 1 FROM unnest($4::uuid[], $5::uuid[]) AS l (object_id, order_id)
+                    WHERE l.object_id = t.object_id AND l.order_id = t.order_id)
+            RETURNING t.order_id
+            """,
+            [
+                .text(base), .id(exchange), .ids(last.keys.sorted()), .ids(links.map(\.object)),
+                .ids(links.map(\.order)),
+            ]
+        ).map { try $0.id("order_id") }
+        try await transaction.run([
+            Statement(
+                """
+                INSERT INTO told_object (base, object_id, kind, body)
+                SELECT $1, o.id, o.kind, o.body FROM unnest($2::uuid[], $3::text[], $4::text[]) AS o (id, kind, body)
+                ON CONFLICT (base, object_id) DO UPDATE SET kind = excluded.kind, body = excluded.body
+                """, [.text(base), .ids(kept.map(\.id)), .texts(kept.map(\.kind)), .texts(kept.map(\.xml))]),
+            Statement(
+                """
+                INSERT INTO told_link (base, object_id, order_id, exchange_id)
+                SELECT $1, l.object_id, l.order_id, $2 FROM unnest($3::uuid[], $4::uuid[]) AS l (object_id, order_id)
+                ON CONFLICT (base, object_id, order_id) DO UPDATE SET is_gone = false, exchange_id = excluded.exchange_id
+                """, [.text(base), .id(exchange), .ids(links.map(\.object)), .ids(links.map(\.order))]),
+        ])
+        taken.affected = Set(gone + links.map(\.order)).sorted()
+        // Whatever becomes of this process, they are told of in the next rounds.
+        try await transaction.query(
+            "UPDATE order_out SET ask_at = now() WHERE base = $1 AND id = ANY($2::uuid[])",
+            [.text(base), .ids(taken.affected)])
+        taken.words.append(
+            "сообщение № \(message.header.messageNo): объектов о наших заказах \(kept.count), снято связей \(gone.count), "
+                + "прочего \(message.passedOver + last.count - kept.count)")
+        taken.troubles += message.refused
+    }
+
+    /// Cards of clients, some at a time: a first message may hold all that a base has. The same card again changes nothing, so that a death in between
+    /// costs nothing either.
+    ///
+    /// - Returns: of how many there was news.
+    func learn(_ cards: [ClientCard], _ exchange: ID) async throws -> Int {
+        var (rest, news) = (cards[...], 0)
+        while !rest.isEmpty {
+            let some = Array(rest.prefix(Self.cardsAtOnce))
+            rest = rest.dropFirst(Self.cardsAtOnce)
+            news += try await bus.transaction { [base] transaction in
+                var news = 0
+                for card in some where try await ClientCards.learn(card, base, exchange, in: transaction) { news += 1 }
+                return news
+            }
+        }
+        return news
+    }
+
+    private static let cardsAtOnce = 200
+
+    /// What the base has told of these orders so far, each as a whole.
+    func reports(of orders: [ID]) async throws -> [HeardReport] {
+        let answers = try await bus.pool.run([
+            Statement(
+                """
+                SELECT l.order_id, o.number, o.request ->> 'currency' AS currency, l.object_id, l.is_gone, l.exchange_id,
+                    '\(EnterpriseKind.payment)' = ANY(n.sends) AS tells_payments
+                FROM told_link l JOIN order_out o ON o.id = l.order_id JOIN exchange_node n ON n.base = l.base
+                WHERE l.base = $1 AND l.order_id = ANY($2::uuid[]) ORDER BY l.order_id, l.object_id
+                """, [.text(base), .ids(orders)]),
+            Statement(
+                """
+                SELECT object_id, kind, body FROM told_object WHERE base = $1 AND object_id IN (
+                    SELECT object_id FROM told_link WHERE base = $1 AND order_id = ANY($2::uuid[]))
+                """, [.text(base), .ids(orders)]),
+        ])
+        let bodies = try Dictionary(
+            answers[1].map { (try $0.id("object_id"), (kind: try $0.string("kind"), xml: try $0.string("body"))) }
+        ) { first, _ in first }
+        return try Dictionary(grouping: answers[0]) { try $0.id("order_id") }.values.compactMap { rows in
+            guard let first = rows.first else { return nil }
+            let state = EnterpriseOrderState(
+                order: try first.id("order_id"), number: try first.string("number"),
+                currency: Currency(try first.string("currency")) ?? .rub,
+                tellsPayments: try first.bool("tells_payments"))
+            let objects = try rows.compactMap { row -> EnterpriseOrderState.Object? in
+                let id = try row.id("object_id")
+                return try bodies[id].map {
+                    .init(id: id, kind: $0.kind, xml: $0.xml, isGone: try row.bool("is_gone"))
+                }
+            }
+            let exchange = try rows.map { try $0.id("exchange_id") }.max() ?? .make()
+            return HeardReport(
+                exchange: exchange, subject: state.number, number: state.number, result: state.report(objects))
+        }
+    }
+}
