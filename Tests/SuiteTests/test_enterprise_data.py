@@ -99,6 +99,8 @@ def test_an_order_lies_in_every_message_until_it_is_confirmed(system):
     wait_for(lambda: ours(system)[2] == [third["number"]], what="only the new order")
     assert ours(system)[0] > number
     wait_for(lambda: any("1С приняла наши сообщения" in line["words"] for line in story(system, first)["lines"]), what="the confirmation to be told")
+    words = [line["words"] for line in story(system, first)["lines"]]
+    assert "Заказ записан в сообщение для 1С" in words and not any(second["number"] in w for w in words), words
     taken(system, third)
     assert system.node.base.orders[system.key(third["number"])]["comment"].startswith(f"Throughline № {third['number']}.")
 

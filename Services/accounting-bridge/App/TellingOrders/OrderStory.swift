@@ -253,7 +253,14 @@ struct OrderStories: Sendable {
             case "odata.client": "Контрагент в 1С"
             case "odata.post": "Проведение документа"
             case "enterprise.again": "Отправляется снова по слову человека"
-            case "odata.state", "folder.report", "enterprise.message":
+            case "enterprise.message":
+                // Of the other orders in the same message this one's story says nothing.
+                try JSON.decode([String].self, from: try row.string("understood").utf8).compactMap { said -> String? in
+                    guard said.contains(number) else { return nil }
+                    if said.hasPrefix("впервые заказы") { return "Заказ записан в сообщение для 1С" }
+                    return said.hasPrefix("1С приняла") ? String(said.prefix { $0 != ":" }) : said
+                }.joined(separator: "; ")
+            case "odata.state", "folder.report":
                 try JSON.decode([String].self, from: try row.string("understood").utf8)
                     .filter { $0.contains(number) }.joined(separator: "; ")
             case "folder.order": "Заказ положен в папку обмена"
