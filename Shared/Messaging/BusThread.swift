@@ -33,6 +33,11 @@ final class BusThread: Sendable {
 
     /// Commands waiting at most; live frames beyond it are dropped, the log has them.
     static let commandLimit = 10_000
+    /// Messages of one peer that are read in a round, of all that have come. What is beyond it is dropped unread and asked for
+    /// again: libzmq's queue has no limit (``Socket``), so whoever writes faster than we read must not fill our memory.
+    static let peerLimit = 512
+    /// Messages that are taken off one socket in a round.
+    static let roundLimit = 20_000
     static let beaconPause = 1.0
     /// Seconds after a burst until the beacon that reveals a lost end of it.
     static let burstPause = 0.05
@@ -217,9 +222,15 @@ final class BusThread: Sendable {
     private func receive(
         _ socket: Socket, from publisher: String? = nil, _ read: ([[UInt8]], String?) -> Inbound?
     ) throws {
+        var taken: [String?: Int] = [:]
         // Bounded, so that beacons and commands have their turn in a flood.
-        for _ in 0..<256 {
+        for _ in 0..<Self.roundLimit {
             guard let message = try socket.receive() else { return }
+            taken[message.peer, default: 0] += 1
+            guard taken[message.peer, default: 0] <= Self.peerLimit else {
+                counters.withLock { $0.flooded += 1 }
+                continue
+            }
             guard let inbound = read(message.frames, message.peer) else {
                 counters.withLock { $0.unreadable += 1 }
                 continue
@@ -235,6 +246,8 @@ public struct BusCounters: Codable, Sendable {
     public var lettersRefused = 0
     public var subscriptionsRefused = 0
     public var unreadable = 0
+    /// Messages dropped unread, because their sender had written too many at once.
+    public var flooded = 0
     public var reconnects = 0
     /// The peer that was connected again last, and why.
     public var lastReconnect: String?

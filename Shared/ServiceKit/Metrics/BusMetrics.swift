@@ -63,6 +63,7 @@ struct BusMetrics {
             ("throughline_bus_letters_refused_total", counters.lettersRefused),
             ("throughline_bus_subscriptions_refused_total", counters.subscriptionsRefused),
             ("throughline_bus_unreadable_total", counters.unreadable),
+            ("throughline_bus_flooded_total", counters.flooded),
             ("throughline_bus_reconnects_total", counters.reconnects),
             ("throughline_bus_strangers_refused_total", bus.strangersRefused),
         ] {
