@@ -89,3 +89,49 @@ def test_old_months_go_as_a_whole_but_not_what_waits_for_a_person(suite):
     wait_for(suite.ready, 60, "the bridge")
     OneC(suite).open()
     assert suite.sql("accounting_bridge", "SELECT count(*) > 0 FROM exchange_before") == [["t"]]
+
+
+LONG_AGO = """
+INSERT INTO order_out (id, number, base, request, state, requested_at, last_event)
+SELECT gen_random_uuid(), 'L-' || i, 'long-ago', jsonb_build_object('counterparty', jsonb_build_object('id', 'client-' || i,
+    'name', 'Общее имя' || CASE WHEN i = 7 THEN ' 50%_вместе' ELSE '' END, 'inn', (7700000000 + i)::text)), 'sent', now(), gen_random_uuid()
+FROM generate_series(1, 1500) AS i;
+INSERT INTO exchange (id, base, at, kind, method, target, request, result, reason, understood, orders, place, link)
+SELECT (lpad(to_hex((extract(epoch FROM t) * 1000)::bigint), 12, '0') || '7000800000000' || lpad(to_hex(i), 7, '0'))::uuid, 'long-ago', t, 'odata.order',
+    'GET', '/', '', CASE WHEN i % 100 = 0 THEN 'refused' ELSE 'ok' END, CASE WHEN i = 300 THEN 'Нет СКИДКИ 5%_7\\8' END,
+    to_jsonb(ARRAY['заказ L-' || i % 1500]), ARRAY['L-' || i % 1500], NULL, NULL
+FROM (SELECT i, timestamptz '2026-03-01' + i * interval '1 minute' AS t FROM generate_series(1, 24000) AS i) AS rows
+"""
+
+
+def test_the_journal_is_found_by_time_client_and_text(suite):
+    suite.sql("accounting_bridge", LONG_AGO)
+    token = suite.token()
+
+    def found(**params):
+        return suite.get("accounting-bridge", "/api/v1/exchanges", token, base="long-ago", **{"limit": 200, **params})
+
+    day = {"from": "2026-03-05T00:00:00Z", "to": "2026-03-05T10:00:00Z"}
+    seen, after = [], None
+    while True:
+        page = found(**day, limit=170, **({"after": after} if after else {}))
+        seen += [item["at"] for item in page["items"]]
+        after = page["next"]
+        if not after:
+            break
+    assert len(seen) == len(set(seen)) == 600 and seen == sorted(seen, reverse=True)
+    assert seen[0].startswith("2026-03-05T09:59") and seen[-1].startswith("2026-03-05T00:00")
+    assert len(found(status="refused", **day)["items"]) == 6
+    # One client, by each of its names; and so many of one name that they are met on the way back.
+    for who in ["7700000007", "client-7", "общее имя 50%_"]:
+        assert {tuple(item["understood"]) for item in found(counterparty=who)["items"]} == {("заказ L-7",)}, who
+        assert len(found(counterparty=who)["items"]) == 16
+    assert found(counterparty="50_вместе")["items"] == [], "a sign stands for itself alone"
+    assert len(found(counterparty="общее имя", **day)["items"]) == 200
+    # Said once, and beyond the newest 20,000.
+    for text in ["скидки 5%_7", "5%_7\\8", "нет скидки"]:
+        assert [item["reason"] for item in found(text=text)["items"]] == ["Нет СКИДКИ 5%_7\\8"], text
+    assert found(text="скидки 5%%7")["items"] == [] == found(text="скидки 5__7")["items"]
+    assert len(found(text="заказ L-7\"")["items"]) == 16 and len(found(text="заказ")["items"]) == 200
+    indexes = {row[0] for row in suite.sql("accounting_bridge", "SELECT indexrelid::regclass FROM pg_index WHERE indrelid = 'exchange'::regclass")}
+    assert {"exchange_by_text", "exchange_by_time"} <= indexes

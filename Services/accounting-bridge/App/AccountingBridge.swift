@@ -17,6 +17,7 @@ public struct AccountingBridge: SuiteService {
         Migration(8, "V008_systems.sql", PackageResources.V008_systems_sql),
         Migration(9, "V009_journal.sql", PackageResources.V009_journal_sql),
         Migration(10, "V010_exchange_plans.sql", PackageResources.V010_exchange_plans_sql),
+        Migration(11, "V011_journal_search.sql", PackageResources.V011_journal_search_sql),
     ]
     public static let openAPI = PackageResources.openapi_yaml
 

@@ -185,12 +185,7 @@ struct JournalAPI: Sendable {
                 throw Problem.badRequest("\(name) is a time such as 2026-01-31T09:05:00.000Z")
             }
         }
-        let search = JournalSearch(request)
-        var rows: [Row] = []
-        for statement in search.statements(limit: limit + 1) {
-            rows = try await bus.pool.run([statement])[0].map { $0 }
-            if rows.count > limit { break }
-        }
+        let rows = try await JournalSearch(request).find(in: bus.pool, limit: limit + 1)
         let items = try rows.prefix(limit).map { try Self.view($0, isOpen: isOpen) }
         return Page(items: items, next: rows.count > limit ? items.last?.id.description : nil)
     }
