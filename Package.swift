@@ -173,7 +173,7 @@ let package = Package(
                 "Migrations/V006_repair.sql",
                 "Migrations/V007_order_truth.sql", "Migrations/V008_systems.sql",
                 "Migrations/V009_journal.sql", "Migrations/V010_exchange_plans.sql",
-                "Migrations/V011_journal_search.sql",
+                "Migrations/V011_journal_search.sql", "Migrations/V012_set_aside.sql",
                 "App/openapi.yaml", "Mappings/ut11.yaml", "Mappings/unf.yaml", "Mappings/bp3.yaml",
                 "Web/Templates/journal.mustache",
                 "Web/Templates/exchange.mustache", "Web/Templates/bank.mustache", "Web/Templates/order.mustache",
@@ -187,5 +187,6 @@ let package = Package(
             embed: [
                 "Migrations/V003_notifier.sql", "App/openapi.yaml", "App/Templates/new_lead.mustache",
                 "App/Templates/payment_received.mustache", "App/Templates/exchange_failing.mustache",
+                "App/Templates/exchange_set_aside.mustache",
             ])
 )

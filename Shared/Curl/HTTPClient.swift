@@ -42,6 +42,8 @@ public struct HTTPClient: Sendable {
         /// False when the request surely never left: repeating it is safe.
         public let mayHaveArrived: Bool
         public let description: String
+        /// The answer came, and is larger than it may be.
+        public var isTooLarge = false
     }
 
     /// Bytes of an answer at most.
@@ -116,6 +118,8 @@ private final class Exchange {
     private(set) var status = 0
     private var announced = false
 
+    private var isTooLarge = false
+
     init(limit: Int, cancelled: CancelFlag, sink: Sink?) {
         self.limit = limit
         self.cancelled = cancelled
@@ -158,7 +162,10 @@ private final class Exchange {
                 CURLE_PEER_FAILED_VERIFICATION,
             ].contains(result)
             throw HTTPClient.Failure(
-                mayHaveArrived: !unsent, description: String(cString: curl_easy_strerror(result)))
+                mayHaveArrived: !unsent,
+                description: isTooLarge
+                    ? "the answer is larger than \(limit) bytes" : String(cString: curl_easy_strerror(result)),
+                isTooLarge: isTooLarge)
         }
     }
 
@@ -186,7 +193,10 @@ private final class Exchange {
             announceHead()
             return sink.onBytes(piece)
         }
-        guard collected.count + piece.count <= limit else { return false }
+        guard collected.count + piece.count <= limit else {
+            isTooLarge = true
+            return false
+        }
         collected += piece
         return true
     }

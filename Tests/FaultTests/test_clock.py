@@ -38,7 +38,7 @@ def wrong(load):
 
 
 def test_services_clocks_jump(load, clock, row):
-    load.publish(rate=350, environment=clock.environment)
+    load.publish(EVENTS * 2, rate=350, environment=clock.environment)
     load.subscribe(environment=clock.environment)
     clock.pids += [member.pid for member in load.members]
     load.taking(EVENTS // 20)

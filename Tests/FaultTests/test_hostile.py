@@ -103,6 +103,7 @@ def test_letters_with_numbers_at_the_end_of_their_range(busy, row, seq):
 def test_questions_in_a_loop(busy, row, seq):
     """A page from the beginning, or one that is not there yet, again and again, as fast as it goes: neither the answers nor the
     questions may fill the publisher's memory."""
+    busy.taking(200)
     before = busy.talker.resident()
     peer = connect(busy, zmq.PUSH, key=secret(busy, "load-s1"))
     ask = json.dumps({"from": "load-s1", "stream": "load-p", "lane": "main", "seq": seq}).encode()
@@ -114,7 +115,7 @@ def test_questions_in_a_loop(busy, row, seq):
         most = max(most, busy.talker.resident())
     grown = most - before
     lives(busy, row, f"{asked} in 5 s; the publisher grew by {grown:.0f} MB")
-    assert grown < 48
+    assert grown < 64
 
 
 def test_many_subscriptions(busy, row):

@@ -78,7 +78,8 @@ def test_a_transaction_held_in_another_database(load, shared, row):
         blocked = wait_for(lambda: taker.told("done"), 10)[0]["p50"]
         assert held.poll() is None
         row.holds(load, 0, f"delay {blocked / free:.1f} times that without it ({free:.0f} ms)")
-        assert blocked < free * 3 + 20
+        # A real hold would last as long as that session.
+        assert blocked < max(free * 3 + 20, 1000)
     finally:
         held.kill()
 
@@ -136,7 +137,7 @@ def test_an_older_copy_restored(clusters, loads, row):
     try:
         load.publishers = (copy, "postgres")
         load.standby()
-        place = stops(load, taker, "FORKED", 8)
+        place = stops(load, taker, "FORKED", 30)
         assert place == EVENTS // 3 * 2 == load.taken_count()
         row.stopped(f"FORKED: the subscriber is at #{place}, the publisher's last is #{load.head()[2]}")
     finally:
@@ -210,7 +211,7 @@ def test_a_full_disk(work, clusters, loads, row):
     try:
         cluster = clusters("full", data=disk.place / "data", inside=disk.room.inside).make().start()
         load = loads(cluster)
-        talker = load.publish(rate=500, size=4000)
+        talker = load.publish(EVENTS * 2, rate=500, size=4000)
         load.subscribe()
         load.taking(EVENTS // 10)
         disk.fill()
@@ -223,7 +224,7 @@ def test_a_full_disk(work, clusters, loads, row):
         if ended:
             cluster.start()
         wait_for(cluster.answers, 30)
-        row.holds(load, load.drain(40), f"4 s without room{'; the server had ended itself' if ended else ''}"
+        row.holds(load, load.drain(60), f"4 s without room{'; the server had ended itself' if ended else ''}"
                                         f"{'' if said else '; it did not answer'}")
         assert talker.lives
     finally:

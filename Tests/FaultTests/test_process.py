@@ -84,7 +84,7 @@ def test_a_paused_leader_is_fenced(load, row):
     leader.wake()
     leader.died(20)
     assert "another instance" in leader.words, leader.words
-    assert took < 15
+    assert took < 30
     row.holds(load, load.drain(), f"the standby led after {took:.1f} s; the woken one ended itself")
 
 

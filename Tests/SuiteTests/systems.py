@@ -32,6 +32,10 @@ class System:
     def onec_number(self, number):
         return f"НФ-{number}"
 
+    def forget(self, number):
+        """It is restored from a backup in which the order is not yet."""
+        raise NotImplementedError
+
 
 class Taken:
     """An order as a system understood it."""
@@ -48,7 +52,7 @@ class CommerceML(System):
     settings = '- { base: unf, driver: commerceml, login: exchange, password: "обмен", firstNumber: 1000 }'
 
     def __init__(self, folder):
-        self.taken = {}
+        self.taken, self.known = {}, set()
 
     def begin(self, suite):
         self.suite, self.onec = suite, OneC(suite)
@@ -62,7 +66,7 @@ class CommerceML(System):
                 lines = [(text("Артикул", line), text("Количество", line), text("ЦенаЗаЕдиницу", line))
                          for line in document.iterfind("{*}Товары/{*}Товар")]
                 number = text("Номер")
-                assert number not in self.taken, f"order {number} was given again in another session"
+                assert number not in self.taken or number in self.known, f"order {number} was given again in another session"
                 self.taken[number] = Taken(number, text("Контрагенты/Контрагент/Наименование"), lines, text("Сумма"))
             if not found:
                 return
@@ -78,6 +82,11 @@ class CommerceML(System):
         self.onec.send(number, total, payments=[(i, a, "true") for i, a in payments], shipments=[(i, a, "true") for i, a in shipments],
                        extra=extra + ([] if posted else [("Проведен", "false")]), refunds=[(i, a, "true") for i, a in refunds])
         self.onec.call = real
+
+    def forget(self, number):
+        """What it has and gets again it knows by its number."""
+        del self.taken[number]
+        self.known = set(self.taken)
 
 
 class Folder(System):
@@ -165,7 +174,7 @@ class OData(System):
         self.mapping, self.organization, self.base = mapping, f"odata-{mapping}", f"odata-{mapping}"
         self.onec = odata.Base(configuration)
         self.server = odata.Server(self.onec)
-        settings = {"readSeconds": 1, "settleSeconds": 3, "timeoutSeconds": 2, "ratePerMinute": 60000, **more}
+        settings = {"readSeconds": 1, "settleSeconds": 3, "timeoutSeconds": 5, "ratePerMinute": 60000, **more}
         self.settings = (f'- {{ base: {self.base}, driver: odata, url: "{self.server.url}", login: "Обмен", password: "пароль", mapping: {mapping}, '
                          f'firstNumber: {first}, ' + ", ".join(f"{k}: {v}" for k, v in settings.items()) + " }")
         self.onec.add("Catalog_Организации", ИНН="7707083893", Description="ООО Станкоторг")
@@ -232,6 +241,10 @@ class OData(System):
                     if name not in self.documents:
                         self.documents[name] = self.onec.add(names[kind], **own)
 
+    def forget(self, number):
+        with self.onec.lock:
+            del self.orders()[self.key(number)]
+
     def sell(self, key, revenue, cost):
         """A record in the register of sales, beside one that is not active any more."""
         names = self.names
@@ -297,6 +310,11 @@ class EnterpriseData(System):
                     own = self.documents.setdefault(f"{number}-{id}", str(uuid.uuid4()))
                     node.document(own, kind, id, amount, {key: amount})
             node.run()
+
+    def forget(self, number):
+        with self.node.lock:
+            del self.node.base.orders[self.key(number)]
+            self.node.taken.remove(number)
 
     def down(self):
         self.folder.rename(self.folder.with_name(self.folder.name + "-away"))

@@ -30,7 +30,7 @@ def test_a_record_that_is_changed_or_taken_out_is_found(suite):
     before = sealed(suite)
     assert before["checked"] >= 6 and all(day["wrong"] is None for day in before["days"]) and before["megabytes"] > 0
     assert "journal of the exchanges with 1C" in doctor(suite) and "is not what it was" not in doctor(suite)
-    victim = suite.sql("accounting_bridge", "SELECT id, encode(answer, 'hex') FROM exchange WHERE place = 2")[0]
+    victim = suite.sql("accounting_bridge", "SELECT id, encode(answer, 'hex') FROM exchange WHERE place = 2 ORDER BY id DESC LIMIT 1")[0]
     suite.sql("accounting_bridge", f"UPDATE exchange SET answer = 'forged' WHERE id = '{victim[0]}'")
     wrong = [day["wrong"] for day in seals(suite)["days"] if day["wrong"]]
     assert wrong == [f"exchange {victim[0]} is not what it was"]

@@ -90,7 +90,7 @@ def prometheus(exported, suite, tmp_path_factory):
     text = (FOLDER / "prometheus.yml").read_text()
     text = re.sub(r"127\.0\.0\.1:80(8\d)", lambda port: f"127.0.0.1:{suite.base + int(port[1]) - 80}", text)
     text = text.replace("scrape_interval: 5s\n  scrape_timeout: 4s\n  evaluation_interval: 5s",
-                        "scrape_interval: 1s\n  scrape_timeout: 1s\n  evaluation_interval: 1s")
+                        "scrape_interval: 2s\n  scrape_timeout: 2s\n  evaluation_interval: 1s")
     (folder / "prometheus.yml").write_text(text)
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -134,7 +134,7 @@ def test_every_rule_is_evaluated_and_a_healthy_suite_alarms_nobody(prometheus):
     assert {rule["name"] for rule in wait_for(rules, 60)} == {rule["alert"] for rule in ALERTS}
     wait_for(lambda: all(rule["health"] == "ok" for rule in rules()), 60, "every rule's evaluation")
     # Not even on its way to an alarm.
-    wait_for(lambda: all(rule["state"] == "inactive" for rule in rules()), 30, "quiet")
+    wait_for(lambda: all(rule["state"] == "inactive" for rule in rules()), 90, "quiet")
 
 
 @needs_prometheus

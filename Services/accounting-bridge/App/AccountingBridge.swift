@@ -18,6 +18,7 @@ public struct AccountingBridge: SuiteService {
         Migration(9, "V009_journal.sql", PackageResources.V009_journal_sql),
         Migration(10, "V010_exchange_plans.sql", PackageResources.V010_exchange_plans_sql),
         Migration(11, "V011_journal_search.sql", PackageResources.V011_journal_search_sql),
+        Migration(12, "V012_set_aside.sql", PackageResources.V012_set_aside_sql),
     ]
     public static let openAPI = PackageResources.openapi_yaml
 
@@ -32,6 +33,7 @@ public struct AccountingBridge: SuiteService {
     private let orderPages: OrderPages
     /// Bases that we talk to by ourselves.
     private let systems: [SystemLine]
+    private let repair: Repair
     private let keeper: JournalKeeper
 
     public init(_ context: ServiceContext) throws {
@@ -71,9 +73,11 @@ public struct AccountingBridge: SuiteService {
         bank = BankRoutes(
             bus: bus, statements: BankStatements(bus: bus, settings: context.settings, matching: matching),
             matching: matching, journal: ExchangeJournal(pool: bus.pool))
+        repair = Repair(
+            bus: bus, files: orderFiles, catalogs: catalogs, systems: systems,
+            passive: Set(context.settings.bases.filter { $0.driver == .commerceml }.map(\.base)))
         orderPages = try OrderPages(
-            OrderStories(pool: bus.pool, systems: systems),
-            repair: Repair(bus: bus, files: orderFiles, catalogs: catalogs, systems: systems),
+            OrderStories(pool: bus.pool, systems: systems), repair: repair,
             locale: context.settings.company.locale)
         bankPages = try BankPages(bank, settings: context.settings)
         pages = try JournalPages(
@@ -116,13 +120,24 @@ public struct AccountingBridge: SuiteService {
 
     public var ownReplays: (any OwnReplays)? { ExchangeReplays(pool: bus.pool, repair: repair) }
 
-    private var repair: Repair { Repair(bus: bus, files: orderFiles, catalogs: catalogs, systems: systems) }
-
     public typealias Loop = (name: String, run: @Sendable () async throws -> Void)
 
     public var loops: [Loop] {
         var loops: [Loop] = [
             ("watching bases", { [bus, bases = settings.bases] in try await BaseHealth.watch(bus, bases) }),
+            (
+                "watching what stands aside",
+                { [bus, bases = settings.bases.map(\.base)] in try await SetAside.watch(bus, bases) }
+            ),
+            (
+                "reading what was left unread",
+                { [orderFiles] in
+                    while !Task.isCancelled {
+                        try await orderFiles.readLeft()
+                        try await Task.sleep(for: .seconds(5))
+                    }
+                }
+            ),
             ("keeping the journal", { [keeper] in try await keeper.run() }),
             ("taking catalogs", { [catalogs] in try await catalogs.run() }),
             ("matching payments", { [bus] in try await BankMatching(bus: bus).watch() }),

@@ -100,6 +100,12 @@ enum DriverFailure: Error, Sendable, Equatable {
     /// It is not what the exchange is set up for: every thing that is missing.
     case unfit([String])
 
+    /// Somebody else holds what is to be written: no refusal, nothing was done, and it is nobody's fault.
+    var isSomebodyElses: Bool {
+        guard case .away(let why) = self else { return false }
+        return why.contains("Конфликт блокировок") || why.contains("время ожидания предоставления блокировки")
+    }
+
     var words: String {
         switch self {
         case .away(let why), .doubtful(let why), .refused(let why): why

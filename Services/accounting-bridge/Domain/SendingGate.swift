@@ -41,8 +41,10 @@ struct SendingGate: Sendable {
         if case .wait(let seconds) = mayTalk(now) { return .wait(seconds) }
         if let quiet, quiet.holds(clock) { return .wait(Self.quietPause) }
         guard let lastSent else { return .go }
-        let due = lastSent.adding(seconds: 60 / Double(ratePerMinute))
-        return due > now ? .wait(due.seconds(since: now)) : .go
+        let interval = 60 / Double(ratePerMinute)
+        let due = lastSent.adding(seconds: interval)
+        // Farther than that lies only what a clock that jumped has written.
+        return due > now && due <= now.adding(seconds: interval) ? .wait(due.seconds(since: now)) : .go
     }
 
     /// Seconds after which quiet hours are looked at again.

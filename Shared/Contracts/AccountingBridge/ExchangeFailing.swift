@@ -7,13 +7,16 @@ public struct ExchangeFailing: EventContract {
     public let cause: String
     public let causeId: ID
     public let since: Timestamp
+    /// What does not work: `connection`, `orders`, `refusals`, `documents` …; nil from before it was told.
+    public let kind: String?
 
     public init(
-        base: String, cause: String, causeId: ID, since: Timestamp
+        base: String, cause: String, causeId: ID, since: Timestamp, kind: String?
     ) {
         self.base = base
         self.cause = cause
         self.causeId = causeId
         self.since = since
+        self.kind = kind
     }
 }

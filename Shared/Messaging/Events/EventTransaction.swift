@@ -34,7 +34,11 @@ public final class EventTransaction: StatementRunner {
     /// A statement whose answer nobody needs: it travels in front of the next one that is waited for, at the latest with
     /// the commit, and saves a round trip. If it is refused, that one throws its error.
     public func write(_ sql: String, _ parameters: [Parameter] = []) {
-        state.withLock { $0.writes.append(.statement(Statement(sql, parameters))) }
+        write([Statement(sql, parameters)])
+    }
+
+    public func write(_ statements: [Statement]) {
+        state.withLock { $0.writes += statements.map { .statement($0) } }
     }
 
     /// Adds a row to an insert that others of this transaction may share; otherwise as ``write(_:_:)``.

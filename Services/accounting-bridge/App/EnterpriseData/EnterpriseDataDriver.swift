@@ -1,5 +1,6 @@
 import Contracts
 import Messaging
+import Postgres
 import Primitives
 import ServiceKit
 import Sodium
@@ -249,8 +250,19 @@ struct EnterpriseDataDriver: AccountingDriver {
             return []
         }
         let entry = try await wire.open("enterprise.message", "READ", incoming, arrived.bytes, direction: "in")
-        let news = try await node.learn(message.cards, entry)
-        var taken = try await node.take(message, digest, named: incoming, entry)
+        let news: Int
+        var taken: ExchangeNode.Taken
+        do {
+            news = try await node.learn(message.cards, entry)
+            taken = try await node.take(message, digest, named: incoming, entry)
+        } catch let error where (error as? PostgresError)?.isTransient != true && !(error is CancellationError) {
+            // Read again it would fail again, and be kept again each time.
+            let reason = "ошибка на нашей стороне: \(error)"
+            try await wire.close(entry, status: nil, [], .parked(reason))
+            try await node.park(entry, incoming, reason)
+            seen.done(arrived.stamp)
+            return []
+        }
         if !message.cards.isEmpty { taken.words.append("карточек \(message.cards.count), нового в \(news)") }
         seen.done(arrived.stamp)
         let outcome: ExchangeWire.Outcome =

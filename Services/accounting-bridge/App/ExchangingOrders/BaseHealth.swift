@@ -8,6 +8,10 @@ import ServiceKit
 enum BaseAlarm: String, Sendable, CaseIterable {
     /// Orders on their way to it.
     case orders
+    /// Orders that it does not take.
+    case refusals
+    /// What it tells of orders and is not understood.
+    case documents
     /// What it tells of orders.
     case answers
     /// Its catalogs.
@@ -33,10 +37,14 @@ enum BaseAlarm: String, Sendable, CaseIterable {
 
 /// Whether the exchange with a base works; each cause is said once, and its end once.
 enum BaseHealth {
+    /// Characters of a cause that are told.
+    private static let causeLimit = 1000
+
     static func failing(_ base: String, _ alarm: BaseAlarm, _ cause: String, in transaction: EventTransaction)
         async throws
     {
         let id = ID.make()
+        let cause = String(cause.prefix(causeLimit))
         // Of a state that lasts only the first word is a message; later causes replace its text.
         let isState = [BaseAlarm.connection, .reading, .clients, .rights, .format, .silence, .empty].contains(alarm)
         let before = try await transaction.query(
@@ -61,7 +69,8 @@ enum BaseHealth {
         ).affected
         guard changed == 1 else { return }
         try transaction.emit(
-            ExchangeFailing(base: base, cause: cause, causeId: id, since: .now()), key: "base:\(base)",
+            ExchangeFailing(base: base, cause: cause, causeId: id, since: .now(), kind: alarm.rawValue),
+            key: "base:\(base)",
             correlation: nil, causation: nil)
     }
 
@@ -75,7 +84,7 @@ enum BaseHealth {
         try await end(base, alarms, in: transaction)
     }
 
-    private static func end(_ base: String, _ alarms: Set<BaseAlarm>, in transaction: EventTransaction) async throws {
+    static func end(_ base: String, _ alarms: Set<BaseAlarm>, in transaction: EventTransaction) async throws {
         let ended = try await transaction.query(
             "DELETE FROM base_alarm WHERE base = $1 AND kind = ANY($2::text[]) RETURNING cause_id",
             [.text(base), .texts(alarms.map(\.rawValue))])
@@ -139,7 +148,8 @@ enum BaseHealth {
             """
             SELECT s.type, bool_or(e.kind LIKE '%.init') AND NOT bool_or(e.kind ~ '[.](query|file|import)$') AS is_empty,
                 -- What was set aside was answered with success.
-                bool_or(e.kind ~ '[.](file|import)$' AND e.result IN ('failed', 'refused')) AS has_failed
+                bool_or(e.kind ~ '[.](file|import)$' AND (e.result IN ('failed', 'refused')
+                    OR e.result = 'open' AND e.at < now() - interval '1 minute')) AS has_failed
             FROM (SELECT id, type, started_at FROM onec_session WHERE base = $1 ORDER BY started_at DESC LIMIT 40) AS s
             JOIN exchange e ON e.session = s.id GROUP BY s.id, s.type, s.started_at
             -- One that has brought something so far, or that is over: the next one has begun, or nothing more has come for a while.

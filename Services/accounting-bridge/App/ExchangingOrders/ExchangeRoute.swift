@@ -24,6 +24,8 @@ struct ExchangeRoute: Sendable {
     static let cookie = "throughline_1c"
     /// Bytes of one POST at most: larger than the piece size we ask for, since not everyone keeps to it.
     static let bodyLimit = 32 * 1024 * 1024
+    /// Bytes that are kept of what somebody sends without a password; of more nothing is.
+    private static let strangersLimit = 16 * 1024
     static let fileLimitAsked = 10 * 1024 * 1024
 
     func add(to router: Router<ServiceRequestContext>) {
@@ -38,10 +40,12 @@ struct ExchangeRoute: Sendable {
         let mode = request.query("mode") ?? ""
         let wanted = context.parameters.get("base")
         let base = findBase(request, wanted)
+        // Of a stranger it is only kept that he came.
+        guard let base else { return try await refuse(request, "\(type).\(mode)", wanted) }
         let body: [UInt8]
         do { body = try await request.bytes(limit: Self.bodyLimit) } catch let problem as Problem {
             let id = try await journal.open(
-                base: base?.base, session: nil, kind: "\(type).\(mode)",
+                base: base.base, session: nil, kind: "\(type).\(mode)",
                 method: request.method.rawValue, target: request.uri.description, body: [])
             let answer = ExchangeJournal.Answer(
                 status: 413, body: "failure\nФайл больше \(Self.bodyLimit) байт",
@@ -49,27 +53,33 @@ struct ExchangeRoute: Sendable {
             try await journal.close(id, answer)
             return response(answer)
         }
-        let session = try await session(request, base?.base)
+        let session = try await session(request, base.base)
         let id = try await journal.open(
-            base: base?.base ?? wanted, session: session, kind: "\(type).\(mode)",
+            base: base.base, session: session, kind: "\(type).\(mode)",
             method: request.method.rawValue, target: request.uri.description, body: body)
         var answer: ExchangeJournal.Answer
-        if let base {
-            do {
-                answer = try await work(type, mode, base, session, request, body, exchange: id)
-            } catch let error as PostgresError where error.isTransient {
-                throw error
-            } catch {
-                log.error("an exchange failed", metadata: ["exchange": "\(id)", "reason": "\(error)"])
-                answer = .init(
-                    body: "failure\nОшибка на нашей стороне, запрос сохранён: \(id)", result: "failed",
-                    reason: "\(error)")
-            }
-        } else {
+        do {
+            answer = try await work(type, mode, base, session, request, body, exchange: id)
+        } catch let error as PostgresError where error.isTransient {
+            throw error
+        } catch {
+            log.error("an exchange failed", metadata: ["exchange": "\(id)", "reason": "\(error)"])
             answer = .init(
-                status: 401, body: "failure\nНеверный логин или пароль", result: "refused",
-                reason: "неверный логин или пароль")
+                body: "failure\nОшибка на нашей стороне, запрос сохранён: \(id)", result: "failed",
+                reason: "\(error)")
         }
+        try await journal.close(id, answer)
+        return response(answer)
+    }
+
+    private func refuse(_ request: Request, _ kind: String, _ wanted: String?) async throws -> Response {
+        let body = (try? await request.bytes(limit: Self.strangersLimit)) ?? []
+        let id = try await journal.open(
+            base: wanted, session: nil, kind: kind, method: request.method.rawValue,
+            target: request.uri.description, body: body)
+        let answer = ExchangeJournal.Answer(
+            status: 401, body: "failure\nНеверный логин или пароль", result: "refused",
+            reason: "неверный логин или пароль")
         try await journal.close(id, answer)
         return response(answer)
     }
@@ -94,15 +104,15 @@ struct ExchangeRoute: Sendable {
     }
 
     /// The session of the cookie; a client that lost it goes on in its base's latest.
-    private func session(_ request: Request, _ base: String?) async throws -> ID? {
-        guard let base else { return nil }
+    private func session(_ request: Request, _ base: String) async throws -> ID? {
         let given =
             request.cookies[Self.cookie].flatMap { ID($0.value) }
             ?? request.query("sessid").flatMap { ID($0) }
         return try await bus.pool.query(
             """
-            SELECT id FROM onec_session WHERE base = $1
-            ORDER BY (id = $2) DESC NULLS LAST, started_at DESC LIMIT 1
+            (SELECT id, 1 AS place FROM onec_session WHERE id = $2 AND base = $1)
+            UNION ALL (SELECT id, 2 FROM onec_session WHERE base = $1 ORDER BY started_at DESC LIMIT 1)
+            ORDER BY place LIMIT 1
             """, [.text(base), .id(given)]
         ).first?.id("id")
     }
@@ -152,7 +162,7 @@ struct ExchangeRoute: Sendable {
                 ON CONFLICT (base) DO UPDATE SET last_contact = now()
                 """, [.text(base)]),
         ])
-        try await files.parkCut(before: session, base: base, exchange: exchange)
+        try await files.parkCut(before: session, type: type, base: base, exchange: exchange)
         return .init(
             body: "success\n\(Self.cookie)\n\(session)", understood: ["сеанс начат"],
             cookie: session.description)
@@ -185,6 +195,9 @@ struct ExchangeRoute: Sendable {
         let outcome = try await files.take(body.count, name, session: session, base: base, exchange: exchange)
         if outcome.isGrowing {
             return .init(body: "success", understood: ["часть файла «\(name)» принята, ждём продолжения"])
+        }
+        if outcome.isUnread {
+            return .init(body: "success", understood: ["файл «\(name)» сохранён и будет прочитан позже"])
         }
         // What is stored safely is answered `success`: after `failure` УНФ may drop its changes for good
         // (reference 24). What is wrong with it is ours to show.

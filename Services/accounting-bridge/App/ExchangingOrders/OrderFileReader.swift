@@ -23,10 +23,15 @@ struct OrderFileReader: Sendable {
         var problem: String?
         /// The file is right so far and not at its end.
         var isGrowing = false
+        /// It is stored, and could not be read just now; it will be, by itself (``readLeft()``).
+        var isUnread = false
     }
 
     /// Characters of a number that are kept with an exchange.
     private static let numberLimit = 50
+
+    /// Characters of a reason that are kept.
+    private static let reasonLimit = 2000
 
     /// Bytes of one file at most.
     static let fileLimit = 64 * 1024 * 1024
@@ -34,19 +39,54 @@ struct OrderFileReader: Sendable {
     /// Keeps the piece, then tries whether the file is whole: nothing in the protocol says so.
     func take(_ size: Int, _ filename: String, session: ID, base: String, exchange: ID) async throws -> Outcome {
         do {
-            try await files.add(size, filename, session: session, exchange: exchange)
+            try await files.add(size, filename, session: session, exchange: exchange, isOrders: true)
         } catch let refusal as XMLRefusal {
             try await park(.init(session: session, filename: filename), base, exchange, refusal.reason)
             return Outcome(problem: refusal.reason)
         }
-        return try await read(
-            .init(session: session, filename: filename), base: base, exchange: exchange, isLast: false)
+        do {
+            return try await read(
+                .init(session: session, filename: filename), base: base, exchange: exchange, isLast: false)
+        } catch let error as PostgresError where error.isTransient {
+            // 1C must not hear `failure` for what is stored: УНФ may drop its changes for good then (reference 24).
+            return Outcome(isUnread: true)
+        }
+    }
+
+    /// Seconds after which a file whose reading was cut off is read by itself; its own request has ended by then.
+    private static let leftPause = 60.0
+
+    /// Files of orders that are stored and were not read: the process died, or the database did not answer, while 1C waited.
+    func readLeft() async throws {
+        let rows = try await bus.pool.query(
+            """
+            SELECT f.session, f.filename, s.base, (SELECT p.exchange_id FROM file_piece p
+                    WHERE p.session = f.session AND p.filename = f.filename ORDER BY p.position DESC LIMIT 1) AS exchange
+            FROM onec_file f JOIN onec_session s ON s.id = f.session
+            WHERE f.state = 'unread' AND f.touched_at < now() - interval '\(Self.leftPause) seconds'
+            ORDER BY f.touched_at LIMIT 10
+            """)
+        for row in rows {
+            let place = ReceivedFiles.Place(session: try row.id("session"), filename: try row.string("filename"))
+            let exchange = try row.id("exchange")
+            let outcome = try await read(place, base: try row.string("base"), exchange: exchange, isLast: false)
+            try await bus.pool.query(
+                """
+                UPDATE exchange SET understood = understood || $2::jsonb, orders = orders || $3::text[],
+                    journeys = journeys || $4::uuid[], result = $5, reason = $6 WHERE id = $1
+                """,
+                [
+                    .id(exchange), .text(try JSON.text(outcome.understood.map(\.withoutNUL))),
+                    .texts(outcome.orders.map(\.withoutNUL)), .ids(outcome.journeys),
+                    .text(outcome.problem == nil ? "ok" : "parked"), .text(outcome.problem?.withoutNUL),
+                ])
+        }
     }
 
     /// Reads what has come of the file; `isLast` when 1C says there is no more.
     func read(_ place: ReceivedFiles.Place, base: String, exchange: ID, isLast: Bool) async throws -> Outcome {
         if let row = try await bus.pool.query(
-            "SELECT state, reason FROM onec_file WHERE session = $1 AND filename = $2 AND state <> 'growing'",
+            "SELECT state, reason FROM onec_file WHERE session = $1 AND filename = $2 AND state IN ('done', 'parked')",
             [.id(place.session), .text(place.filename)]
         ).first, isLast {
             return Outcome(problem: try row.optionalString("reason"))
@@ -70,7 +110,15 @@ struct OrderFileReader: Sendable {
             outcome.journeys += part.journeys
             outcome.orders += part.orders
         }
-        try await files.note(place, "done", understood: outcome.understood)
+        try await bus.pool.run([
+            files.noting(place, "done", understood: outcome.understood),
+            // Cut off, as it seemed, and whole after all.
+            Statement(
+                """
+                UPDATE parked_document SET settled_at = now(), settled_by = 'файл пришёл до конца'
+                WHERE session = $1 AND filename = $2 AND kind = 'file' AND settled_at IS NULL
+                """, [.id(place.session), .text(place.filename)]),
+        ])
         return outcome
     }
 
@@ -115,8 +163,8 @@ struct OrderFileReader: Sendable {
     }
 
     private func park(_ place: ReceivedFiles.Place, _ base: String, _ exchange: ID, _ reason: String) async throws {
-        try await files.note(place, "parked", reason)
         try await bus.transaction { transaction in
+            transaction.write([files.noting(place, "parked", reason)])
             try await transaction.query(
                 """
                 INSERT INTO parked_document (id, base, exchange_id, reason, kind, session, filename)
@@ -130,12 +178,12 @@ struct OrderFileReader: Sendable {
     }
 
     /// Files whose session ended before they were whole: set aside, so that somebody sees them.
-    func parkCut(before session: ID, base: String, exchange: ID) async throws {
+    func parkCut(before session: ID, type: String, base: String, exchange: ID) async throws {
         let rows = try await bus.pool.query(
             """
             SELECT f.session, f.filename FROM onec_file f JOIN onec_session s ON s.id = f.session
-            WHERE s.base = $1 AND f.session <> $2 AND f.state = 'growing'
-            """, [.text(base), .id(session)])
+            WHERE s.base = $1 AND s.type = $3 AND f.session <> $2 AND f.state = 'growing'
+            """, [.text(base), .id(session), .text(type)])
         for row in rows {
             try await park(
                 .init(session: try row.id("session"), filename: try row.string("filename")), base, exchange,
@@ -152,29 +200,42 @@ struct OrderFileReader: Sendable {
             outcome.orders += number.map { [String($0.prefix(Self.numberLimit))] } ?? []
             do {
                 let report = try OrderReportReader(document, schema: reader.schemaVersion, fallback: currency).report
-                let said = try await bus.transaction { try await reports.say(report, base, exchange, in: $0) }
+                // What could not be read of it is set aside with what could, or not at all: the same file again is no news.
+                let said = try await bus.transaction { transaction in
+                    let said = try await reports.say(report, base, exchange, in: transaction)
+                    if said.isNews {
+                        for reason in report.refused {
+                            transaction.write(parking(report.number, place, base, exchange, reason))
+                        }
+                    }
+                    return said
+                }
                 outcome.understood.append(said.words)
                 outcome.understood += report.passedOver.map { "не учитывается: подчинённый документ «\($0)»" }
-                for reason in report.refused {
-                    outcome.understood.append("отложено: \(reason)")
-                    if said.isNews { try await park(report.number, place, base, exchange, reason) }
-                }
+                outcome.understood += report.refused.map { "отложено: \($0)" }
                 if let journey = said.journey { outcome.journeys.append(journey) }
-            } catch let refusal as XMLRefusal {
-                try await park(
-                    number.map { String($0.prefix(Self.numberLimit)) }, place, base, exchange, refusal.reason)
-                outcome.understood.append("отложено: \(refusal.reason)")
+            } catch let error where (error as? PostgresError)?.isTransient != true && !(error is CancellationError) {
+                // One document must not stop those behind it, whatever is wrong with it.
+                let reason =
+                    switch error {
+                    case let refusal as XMLRefusal: refusal.reason
+                    case is EventTooLarge: "о заказе сказано больше, чем помещается в одно сообщение"
+                    default: "ошибка на нашей стороне: \(error)"
+                    }
+                try await bus.pool.run(
+                    parking(number.map { String($0.prefix(Self.numberLimit)) }, place, base, exchange, reason))
+                outcome.understood.append("отложено: \(reason)")
             }
         }
         try await bus.transaction { try await BaseHealth.works(base, [.answers], in: $0) }
         return outcome
     }
 
-    private func park(
+    /// Of one order the newest that was not understood waits, for it tells all that the older ones did.
+    private func parking(
         _ number: String?, _ place: ReceivedFiles.Place, _ base: String, _ exchange: ID, _ reason: String
-    ) async throws {
-        // Of one order the newest that was not understood waits, for it tells all that the older ones did.
-        try await bus.pool.run([
+    ) -> [Statement] {
+        [
             Statement(
                 """
                 UPDATE parked_document SET settled_at = now(), settled_by = '1С прислала заново'
@@ -183,13 +244,15 @@ struct OrderFileReader: Sendable {
             Statement(
                 """
                 INSERT INTO parked_document (id, base, exchange_id, number, reason, session, filename)
-                VALUES ($1, $2, $3, $4, $5, $6, $7)
+                SELECT $1, $2, $3, $4, $5, $6, $7 WHERE NOT EXISTS (
+                    SELECT 1 FROM parked_document WHERE base = $2 AND exchange_id = $3 AND number IS NOT DISTINCT FROM $4
+                        AND reason = $5 AND settled_at IS NULL)
                 """,
                 [
-                    .id(.make()), .text(base), .id(exchange), .text(number), .text(reason), .id(place.session),
-                    .text(place.filename),
+                    .id(.make()), .text(base), .id(exchange), .text(number),
+                    .text(String(reason.prefix(Self.reasonLimit))), .id(place.session), .text(place.filename),
                 ]),
-        ])
+        ]
     }
 
     // MARK: again

@@ -24,8 +24,8 @@ struct OrderQueue: Sendable {
             let added = try await transaction.query(
                 """
                 INSERT INTO order_out (id, number, base, journey_id, request, state, reason, requested_at, last_event,
-                    match_again)
-                VALUES ($1, $2, $3, $4, $5::jsonb, $6, $7, $8, $9, true)
+                    match_again, refused_at)
+                VALUES ($1, $2, $3, $4, $5::jsonb, $6, $7, $8, $9, true, CASE WHEN $6 = 'refused' THEN now() END)
                 ON CONFLICT DO NOTHING
                 """,
                 [
@@ -36,6 +36,12 @@ struct OrderQueue: Sendable {
                 ]
             ).affected
             transaction.afterCommit { wake(request.base) }
+            if added == 0 {
+                // Asked for before: a message that is done again changes nothing.
+                let known = try await transaction.query(
+                    "SELECT 1 AS one FROM order_out WHERE id = $1", [.id(request.orderId)])
+                guard known.isEmpty else { return }
+            }
             let reason = added == 1 ? problem : "номер \(request.number) уже был у другого заказа"
             if let reason {
                 try transaction.emit(
@@ -163,9 +169,8 @@ struct OrderQueue: Sendable {
             OrderRefused(orderId: id, number: number, base: base, reason: reason, by: by), key: id.description,
             correlation: try row.optionalID("journey_id"), causation: try row.id("last_event"))
         try await transaction.query(
-            "UPDATE order_out SET state = 'refused', reason = $2, last_event = $3, ask_at = NULL, report_digest = NULL WHERE id = $1",
+            "UPDATE order_out SET state = 'refused', refused_at = now(), reason = $2, last_event = $3, ask_at = NULL, report_digest = NULL WHERE id = $1",
             [.id(id), .text(reason), .id(event)])
-        try await BaseHealth.failing(base, .orders, "заказ \(number) не принят: \(reason)", in: transaction)
     }
 
     /// 1C says that it has stored what this session was given. The same word again changes nothing.

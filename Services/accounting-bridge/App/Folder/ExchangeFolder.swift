@@ -15,8 +15,9 @@ struct ExchangeFolder: Sendable {
         let fresh = "Throughline \(ID.make())\n"
         try await onFiles {
             guard Files.isFolder(path) else { throw DriverFailure.away("папки обмена \(path) нет") }
-            if let known { return try demand(known) }
+            if let known { try demand(known) }
             for subfolder in subfolders { try Files.makeFolder(subfolder) }
+            if known != nil { return }
             // Of a base whose memory was lost the folder is still the one.
             if try !Files.exists(mark) { try Files.write(Array(fresh.utf8), to: mark) }
         }

@@ -29,6 +29,12 @@ struct FolderDriver: AccountingDriver {
 
     func check(_ wire: ExchangeWire) async throws {
         try await folder.setUp([orders, taken, refused, reports, opened, unreadable])
+        // A full disk and a share that is only to be read are seen by writing alone.
+        let probe = "\(orders)/.probe"
+        try await folder.work {
+            try Files.write([UInt8](repeating: 0x2e, count: 64 * 1024), to: probe)
+            try Files.remove(probe)
+        }
     }
 
     /// Reports that are being read: nobody else writes here.
@@ -115,7 +121,12 @@ struct FolderDriver: AccountingDriver {
             return heard.isEmpty ? [HeardReport(exchange: entry, subject: name, number: nil, result: nil)] : heard
         } catch let failure as DriverFailure {
             try await wire.close(entry, status: nil, [], .parked(failure.words))
-            return [HeardReport(exchange: entry, subject: name, number: nil, result: .failure(failure))]
+            // What the journal has whole is done with; of one that is too large the file itself is all there is.
+            return [
+                HeardReport(
+                    exchange: entry, subject: name, number: nil, result: .failure(failure),
+                    isKept: bytes.count > FolderFormat.sizeLimit)
+            ]
         }
     }
 

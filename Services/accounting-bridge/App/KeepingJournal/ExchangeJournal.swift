@@ -6,6 +6,9 @@ import Primitives
 struct ExchangeJournal: Sendable {
     let pool: PostgresPool
 
+    /// Characters of an address that are kept.
+    private static let targetLimit = 4000
+
     struct Answer: Sendable {
         var status = 200
         var body: String
@@ -43,7 +46,7 @@ struct ExchangeJournal: Sendable {
             """,
             [
                 .id(id), .text(base?.withoutNUL), .id(session), .text(kind.withoutNUL), .text(method),
-                .text(target.withoutNUL), .bytes(body), .text(direction),
+                .text(String(target.withoutNUL.prefix(Self.targetLimit))), .bytes(body), .text(direction),
             ])
         return id
     }

@@ -25,8 +25,13 @@ struct ClientCard: Sendable, Equatable {
         self.onecId = onecId
         self.name = String(name.prefix(Self.nameLimit))
         self.fullName = fullName?.withoutNUL.trimmed.nonEmpty.map { String($0.prefix(Self.nameLimit)) }
-        (self.inn, self.kpp) = (inn?.withoutNUL.trimmed.nonEmpty, kpp?.withoutNUL.trimmed.nonEmpty)
+        (self.inn, self.kpp) = (Self.code(inn), Self.code(kpp))
         self.isDeleted = isDeleted
+    }
+
+    /// A tax number as it is written there; what is far too long for one is none.
+    private static func code(_ text: String?) -> String? {
+        text?.withoutNUL.trimmed.nonEmpty.flatMap { $0.count <= 50 ? $0 : nil }
     }
 }
 

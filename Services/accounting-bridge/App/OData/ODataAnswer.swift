@@ -10,11 +10,6 @@ struct ODataAnswer {
     }
     let judged: Verdict
 
-    /// Somebody else holds what is to be written: no refusal, and nothing was done.
-    private static func isBusy(_ text: String) -> Bool {
-        text.contains("Конфликт блокировок") || text.contains("время ожидания предоставления блокировки")
-    }
-
     init(_ response: HTTPClient.Response, isWrite: Bool) throws {
         let type = response.header("content-type")?.lowercased() ?? ""
         let json = type.contains("json") ? try? JSON.decode(RawJSON.self, from: response.body) : nil
@@ -46,7 +41,7 @@ struct ODataAnswer {
         case _ where ["8", "10", "11"].contains(code):
             throw DriverFailure.unfit(["в базе нет того, что нужно обмену: \(text)"])
         case 404: throw DriverFailure.unfit(["по этому адресу нет интерфейса OData (404)"])
-        case 500 where Self.isBusy(text): throw DriverFailure.away(text)
+        case 500 where DriverFailure.away(text).isSomebodyElses: throw DriverFailure.away(text)
         case 500 where code == "-1": throw DriverFailure.refused(text.isEmpty ? "1С отказала без объяснения" : text)
         case 400..<500 where !code.isEmpty: throw DriverFailure.refused("\(text) (код \(code))")
         case 503, 429: throw DriverFailure.away("1С занята или на обслуживании (\(response.status))")

@@ -27,23 +27,43 @@ struct ReceivedFiles: Sendable {
     /// Bytes that a reader is fed at a time.
     static let step = 64 * 1024
 
-    /// The next piece of a file: the exchange that brought it holds its bytes.
+    /// The next piece of a file: the exchange that brought it holds its bytes. The same bytes once more are the same piece: УНФ repeats a
+    /// request that it had no answer to (reference 25).
     ///
+    /// - Parameter isOrders: a file of orders is read as it comes, and by itself when that is cut off.
     /// - Throws: ``XMLRefusal`` when the file would be too large.
-    func add(_ size: Int, _ filename: String, session: ID, exchange: ID) async throws {
-        let added = try await pool.query(
+    func add(
+        _ size: Int, _ filename: String, session: ID, exchange: ID, isOrders: Bool = false
+    ) async throws {
+        let piece = Statement(
             """
             INSERT INTO file_piece (session, filename, position, exchange_id, size)
             SELECT $1, $2, count(*), $3, $4::int FROM file_piece WHERE session = $1 AND filename = $2
             HAVING count(*) < \(Self.pieceLimit) AND coalesce(sum(size), 0) + $4::int <= \(Self.sizeLimit)
-            """, [.id(session), .text(filename), .id(exchange), .int(size)]
-        ).affected
-        guard added == 1 else {
+                AND NOT EXISTS (\(Self.lastPiece) AND $4::int >= \(Self.repeatable) AND p.size = $4::int AND e.request = (SELECT request FROM exchange WHERE id = $3))
+            """, [.id(session), .text(filename), .id(exchange), .int(size)])
+        let place = Place(session: session, filename: filename)
+        let added = try await pool.run([piece] + (isOrders ? [noting(place, "unread")] : []))[0].affected
+        guard added == 0 else { return }
+        let isRepeated = try await !pool.query(
+            "\(Self.lastPiece) AND p.size >= \(Self.repeatable) AND e.request = (SELECT request FROM exchange WHERE id = $3)",
+            [.id(session), .text(filename), .id(exchange)]
+        ).isEmpty
+        guard isRepeated else {
             throw XMLRefusal(
                 reason: "файл «\(filename)» больше \(Self.sizeLimit) байт или из более чем \(Self.pieceLimit) частей",
                 isIncomplete: false)
         }
     }
+
+    /// Bytes from which on two equal pieces, one behind the other, are one that was sent twice.
+    private static let repeatable = 512
+
+    /// The piece of a file that came last.
+    private static let lastPiece = """
+        SELECT 1 AS one FROM (SELECT exchange_id, size FROM file_piece WHERE session = $1 AND filename = $2
+            ORDER BY position DESC LIMIT 1) AS p JOIN exchange AS e ON e.id = p.exchange_id WHERE true
+        """
 
     /// Where the file of that name is: sent by itself, or within an archive of the session, which must then be looked into.
     func find(_ filename: String, session: ID) async throws -> Place? {
@@ -167,16 +187,20 @@ struct ReceivedFiles: Sendable {
     // MARK: what has become of it
 
     func note(_ place: Place, _ state: String, _ reason: String? = nil, understood: [String] = []) async throws {
-        try await pool.query(
+        try await pool.run([noting(place, state, reason, understood: understood)])
+    }
+
+    func noting(_ place: Place, _ state: String, _ reason: String? = nil, understood: [String] = []) -> Statement {
+        Statement(
             """
             INSERT INTO onec_file (session, filename, state, reason, archive, understood)
             VALUES ($1, $2, $3, $4, $5, $6::jsonb)
             ON CONFLICT (session, filename) DO UPDATE SET state = excluded.state, reason = excluded.reason,
-                archive = excluded.archive, understood = excluded.understood
+                archive = excluded.archive, understood = excluded.understood, touched_at = now()
             """,
             [
                 .id(place.session), .text(place.filename), .text(state), .text(reason), .text(place.archive),
-                .text(try JSON.text(understood)),
+                .text((try? JSON.text(understood)) ?? "[]"),
             ])
     }
 }

@@ -25,7 +25,7 @@ struct ExchangeFilter: Codable, Sendable {
     }
 }
 
-/// Orders that were refused and documents that were not understood, done again as a frozen list: previewed in transactions that are rolled
+/// Orders that were refused, or lost by their base, and documents that were not understood, done again as a frozen list: previewed in transactions that are rolled
 /// back, then exactly it, each in a transaction of its own.
 struct ExchangeReplays: OwnReplays {
     let pool: PostgresPool
@@ -69,6 +69,10 @@ struct ExchangeReplays: OwnReplays {
                 UNION ALL
                 SELECT p.kind, p.id, p.base, p.number, o.journey_id, p.at, p.reason, o.client, o.inn, o.counterparty_id
                 FROM parked_document p LEFT JOIN order_out o ON o.number = p.number WHERE p.settled_at IS NULL
+                UNION ALL
+                -- What stands in a base is done again only when that is what was asked for.
+                SELECT 'sent', id, base, number, journey_id, sent_at, NULL, client, inn, counterparty_id
+                FROM order_out WHERE state = 'sent' AND NOT told_cancelled AND $3 = 'sent'
             ) AS waiting
             WHERE ($2::text IS NULL OR base = $2) AND ($3::text IS NULL OR kind = $3)
                 AND ($4::text IS NULL OR position(lower($4) IN lower(client)) > 0 OR inn = $4 OR counterparty_id = $4)

@@ -11,6 +11,8 @@ struct Repair: Sendable {
     let files: OrderFileReader
     let catalogs: CatalogDesk
     let systems: [SystemLine]
+    /// Bases that come to us for their orders.
+    let passive: Set<String>
 
     enum Kind: String, Sendable, CaseIterable {
         /// An order that was refused, offered to 1C again.
@@ -23,6 +25,8 @@ struct Repair: Sendable {
         case catalog
         /// What a system that we talk to told of an order.
         case report
+        /// An order that its base had taken, and has lost since: it was restored from a backup, or the document was deleted.
+        case sent
     }
     /// Why it still cannot be done.
     struct Refused: Error { let reason: String }
@@ -36,6 +40,7 @@ struct Repair: Sendable {
         case .document, .file: return try await read(ref, by: by, in: transaction)
         case .catalog: return try await queue(ref, by: by, in: transaction)
         case .report: return try await report(ref, by: by, in: transaction)
+        case .sent: return try await giveAgain(ref, in: transaction)
         }
     }
 
@@ -60,11 +65,53 @@ struct Repair: Sendable {
             correlation: try order.optionalID("journey_id"), causation: try order.id("last_event"))
         try await transaction.query(
             """
-            UPDATE order_out SET state = 'ready', offered = 0, reason = NULL, last_event = $2, ready_since = now(), looks = 0, setbacks = 0,
+            UPDATE order_out SET state = 'ready', offered = 0, reason = NULL, last_event = $2, ready_since = now(), looks = 0, setbacks = 0, sent_at = NULL,
                 attempts = CASE WHEN state = 'doubtful' OR attempts > 0 THEN 1 ELSE 0 END WHERE id = $1
             """,
             [.id(id), .id(event)])
         return "заказ \(number) снова ждёт 1С"
+    }
+
+    /// What its base has by now is found there and stays as it is; what it has lost is given to it under the same key.
+    private func giveAgain(_ id: ID, in transaction: EventTransaction) async throws -> String {
+        // A base's exchange node comes before its orders, as whoever takes its messages has it.
+        try await transaction.query(
+            "SELECT 1 AS one FROM exchange_node WHERE base = (SELECT base FROM order_out WHERE id = $1) FOR UPDATE",
+            [.id(id)])
+        let rows = try await transaction.query(
+            "SELECT number, base, state, told_cancelled FROM order_out WHERE id = $1 FOR UPDATE", [.id(id)])
+        guard let order = rows.first else { throw Refused(reason: "заказа больше нет") }
+        let (number, base) = (try order.string("number"), try order.string("base"))
+        guard try order.string("state") == "sent" else {
+            throw Refused(reason: "заказ \(number) и так ещё на пути в 1С")
+        }
+        if try order.bool("told_cancelled") { throw Refused(reason: "заказ \(number) отменён") }
+        let line = systems.first { $0.base.base == base }
+        transaction.afterCommit { line?.signal.poke() }
+        switch line?.base.driver {
+        case .odata:
+            try await transaction.query(
+                """
+                UPDATE order_out SET state = 'doubtful', reason = 'проверяем, есть ли ещё заказ в 1С', attempts = 1, looks = 0, setbacks = 0,
+                    looked_up_at = NULL, doubtful_since = '-infinity' WHERE id = $1
+                """, [.id(id)])
+            return "заказ \(number) будет найден в 1С или передан ей снова"
+        case .enterprisedata:
+            let registered = try await transaction.query(
+                "UPDATE registered_order SET sent_no = NULL, registered_at = now() WHERE base = $1 AND number = $2",
+                [.text(base), .text(number)]
+            ).affected
+            guard registered == 1 else { throw Refused(reason: "заказ \(number) передавался не через план обмена") }
+            return "заказ \(number) уйдёт со следующим сообщением, под прежним идентификатором"
+        case .folder:
+            throw Refused(reason: "файл заказа \(number) лежит в taken: верните его в orders")
+        case .commerceml, nil:
+            guard passive.contains(base) else { throw Refused(reason: "базы \(base) больше нет в настройках") }
+            try await transaction.query(
+                "UPDATE order_out SET state = 'ready', offered = 0, reason = NULL, ready_since = now() WHERE id = $1",
+                [.id(id)])
+            return "1С получит заказ \(number) снова и узнает его по номеру"
+        }
     }
 
     private struct Parked {

@@ -103,7 +103,8 @@ struct JournalAPI: Sendable {
             guard let id = ID(try context.parameters.require("id")) else { throw Problem.notFound("parked document") }
             let settled = try await bus.pool.query(
                 """
-                UPDATE parked_document SET settled_at = now(), settled_by = $2 WHERE id = $1 AND settled_at IS NULL
+                UPDATE parked_document SET settled_at = now(), settled_by = $2, is_dismissed = true
+                WHERE id = $1 AND settled_at IS NULL
                 """, [.id(id), .text("\(caller.name): \(reason)")]
             ).affected
             guard settled == 1 else { throw Problem.notFound("parked document that waits") }

@@ -22,6 +22,12 @@ struct ExchangeWire: Sendable {
         let id = try await open(kind, request.method, request.url, request.body ?? [], direction: "out")
         let response: HTTPClient.Response
         do { response = try await client.send(request) } catch let failure as HTTPClient.Failure {
+            // Of what was only asked too much is told: that is no outage, and asked in parts it may be less.
+            if failure.isTooLarge, request.method == "GET" {
+                let words = "1С ответила больше, чем принимается (\(ODataClient.answerLimit) байт)"
+                try await close(id, status: nil, [], .failed(words))
+                throw DriverFailure.refused(words)
+            }
             let words =
                 failure.mayHaveArrived
                 ? "ответ не пришёл (\(failure.description))" : "нет соединения (\(failure.description))"

@@ -35,7 +35,7 @@ extension OrderExecutor {
         } catch let failure as DriverFailure {
             if work.looks <= Self.patientLooks { throw failure }
             // The system is away, and this says so again; or this one question is what it cannot answer.
-            try await line.driver.check(wire)
+            try await demandThatItWorks(work, wire)
             if isOver, work.looks >= Self.lookLimit {
                 try await refuse(work, "система работает, но не отвечает, есть ли в ней этот заказ: \(failure.words)")
             }

@@ -110,14 +110,24 @@ struct OrderExecutor: Sendable {
                 throw failure
             case .away(let reason):
                 // Nothing came of it: this time does not count. But when all else works, it is this order that it chokes on.
-                try await mark(work, "ready", nil, attempts: work.attempts - 1, setbacks: work.setbacks + 1)
-                guard work.setbacks + 1 >= Self.setbackLimit else { throw failure }
-                try await line.driver.check(wire)
+                let setbacks = failure.isSomebodyElses ? work.setbacks : work.setbacks + 1
+                try await mark(work, "ready", nil, attempts: work.attempts - 1, setbacks: setbacks)
+                guard setbacks >= Self.setbackLimit else { throw failure }
+                try await demandThatItWorks(work, wire)
                 try await refuse(work, "система работает, но на этом заказе каждый раз сбой: \(reason)")
             case .unfit:
                 try await mark(work, "ready", nil, attempts: work.attempts - 1)
                 throw failure
             }
+        }
+    }
+
+    /// An order is to blame only where all else works: what an outage has counted against it does not stand.
+    func demandThatItWorks(_ work: Work, _ wire: ExchangeWire) async throws {
+        do { try await line.driver.check(wire) } catch {
+            try await line.bus.pool.query(
+                "UPDATE order_out SET setbacks = 0, looks = 0 WHERE id = $1", [.id(work.id)])
+            throw error
         }
     }
 
@@ -147,10 +157,19 @@ struct OrderExecutor: Sendable {
                 WHERE base = $1
                 """, [.text(base), .int(taken.wasThere ? 1 : 0), .double(seconds)])
             let row = try await transaction.query(
-                "SELECT state, last_event FROM order_out WHERE id = $1 FOR UPDATE", [.id(work.id)]
+                "SELECT state, last_event, sent_at FROM order_out WHERE id = $1 FOR UPDATE", [.id(work.id)]
             ).first
             // It has told of the order meanwhile, or another instance was quicker.
             guard let row, ["sending", "doubtful"].contains(try row.string("state")) else { return }
+            // A person had it looked for (`Repair.Kind.sent`), and it is where it was: nothing has happened.
+            if taken.wasThere, try row.optionalTime("sent_at") != nil {
+                try await transaction.query(
+                    """
+                    UPDATE order_out SET state = 'sent', reason = $2, ask_at = now(), onec_id = coalesce($3, onec_id),
+                        onec_number = coalesce($4, onec_number) WHERE id = $1
+                    """, [.id(work.id), .text(taken.warning), .text(taken.onecId), .text(taken.onecNumber)])
+                return
+            }
             let exchange = try await transaction.query(
                 "SELECT id FROM exchange WHERE session = $1 ORDER BY id DESC LIMIT 1", [.id(session)]
             ).first?.id("id")

@@ -109,7 +109,11 @@ final class SystemLine: Sendable {
             if case .unfit = failure {
                 try await BaseHealth.failing(base.base, alarm, failure.words, in: transaction)
             } else if isSaid {
-                // One outage is one message, whichever side meets it first.
+                // One outage is one message, whichever side meets it first; both may meet it at once.
+                try await transaction.query(
+                    """
+                    INSERT INTO base_state (base) VALUES ($1) ON CONFLICT (base) DO UPDATE SET base = excluded.base
+                    """, [.text(base.base)])
                 let (own, other): (BaseAlarm, BaseAlarm) =
                     side == .sending ? (.connection, .reading) : (.reading, .connection)
                 let isKnown = try await !transaction.query(

@@ -46,11 +46,15 @@ struct Letters: Sendable {
         }
         var bridge = EventHandlers()
         bridge.on(ExchangeFailing.self) { failing, event, transaction in
-            let admins = try await transaction.query(
-                "SELECT user_id FROM recipient WHERE active AND 'admin' = ANY(roles)"
+            // What stands aside while the rest goes on is mended by those who keep the books.
+            let isPart = ["refusals", "documents"].contains(failing.kind)
+            let roles = isPart ? ["admin", "integrator", "accountant"] : ["admin", "integrator"]
+            let recipients = try await transaction.query(
+                "SELECT user_id FROM recipient WHERE active AND roles && $1::text[]", [.texts(roles)]
             ).map { try $0.id("user_id") }
             try await write(
-                "exchange_failing", key: "exchange-failing/\(failing.causeId)", to: admins,
+                isPart ? "exchange_set_aside" : "exchange_failing", key: "exchange-failing/\(failing.causeId)",
+                to: recipients,
                 [
                     "base": failing.base, "cause": failing.cause, "since": LocalTime.text(failing.since),
                 ], event, in: transaction)
@@ -113,6 +117,7 @@ struct LetterText: Sendable {
         "new_lead": PackageResources.new_lead_mustache,
         "payment_received": PackageResources.payment_received_mustache,
         "exchange_failing": PackageResources.exchange_failing_mustache,
+        "exchange_set_aside": PackageResources.exchange_set_aside_mustache,
     ]
 
     init(template name: String, _ fields: [String: Any]) throws {
