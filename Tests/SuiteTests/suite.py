@@ -212,12 +212,15 @@ smtp: {{ url: "{self.mailbox.url}", from: "crm@example.ru" }}
     def postgres_pid(self):
         return int((self.folder / "data/postgres/postmaster.pid").read_text().split("\n")[0])
 
-    def psql(self, role, statement):
+    def database_url(self, role):
+        """As that service's own role reaches it."""
         password = (self.folder / f"data/keys/database-{role.replace('_', '-') if role != 'bi_reader' else role}.secret").read_text().strip()
+        return f"postgres://{role}:{password}@127.0.0.1:{self.base + 352}/throughline?options=-csearch_path%3D{role}"
+
+    def psql(self, role, statement):
         return subprocess.run(
-            ["psql", "-X", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-c", statement,
-             f"postgres://{role}:{password}@127.0.0.1:{self.base + 352}/throughline"],
-            env={**os.environ, "PGOPTIONS": f"-c search_path={role}"}, capture_output=True, text=True, timeout=30)
+            ["psql", "-X", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-c", statement, self.database_url(role)],
+            capture_output=True, text=True, timeout=30)
 
     def sql(self, role, statement):
         """Rows of a statement, run as a service's own role."""

@@ -313,6 +313,17 @@ def test_what_it_gives_back_waits_for_a_person_and_goes_again(active):
 
 
 @pytest.mark.parametrize("active", ["folder-json"], indirect=True)
+def test_a_report_that_is_too_large_is_kept_and_named(active):
+    """The journal holds no more than its beginning: the file itself is all there is."""
+    content = b" " * (16 * 1024 * 1024 + 1)
+    active.put(content, "enormous.json")
+    kept = lambda: [f for f in (active.folder / "reports/.unreadable").iterdir() if f.name.endswith("enormous.json")]
+    assert wait_for(kept, what="the file to be set aside")[0].read_bytes() == content
+    waiting = lambda: [p for p in active.suite.get("accounting-bridge", "/api/v1/parked", active.suite.token(), limit=200)["items"] if "16777216" in p["reason"]]
+    wait_for(waiting, what="it to be named")
+
+
+@pytest.mark.parametrize("active", ["folder-json"], indirect=True)
 def test_a_share_that_is_not_mounted_swallows_nothing(active):
     """An empty folder in its place: no order is written there."""
     active.down()

@@ -1,6 +1,8 @@
 """«Почему мне не выставили счёт?»: what was set aside between the CRM and 1C is found by what people say, explained in plain words, and done again once."""
+import contextlib
 import html
 import re
+import subprocess
 
 import requests
 from suite import OneC, wait_for
@@ -152,3 +154,77 @@ def test_sessions_that_bring_nothing_are_said_once(suite):
     assert causes()
     assert onec.call("file", b"<x/>", type="catalog", filename="import.xml").text.startswith("success")
     wait_for(lambda: not causes(), 40, "its end")
+
+
+def test_a_file_whose_reading_was_cut_off_is_answered_and_read_by_itself(suite):
+    """The database holds up the reading while 1C waits: УНФ would drop its changes for good at a `failure`."""
+    token = suite.token()
+    order = suite.order(token, "cut-off")
+    onec = OneC(suite)
+    onec.take_orders()
+    onec.open()
+    with held(suite, f"SELECT 1 FROM order_out WHERE number = '{order['number']}' FOR UPDATE"):
+        onec.send(order["number"], "10.00", payments=[("cut-off", "10.00", "true")])
+        state = lambda: suite.sql("accounting_bridge", f"SELECT state FROM onec_file WHERE filename = 'orders-{order['number']}.xml'")
+        assert state() == [["unread"]]
+        kept = suite.get("accounting-bridge", "/api/v1/exchanges", token, kind="sale.file", limit=1)["items"][0]
+        assert any("будет прочитан позже" in words for words in kept["understood"])
+    # The same piece again, for УНФ repeats what was not answered in time: it is one file all the same.
+    onec.send(order["number"], "10.00", payments=[("cut-off", "10.00", "true")])
+    suite.sql("accounting_bridge", "UPDATE onec_file SET state = 'unread', touched_at = now() - interval '1 hour' WHERE state <> 'parked'")
+    wait_for(lambda: suite.get("crm-core", f"/api/v1/orders/{order['orderId']}", token)["payment"] == "full", 30, "the payment")
+    wait_for(lambda: state() == [["done"]], what="the file to be done with")
+    assert story(suite, order["number"])["repairs"] == []
+
+
+@contextlib.contextmanager
+def held(suite, statement):
+    """Somebody's transaction that has it locked."""
+    process = subprocess.Popen(["psql", "-X", "-q", suite.database_url("accounting_bridge")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process.stdin.write(f"SET idle_in_transaction_session_timeout = 0; BEGIN; {statement};\n\\echo locked\n")
+    process.stdin.flush()
+    for line in process.stdout:
+        if line.strip() == "locked":
+            break
+    try:
+        yield
+    finally:
+        process.stdin.close()
+        process.wait(20)
+
+
+def test_one_document_that_is_too_much_stops_nothing(suite):
+    token = suite.token()
+    huge, small = suite.order(token, "huge"), suite.order(token, "small-beside")
+    onec = OneC(suite)
+    onec.take_orders()
+    onec.open()
+    # Both in one file, the impossible one first.
+    pieces, real = [], onec.call
+    onec.call = lambda mode, body=None, **more: pieces.append(body) or type("Answer", (), {"text": "success"})
+    onec.send(huge["number"], "10.00", payments=[(f"p{i}-{'x' * 60}", "0.01", "true") for i in range(2000)])
+    onec.send(small["number"], "10.00", payments=[("s1", "10.00", "true")])
+    onec.call = real
+    first, second = (piece.decode("utf-8-sig") for piece in pieces)
+    both = first.replace("</КоммерческаяИнформация>", "") + second[second.index("<Контейнер>"):]
+    assert onec.call("file", both.encode(), filename="both.xml").text == "success"
+    wait_for(lambda: suite.get("crm-core", f"/api/v1/orders/{small['orderId']}", token)["payment"] == "full", what="the one behind it")
+    told = story(suite, huge["number"])
+    assert "больше, чем помещается в одно сообщение" in told["verdict"] and told["repairs"]
+    alarm = lambda: [a["cause"] for b in suite.get("accounting-bridge", "/api/v1/bases", token)["items"] for a in b["alarms"] if a["kind"] == "documents"]
+    assert "не разобрано" in wait_for(alarm, what="the alarm")[0]
+
+
+def test_an_order_that_is_asked_for_again_stays_what_it_is(suite):
+    """Messages that were done are done again: the bridge has the order already."""
+    token = suite.token()
+    order = suite.order(token, "asked-twice")
+    OneC(suite).take_orders()
+    status = lambda: suite.get("crm-core", f"/api/v1/orders/{order['orderId']}", token)["status"]
+    wait_for(lambda: status() == "sent", what="the order to be sent")
+    planned = plan(suite, token, source="taken", types=["crm.order.requested.v1"], text=f'"number":"{order["number"]}"')
+    assert planned["count"] == 1
+    done = suite.post("accounting-bridge", f"/api/v1/replays/{planned['id']}/apply", token, {}, status=202)
+    wait_for(lambda: suite.get("accounting-bridge", f"/api/v1/replays/{done['id']}", token)["state"] == "applied", what="it to be done again")
+    refused = suite.sql("accounting_bridge", f"SELECT count(*) FROM event WHERE type = 'onec.order.refused.v1' AND key = '{order['orderId']}'")
+    assert refused == [["0"]] and status() == "sent"

@@ -42,8 +42,9 @@ struct OrderPages: Sendable {
             else { throw Problem.badRequest("kind, ref and number are wanted") }
             let outcome: String
             do {
+                let file = try await repair.prepare(kind, ref, after: nil)
                 let done = try await repair.bus.transaction {
-                    try await repair.attempt(kind, ref, by: caller.name, in: $0)
+                    try await repair.attempt(kind, ref, file, by: caller.name, in: $0)
                 }
                 outcome = "done=\(Form.encoded(done))"
             } catch let refusal as Repair.Refused {

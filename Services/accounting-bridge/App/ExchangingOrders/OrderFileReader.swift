@@ -232,7 +232,7 @@ struct OrderFileReader: Sendable {
     }
 
     /// Of one order the newest that was not understood waits, for it tells all that the older ones did.
-    private func parking(
+    func parking(
         _ number: String?, _ place: ReceivedFiles.Place, _ base: String, _ exchange: ID, _ reason: String
     ) -> [Statement] {
         [
@@ -257,19 +257,25 @@ struct OrderFileReader: Sendable {
 
     // MARK: again
 
-    /// The documents of a file that is read again; those of one order when a number is given.
+    /// One document of a file, or why it cannot be understood.
+    struct Document: Sendable {
+        let number: String?
+        let report: Result<OrderReport, XMLRefusal>
+    }
+
+    /// The documents of a file that is read again.
     ///
-    /// - Throws: ``XMLRefusal`` when the file still cannot be read, or holds no such document.
-    func readAgain(_ place: ReceivedFiles.Place, number: String?) async throws -> [OrderReport] {
-        let reports = try await documents(of: place).flatMap { reader in
-            try reader.documents.filter { number == nil || $0.value("Номер") == number }.map {
-                try OrderReportReader($0, schema: reader.schemaVersion, fallback: currency).report
+    /// - Throws: ``XMLRefusal`` when the file still cannot be read.
+    func readAgain(_ place: ReceivedFiles.Place) async throws -> [Document] {
+        try await documents(of: place).flatMap { reader in
+            try reader.documents.map { document in
+                let number = document.value("Номер").map { String($0.prefix(Self.numberLimit)) }
+                do {
+                    let report = try OrderReportReader(document, schema: reader.schemaVersion, fallback: currency)
+                        .report
+                    return Document(number: number, report: .success(report))
+                } catch let refusal as XMLRefusal { return Document(number: number, report: .failure(refusal)) }
             }
         }
-        guard !reports.isEmpty else {
-            throw XMLRefusal(reason: "в файле нет документа\(number.map { " \($0)" } ?? "")", isIncomplete: false)
-        }
-        if let refused = reports.flatMap(\.refused).first { throw XMLRefusal(reason: refused, isIncomplete: false) }
-        return reports
     }
 }

@@ -95,11 +95,13 @@ struct ExchangeReplays: OwnReplays {
 
     private func preview(_ id: ID, by: String) async throws {
         var seen = ReplayPreview()
+        var file: Repair.ReadFile?
         for item in try await work(id).prefix(Self.previewLimit) {
             seen.tried += 1
+            file = try await repair.prepare(item.kind, item.ref, after: file)
             do {
-                try await repair.bus.transaction { transaction in
-                    throw Seen(words: try await repair.attempt(item.kind, item.ref, by: by, in: transaction))
+                try await repair.bus.transaction { [file] transaction in
+                    throw Seen(words: try await repair.attempt(item.kind, item.ref, file, by: by, in: transaction))
                 }
             } catch let done as Seen {
                 seen.wouldSucceed += 1
@@ -179,9 +181,11 @@ struct ExchangeReplays: OwnReplays {
     /// One that was cut off by a death is `applying`, and goes on when it is applied again.
     func apply(_ id: ID, by: String) async throws {
         try await move(id, from: ["planned", "applying"], to: "applying", by: by, "cannot be applied")
+        var file: Repair.ReadFile?
         for item in try await work(id) {
+            file = try await repair.prepare(item.kind, item.ref, after: file)
             do {
-                try await repair.bus.transaction { transaction in
+                try await repair.bus.transaction { [file] transaction in
                     // Another may apply or cancel it at the same time: each item is done once, and none after a cancel.
                     let open = try await transaction.query(
                         """
@@ -189,7 +193,7 @@ struct ExchangeReplays: OwnReplays {
                         WHERE r.id = $1 AND r.state = 'applying' AND i.place = $2 AND i.outcome = 'waiting' FOR UPDATE
                         """, [.id(id), .int(item.place)])
                     guard !open.isEmpty else { return }
-                    let words = try await repair.attempt(item.kind, item.ref, by: by, in: transaction)
+                    let words = try await repair.attempt(item.kind, item.ref, file, by: by, in: transaction)
                     try await transaction.query(
                         "UPDATE exchange_replay_item SET outcome = 'done', reason = $3 WHERE replay_id = $1 AND place = $2",
                         [.id(id), .int(item.place), .text(words)])

@@ -31,13 +31,45 @@ struct Repair: Sendable {
     /// Why it still cannot be done.
     struct Refused: Error { let reason: String }
 
+    /// A file that was read for a repair: the documents of one may be many repairs.
+    struct ReadFile: Sendable {
+        fileprivate let place: ReceivedFiles.Place
+        fileprivate let documents: Result<[OrderFileReader.Document], XMLRefusal>
+    }
+
+    /// Reads what the repair needs, before anything is locked for it: a large file takes its time.
+    ///
+    /// - Parameter last: what was read for the repair before this one.
+    func prepare(_ kind: Kind, _ ref: ID, after last: ReadFile?) async throws -> ReadFile? {
+        guard kind == .document || kind == .file,
+            let place = try await bus.pool.query(
+                """
+                SELECT p.session, p.filename, f.archive
+                FROM parked_document p LEFT JOIN onec_file f ON f.session = p.session AND f.filename = p.filename
+                WHERE p.id = $1 AND p.session IS NOT NULL AND p.filename IS NOT NULL
+                """, [.id(ref)]
+            ).first.map({
+                ReceivedFiles.Place(
+                    session: try $0.id("session"), filename: try $0.string("filename"),
+                    archive: try $0.optionalString("archive"))
+            })
+        else { return last }
+        if let last, last.place == place { return last }
+        do { return ReadFile(place: place, documents: .success(try await files.readAgain(place))) } catch let refusal
+            as XMLRefusal
+        { return ReadFile(place: place, documents: .failure(refusal)) }
+    }
+
     /// What was done, in words.
     ///
+    /// - Parameter file: what ``prepare(_:_:after:)`` has read for it.
     /// - Throws: ``Refused``, or ``XMLRefusal``.
-    func attempt(_ kind: Kind, _ ref: ID, by: String, in transaction: EventTransaction) async throws -> String {
+    func attempt(
+        _ kind: Kind, _ ref: ID, _ file: ReadFile?, by: String, in transaction: EventTransaction
+    ) async throws -> String {
         switch kind {
         case .order: return try await offer(ref, by: by, in: transaction)
-        case .document, .file: return try await read(ref, by: by, in: transaction)
+        case .document, .file: return try await read(ref, file, by: by, in: transaction)
         case .catalog: return try await queue(ref, by: by, in: transaction)
         case .report: return try await report(ref, by: by, in: transaction)
         case .sent: return try await giveAgain(ref, in: transaction)
@@ -146,12 +178,35 @@ struct Repair: Sendable {
             base: try row.string("base"), number: try row.optionalString("number"), exchange: try row.id("exchange_id"))
     }
 
-    private func read(_ id: ID, by: String, in transaction: EventTransaction) async throws -> String {
+    private func read(
+        _ id: ID, _ file: ReadFile?, by: String, in transaction: EventTransaction
+    ) async throws -> String {
         let parked = try await parked(id, in: transaction)
+        guard let file, file.place == parked.place else {
+            throw Refused(reason: "файл только что изменился, повторите")
+        }
+        let documents = try file.documents.get().filter { parked.number == nil || $0.number == parked.number }
+        guard !documents.isEmpty else {
+            throw Refused(reason: "в файле нет документа\(parked.number.map { " \($0)" } ?? "")")
+        }
         var words: [String] = []
-        for report in try await files.readAgain(parked.place, number: parked.number) {
-            words.append(
-                try await OrderReports(bus: bus).say(report, parked.base, parked.exchange, in: transaction).words)
+        for document in documents {
+            do {
+                let report = try document.report.get()
+                // One order is right as a whole or not at all; of a whole file each order stands by itself.
+                if parked.number != nil, let refused = report.refused.first { throw Refused(reason: refused) }
+                let said = try await OrderReports(bus: bus).say(report, parked.base, parked.exchange, in: transaction)
+                words.append(said.words)
+                for reason in report.refused where said.isNews {
+                    transaction.write(
+                        files.parking(document.number, parked.place, parked.base, parked.exchange, reason))
+                    words.append("отложено: \(reason)")
+                }
+            } catch let refusal as XMLRefusal where parked.number == nil {
+                transaction.write(
+                    files.parking(document.number, parked.place, parked.base, parked.exchange, refusal.reason))
+                words.append("отложено: \(refusal.reason)")
+            }
         }
         // An older row of the same order says nothing new any more; neither does this one once it is read.
         try await settle(id, by: by, in: transaction)
