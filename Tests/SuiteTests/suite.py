@@ -162,6 +162,7 @@ organizations:{organizations}
 users:
   - {{ login: admin, name: "Администратор", password: "admin-password", role: admin, email: admin@example.ru }}
   - {{ login: maria, name: "Мария Петрова", password: "maria-password", role: manager, email: maria@example.ru }}
+  - {{ login: olga, name: "Ольга Белова", password: "olga-password", role: accountant }}
   - {{ login: oleg, name: "Олег Ким", password: "oleg-password", role: manager, email: oleg@example.ru }}
 apiKeys:
   - {{ name: site-form, key: "form-key", roles: [bot], channels: [site] }}

@@ -60,6 +60,13 @@ def test_books_crm_and_report_agree_and_each_difference_is_its_document(suite):
     fields = dict(re.findall(r'name="(csrf|service|source|text)" value="([^"]*)"', shown[shown.index('action="/replays"'):]))
     plan = browser.post(suite.url("crm-core") + "/replays", data=fields, timeout=30)
     assert plan.status_code == 200 and "/replays/crm-core/" in plan.url, "one click to a plan"
+    # Whoever keeps the books mends what stands between them and the CRM; what a message says only those change who know its contract.
+    accountant = suite.token("olga")
+    planned = suite.post("crm-core", "/api/v1/replays", accountant, {"filter": {"source": "taken", "text": "recon-1"}, "dryRun": True}, status=201)
+    assert planned["count"] >= 1 and suite.get("crm-core", f"/api/v1/replays/{planned['id']}", accountant)["state"] == "planned"
+    changed = {"filter": {"source": "taken", "text": "recon-1"}, "changes": {planned["id"]: {}}, "dryRun": True}
+    suite.post("crm-core", "/api/v1/replays", accountant, changed, status=403)
+    suite.post("crm-core", "/api/v1/replays", suite.token("maria"), {"filter": {"text": "recon-1"}, "dryRun": True}, status=403)
     assert requests.get(suite.url("crm-core") + "/api/v1/reconciliation", headers={"Authorization": f"Bearer {suite.token('maria')}"}, timeout=20).status_code == 403
 
 

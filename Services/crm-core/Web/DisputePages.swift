@@ -46,11 +46,13 @@ struct DisputePages: Sendable {
             let session = try OtherServices.session(request, context)
             return try await renderer.page(
                 "disputes", title: ScreenTexts.word("disputes", renderer.language(request)),
-                try await fields(request, session), request, caller)
+                try await fields(request, caller, session), request, caller)
         }
     }
 
-    private func fields(_ request: Request, _ session: String) async throws -> [String: Any] {
+    private func fields(
+        _ request: Request, _ caller: Caller, _ session: String
+    ) async throws -> [String: Any] {
         let language = renderer.language(request)
         var reports = [
             report("wonUnpaid", try await disputes.wonUnpaid().map { Self.fields($0, language) }, language),
@@ -62,7 +64,7 @@ struct DisputePages: Sendable {
             reports.append(try await claims(session, language))
             reports.append(try await lateChanges(session, language))
         } catch is OtherServices.Away { away = ScreenTexts.word("sectionAway", language) }
-        var fields: [String: Any] = ["reports": reports]
+        var fields: [String: Any] = ["reports": reports, "mayReplay": caller.mayReplay]
         if request.query("check") != nil {
             do {
                 let answer = try await comparison.reconciliation.run(session: session)

@@ -12,7 +12,7 @@ struct ReplayPages: Sendable {
     func add(to router: Router<ServiceRequestContext>) {
         router.get("/replays") { request, context in
             let caller = try context.person()
-            try context.require("head", "integrator")
+            try context.requireReplays()
             let session = try OtherServices.session(request, context)
             let language = renderer.language(request)
             var replays: [[String: Any]] = []
@@ -33,7 +33,7 @@ struct ReplayPages: Sendable {
         }
         router.get("/replays/:service/:id") { request, context in
             let caller = try context.person()
-            try context.require("head", "integrator")
+            try context.requireReplays()
             let session = try OtherServices.session(request, context)
             let (service, id) = try place(context)
             let after = request.query("after").map { "?after=\(Int($0) ?? 0)" } ?? ""
@@ -68,7 +68,7 @@ struct ReplayPages: Sendable {
 
     private func submitted(_ request: Request, _ context: ServiceRequestContext) async throws -> (Form, String) {
         let caller = try context.person()
-        try context.require("integrator")
+        try context.requireReplaying()
         let form = try await Form(request)
         try sessions.checkCSRF(form["csrf"], caller)
         return (form, try OtherServices.session(request, context))

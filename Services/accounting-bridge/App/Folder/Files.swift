@@ -32,18 +32,25 @@ enum Files {
         return nil
     }
 
-    static func list(_ path: String) throws -> [String] {
+    /// Its files. `strange` are names that are not UTF-8, as well as they can be shown.
+    static func list(_ path: String) throws -> (names: [String], strange: [String]) {
         guard let folder = opendir(path) else { throw failure(path) }
         defer { closedir(folder) }
-        var names: [String] = []
+        var (names, strange) = ([String](), [String]())
         while let entry = readdir(folder) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            let (known, shown) = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) {
+                    (String(validatingCString: $0), String(cString: $0))
+                }
+            }
+            guard let name = known else {
+                strange.append(shown)
+                continue
             }
             var info = stat()
             if stat("\(path)/\(name)", &info) == 0, info.st_mode & S_IFMT == S_IFREG { names.append(name) }
         }
-        return names
+        return (names, strange)
     }
 
     static func read(_ path: String, limit: Int) throws -> [UInt8] {

@@ -78,9 +78,10 @@ struct FolderDriver: AccountingDriver {
     /// One file at a time: what it told is kept, and the file done with, before the next is opened.
     func read(_ asked: [AskedOrder], _ wire: ExchangeWire) async throws -> [HeardReport] {
         let (name, stuck) = try await folder.work { () -> (String?, [String]) in
-            if let left = try Files.list(opened).min() { return (left, []) }
-            var stuck: [String] = []
-            for name in try Files.list(reports).filter({ !$0.hasPrefix(".") && !$0.hasSuffix(".part") }).sorted() {
+            if let left = try Files.list(opened).names.min() { return (left, []) }
+            let found = try Files.list(reports)
+            var stuck = found.strange.map { "отчёт не взять: имя файла не в UTF-8: \($0)" }
+            for name in found.names.filter({ !$0.hasPrefix(".") && !$0.hasSuffix(".part") }).sorted() {
                 // Taken out of everybody's hands first: the same name written anew meanwhile is another file.
                 do { try Files.move("\(reports)/\(name)", to: "\(opened)/\(name)") } catch let failure as DriverFailure
                 {

@@ -42,8 +42,8 @@ struct BankStatements: Sendable {
         var documents: [BankPayment] = []
     }
     static let documentsShown = 200
-    /// Documents of one transaction.
-    private static let chunk = 200
+    /// Documents of one transaction: few, for it holds the orders that they may pay, and 1C's own news waits for those.
+    private static let chunk = 20
 
     /// A document with what makes it itself.
     private struct Entry {
