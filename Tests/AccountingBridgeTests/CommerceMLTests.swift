@@ -74,6 +74,23 @@ import XMLStream
         }
     }
 
+    @Test func mutatedFilesNeverCrashOrHang() throws {
+        var (taken, refused) = (0, 0)
+        try Mutations.run([Array(report.utf8)]) { bytes in
+            do {
+                let reader = try read(bytes, pieces: 512)
+                for document in reader.documents {
+                    _ = try OrderReportReader(document, schema: reader.schemaVersion, fallback: .rub)
+                }
+                taken += 1
+            } catch let refusal as XMLRefusal {
+                #expect(!refusal.reason.isEmpty)
+                refused += 1
+            }
+        }
+        #expect(taken > 0 && refused > 0)
+    }
+
     @Test func whatWeWriteWeCanRead() throws {
         let line = OrderLine(
             sku: "A&B", name: "Станок <новый>\u{1}", quantity: try #require(Quantity("1.5")),

@@ -1,5 +1,7 @@
 """The journal of exchanges: what was is proved, a manager sees it covered, and old months go as a whole."""
+import html
 import os
+import re
 import signal
 import subprocess
 
@@ -135,3 +137,42 @@ def test_the_journal_is_found_by_time_client_and_text(suite):
     assert len(found(text="заказ L-7\"")["items"]) == 16 and len(found(text="заказ")["items"]) == 200
     indexes = {row[0] for row in suite.sql("accounting_bridge", "SELECT indexrelid::regclass FROM pg_index WHERE indrelid = 'exchange'::regclass")}
     assert {"exchange_by_text", "exchange_by_time"} <= indexes
+
+
+def test_the_journal_s_page_narrows_reads_foreign_bytes_and_gives_them_as_they_are(suite):
+    """After the test above: a journal of 24,000 exchanges."""
+    browser = requests.Session()
+    browser.post(suite.url("crm-core") + "/login", data={"login": "admin", "password": "admin-password"}, timeout=20)
+    page = lambda path, **params: html.unescape(browser.get(suite.url("crm-core") + path, params=params, timeout=20).text)
+    links = lambda shown: re.findall(r'href="/journal/([0-9a-f-]{36})"', shown)
+    # On the company's clock, Moscow's: from midnight to one there it is 21:00 to 22:00 UTC of the day before.
+    hour = {"base": "long-ago", "from": "2026-03-05T00:00", "to": "2026-03-05T01:00"}
+    shown = page("/journal", **hour)
+    assert len(links(shown)) == 60 and 'value="2026-03-05T00:00"' in shown
+    day = {"base": "long-ago", "from": "2026-03-05T00:00", "to": "2026-03-06T00:00", "direction": "in"}
+    seen, path = [], "/journal?" + "&".join(f"{k}={v}" for k, v in day.items())
+    while path:
+        shown = page(path)
+        seen += links(shown)
+        older = re.search(r'href="(/journal\?[^"]*after=[^"]*)"', shown)
+        path = older and older[1]
+    assert len(seen) == len(set(seen)) == 1440
+    assert len(links(page("/journal", base="long-ago", text="скидки 5%_7"))) == 1
+    assert "Таких обменов нет" in page("/journal", base="long-ago", text="чего не было")
+    assert "<script>x" not in browser.get(suite.url("crm-core") + "/journal", params={"text": '"><script>x'}, timeout=20).text
+    # Another program's bytes.
+    onec = OneC(suite)
+    onec.open()
+    told = '<?xml version="1.0" encoding="windows-1251"?><КоммерческаяИнформация ВерсияСхемы="2.05"><Неизвестное>Съешь ещё</Неизвестное></КоммерческаяИнформация>'.encode("cp1251")
+    onec.call("file", told, filename="cp1251.xml")
+    kept = suite.get("accounting-bridge", "/api/v1/exchanges", suite.token(), kind="sale.file", limit=1)["items"][0]["id"]
+    assert "Съешь ещё" in page(f"/journal/{kept}") and f"/journal/request/{kept}" in page(f"/journal/{kept}")
+    raw = browser.get(suite.url("crm-core") + f"/journal/request/{kept}", timeout=20)
+    assert raw.content == told and "attachment" in raw.headers["Content-Disposition"]
+    onec.call("file", b"PK\x03\x04\x00\x00zip", filename="a.zip")
+    kept = suite.get("accounting-bridge", "/api/v1/exchanges", suite.token(), kind="sale.file", limit=1)["items"][0]["id"]
+    assert "двоичные данные: 9 байт" in page(f"/journal/{kept}")
+    manager = requests.Session()
+    manager.post(suite.url("crm-core") + "/login", data={"login": "maria", "password": "maria-password"}, timeout=20)
+    assert manager.get(suite.url("crm-core") + f"/journal/request/{kept}", timeout=20).status_code == 403
+    assert "/journal/request/" not in html.unescape(manager.get(suite.url("crm-core") + f"/journal/{kept}", timeout=20).text)

@@ -54,25 +54,35 @@ struct JournalPages: Sendable {
             let language = request.language(fallback)
             var fields = Self.fields(try JournalAPI.view(row, isOpen: caller.seesParticulars), language)
             fields["t"] = JournalWords.all(language)
+            fields["mayTake"] = caller.seesParticulars
             fields["request"] = Self.shown(try row.bytes("request"), language, caller)
             fields["answer"] = Self.shown(try row.optionalBytes("answer") ?? [], language, caller)
             return page("exchange", fields)
         }
+        router.get("/journal/request/:id") { _, context in try await raw("request", context) }
+        router.get("/journal/answer/:id") { _, context in try await raw("answer", context) }
+    }
+
+    /// The bytes as they came, or as they were answered.
+    private func raw(_ part: String, _ context: ServiceRequestContext) async throws -> Response {
+        let caller = try context.require("head", "accountant", "integrator")
+        guard let id = ID(try context.parameters.require("id")),
+            let row = try await journal.bus.pool.query(
+                "SELECT kind, request, answer FROM exchange WHERE id = $1", [.id(id)]
+            ).first
+        else { throw Problem.notFound("exchange") }
+        guard try row.string("kind") != "bank.statement" || caller.seesOutgoing else { throw Problem.forbidden }
+        let bytes = try row.optionalBytes(part) ?? []
+        return Response(
+            status: .ok,
+            headers: [
+                .contentType: "application/octet-stream",
+                .contentDisposition: "attachment; filename=\"\(part)-\(id).bin\"", .xContentTypeOptions: "nosniff",
+            ], body: .init(byteBuffer: .init(bytes: bytes)))
     }
 
     private func list(_ request: Request, _ language: Language, _ caller: Caller) async throws -> Response {
-        let rows = try await journal.bus.pool.query(
-            """
-            SELECT \(JournalAPI.columns) FROM exchange
-            WHERE ($1::text IS NULL OR result = $1) AND ($2::uuid IS NULL OR journeys @> ARRAY[$2::uuid])
-                AND ($3::uuid IS NULL OR id < $3)
-            ORDER BY id DESC LIMIT \(Self.pageLimit + 1)
-            """,
-            [
-                .text(request.query("status").flatMap { $0.isEmpty ? nil : $0 }),
-                .id(request.query("journeyId").flatMap { ID($0) }),
-                .id(request.query("after").flatMap { ID($0) }),
-            ])
+        let rows = try await JournalSearch(request).find(in: journal.bus.pool, limit: Self.pageLimit + 1)
         let views = try rows.prefix(Self.pageLimit).map {
             try JournalAPI.view($0, isOpen: caller.seesParticulars)
         }
@@ -92,11 +102,44 @@ struct JournalPages: Sendable {
                     ]
                 },
                 "t": JournalWords.all(language), "items": views.map { Self.fields($0, language) },
-                "empty": views.isEmpty, "bases": bases, "csrf": request.headers[.formToken] ?? "",
+                "empty": views.isEmpty && Self.sought(request).isEmpty,
+                "nothing": views.isEmpty && !Self.sought(request).isEmpty,
+                "bases": bases, "csrf": request.headers[.formToken] ?? "",
                 "mayPause": caller.isAdmin || !caller.roles.isDisjoint(with: ["accountant", "head", "integrator"]),
-                "status": request.query("status") ?? "",
-                "next": rows.count > Self.pageLimit ? views.last?.id.description ?? "" : "",
-            ])
+                "next": rows.count > Self.pageLimit
+                    ? (Self.sought(request) + ["after=\(views.last?.id.description ?? "")"]).joined(separator: "&") : ""
+                    ,
+            ].merging(filterFields(request, language)) { first, _ in first })
+    }
+
+    /// What a person may narrow the list by, besides an order and its client, for whom there is the question above it.
+    private static let filters = [
+        "base", "direction", "status", "kind", "from", "to", "text", "journeyId", "order", "counterparty",
+    ]
+
+    /// The question once more, for the next page.
+    private static func sought(_ request: Request) -> [String] {
+        filters.compactMap { name in
+            request.query(name)?.nonEmpty.map { "\(name)=\(Form.encoded($0))" }
+        }
+    }
+
+    private func filterFields(_ request: Request, _ language: Language) -> [String: Any] {
+        func choices(_ name: String, _ values: [(value: String, word: String)]) -> [[String: Any]] {
+            let chosen = request.query(name) ?? ""
+            return values.map { ["value": $0.value, "word": $0.word, "chosen": $0.value == chosen] }
+        }
+        func words(_ values: [String]) -> [(String, String)] {
+            values.map { ($0, JournalWords.word($0, language)) }
+        }
+        return [
+            "baseChoices": choices("base", journal.settings.bases.map { ($0.base, $0.base) }),
+            "directionChoices": choices("direction", words(["in", "out"])),
+            "resultChoices": choices("status", words(["ok", "parked", "refused", "failed", "open"])),
+            "kindChoices": choices("kind", words(JournalWords.kinds).sorted { $0.1 < $1.1 }),
+            "from": request.query("from") ?? "", "to": request.query("to") ?? "", "text": request.query("text") ?? "",
+            "isSought": !Self.sought(request).isEmpty,
+        ]
     }
 
     private func goods(_ request: Request, _ language: Language) async throws -> Response {
@@ -167,10 +210,22 @@ struct JournalPages: Sendable {
         Response.html(library.render(filled(fields), withTemplate: name) ?? "")
     }
 
+    /// Bytes as a person reads them, whatever encoding another program wrote them in.
     private static func shown(_ bytes: [UInt8], _ language: Language, _ caller: Caller) -> String {
-        let whole = String(decoding: bytes.prefix(shownBytes), as: UTF8.self)
+        if bytes.starts(with: Array("PK".utf8)) || bytes.prefix(shownBytes).contains(0) {
+            return "\(JournalWords.word("binary", language)): \(bytes.count) \(JournalWords.word("byteUnit", language))"
+        }
+        let isCut = bytes.count > shownBytes
+        let whole = ForeignText(isCut ? wholeCharacters(bytes.prefix(shownBytes)) : bytes).text
         let text = caller.seesParticulars ? whole : Masking.covered(whole)
-        return bytes.count > shownBytes ? text + "\n… \(JournalWords.word("cut", language))" : text
+        return isCut ? text + "\n… \(JournalWords.word("cut", language))" : text
+    }
+
+    /// Without a character of UTF-8 that the cut went through.
+    private static func wholeCharacters(_ bytes: ArraySlice<UInt8>) -> [UInt8] {
+        var end = bytes.endIndex
+        while end > bytes.startIndex, bytes.endIndex - end < 3, bytes[end - 1] & 0xC0 == 0x80 { end -= 1 }
+        return Array(end > bytes.startIndex && bytes[end - 1] >= 0xC0 ? bytes[..<(end - 1)] : bytes[..<end])
     }
 
     private static func fields(_ view: JournalAPI.ExchangeView, _ language: Language) -> [String: Any] {
@@ -237,10 +292,20 @@ enum JournalWords {
             "частичные оплаты: эта база ещё не присылала их документами",
             "partial payments: this base has not sent them as documents yet"
         ),
+        "in": ("от 1С", "from 1C"), "out": ("в 1С", "to 1C"), "base": ("база", "base"),
+        "direction": ("направление", "direction"), "result": ("итог", "result"), "kind": ("вид", "kind"),
+        "from": ("с", "from"), "to": ("по", "to"), "text": ("текст", "text"), "search": ("Показать", "Show"),
+        "filter": ("Отобрать обмены", "Narrow the exchanges"), "reset": ("Сбросить", "Reset"),
+        "nothing": ("Таких обменов нет.", "No such exchanges."),
+        "binary": ("двоичные данные", "binary data"), "byteUnit": ("байт", "bytes"),
+        "download": ("скачать как есть", "download as it is"),
         "sale.checkauth": ("вход", "log-in"), "sale.init": ("начало", "beginning"),
         "sale.query": ("запрос заказов", "query of orders"), "sale.success": ("подтверждение", "acknowledgement"),
         "sale.file": ("файл от 1С", "file from 1C"), "sale.import": ("загрузка файла", "import of a file"),
     ]
+
+    /// Kinds of exchanges that have words.
+    static let kinds = table.keys.filter { $0.contains(".") && !$0.hasPrefix("order.") }
 
     static func word(_ key: String, _ language: Language) -> String {
         table[key].map { language.pick($0.ru, $0.en) } ?? key

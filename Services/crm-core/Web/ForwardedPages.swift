@@ -106,6 +106,15 @@ struct ForwardedPages: Sendable {
         } catch {
             return try await away(request, context, title: title ?? "")
         }
+        if let name = answer.header("content-disposition") {
+            return Response(
+                status: .init(code: answer.status),
+                headers: [
+                    .contentType: answer.header("content-type") ?? "application/octet-stream",
+                    .contentDisposition: name,
+                    .xContentTypeOptions: "nosniff",
+                ], body: .init(byteBuffer: ByteBuffer(bytes: answer.body)))
+        }
         let text = String(decoding: answer.body, as: UTF8.self)
         guard let title, answer.status == 200 else {
             return Response.text(

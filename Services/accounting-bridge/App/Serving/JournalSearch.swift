@@ -15,7 +15,10 @@ struct JournalSearch {
     init(_ request: Request) {
         func word(_ name: String) -> String? { request.query(name)?.withoutNUL.nonEmpty }
         func id(_ name: String) -> Parameter? { request.query(name).flatMap { ID($0) }.map { .id($0) } }
-        func time(_ name: String) -> Parameter? { request.query(name).flatMap { Timestamp($0) }.map { .time($0) } }
+        // A form's time has no zone: it is said on the company's clock.
+        func time(_ name: String) -> Parameter? {
+            request.query(name).flatMap { Timestamp($0) ?? LocalTime.moment($0) }.map { .time($0) }
+        }
         client = word("counterparty")
         text = word("text")
         let isByTime = time("from") != nil || time("to") != nil
