@@ -61,6 +61,19 @@ def try_mapping(system, body, status=200, base=None):
     return answer.json()
 
 
+def test_a_client_s_new_name_is_known_at_once(system):
+    """All cards are read every six hours; what the exchange plan tells is not waited for."""
+    order = told(system, "renamed")
+    key = next(k for k, o in system.orders().items() if o["Комментарий"].startswith(f"Throughline № {order['number']}."))
+    card = system.orders()[key]["Контрагент_Key"]
+    name = lambda: system.suite.sql("accounting_bridge", f"SELECT name FROM counterparty_card WHERE onec_id = '{card}'")
+    with system.onec.lock:
+        system.onec.sets["Catalog_Контрагенты"][card]["Description"] = "ООО «Новое имя»"
+        system.onec.changed("Catalog_Контрагенты", card)
+    wait_for(lambda: name() == [["ООО «Новое имя»"]], what="the new name")
+    wait_for(lambda: not system.onec.plans[NODE], what="it to be confirmed")
+
+
 def test_a_payment_of_a_quiet_order_is_read_because_the_base_says_that_it_changed(system):
     order, other = told(system, "quiet-1"), told(system, "quiet-2")
     confirmed = lambda: int(system.suite.sql("accounting_bridge", "SELECT count(*) FROM exchange WHERE kind = 'odata.received' AND result = 'ok'")[0][0])

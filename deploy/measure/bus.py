@@ -174,9 +174,15 @@ def backlog(server, figure, count, live):
         rate = count / ((done["at"] - done["first"]) / 1e9)
         if live:
             p99 = watcher.wait("done", 120)["p99"]
+        held_by = [(name, member.megabytes()) for name, member in [("subscriber", taker), ("publisher", bus.members[-2])]]
+        if live:
+            # Before and after: a machine that is shared is another one a minute later.
+            for member in list(bus.members):
+                bus.members.remove(member)
+                member.end()
+            calm = (calm + taken_live(bus, count + 2 * LIVE)) / 2
         figure(f"refill of a backlog of {count:,}", rate, "/s")
-        for name, member in [("subscriber", taker), ("publisher", bus.members[-2])]:
-            most = member.megabytes()
+        for name, most in held_by:
             figure(f"{name}'s memory at a backlog of {count:,}", most, "MB", "< 64", most < 64)
         return rate, p99, calm
 
@@ -226,7 +232,7 @@ def measure(server, figure, quick):
         figure(f"one pgbench commit at 100 /s, {name}", one, "ms")
         figure(f"published to applied at 100 /s, {name}", calm[name], "ms")
         figure(f"published to applied / one commit, {name}", calm[name] / one, "times", f"<= {limit}", calm[name] / one <= limit)
-    held(server, figure, calm)
+    held(server, figure)
     backlog(server, figure, 1000, False)
     large = 100_000 if quick else 1_000_000
     if not quick:
@@ -237,16 +243,21 @@ def measure(server, figure, quick):
     figure("live p99 beside that refill / without", p99 / without, "times", "< 2", p99 / without < 2)
 
 
-def held(server, figure, calm):
-    """A transaction that holds a number in another database of the cluster must delay nothing."""
+def held(server, figure):
+    """A transaction that holds a number in another database of the cluster must delay nothing. In turn, and three times: what is compared
+    are two delays of a few milliseconds on a machine that is shared."""
     other = server.url.rsplit("/", 1)[0] + "/held"
-    server.run("CREATE DATABASE held")
-    holder = subprocess.Popen(["psql", "-X", "-q", "-c", "CREATE TABLE h (n int)", "-c",
-                               "BEGIN; INSERT INTO h VALUES (1); SELECT pg_sleep(120); COMMIT", other])
-    try:
-        beside = delay(server, 500)
-        figure("p50 beside a held transaction / without", beside["p50"] / calm["p50"], "times", "about 1", beside["p50"] / calm["p50"] < 1.5)
-    finally:
-        holder.terminate()
-        holder.wait(20)
-        server.run("DROP DATABASE held WITH (FORCE)")
+    alone, beside = [], []
+    for _ in range(3):
+        alone.append(delay(server, 300)["p50"])
+        server.run("CREATE DATABASE held")
+        holder = subprocess.Popen(["psql", "-X", "-q", "-c", "CREATE TABLE h (n int)", "-c",
+                                   "BEGIN; INSERT INTO h VALUES (1); SELECT pg_sleep(120); COMMIT", other])
+        try:
+            beside.append(delay(server, 300)["p50"])
+        finally:
+            holder.terminate()
+            holder.wait(20)
+            server.run("DROP DATABASE held WITH (FORCE)")
+    ratio = statistics.median(beside) / statistics.median(alone)
+    figure("p50 beside a held transaction / without", ratio, "times", "about 1", ratio < 1.5)

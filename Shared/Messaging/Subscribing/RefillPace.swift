@@ -9,7 +9,7 @@ struct RefillPace {
     static let step = 64
     /// Of each step's time, how long the pause behind it is; and its seconds at most: a step that waited for the database
     /// is no measure.
-    static let rest = 1.5, longestRest = 0.25
+    static let rest = 1.0, longestRest = 0.25
 
     private var head: Int64 = 0
     private var since = 0.0

@@ -61,20 +61,8 @@ extension ExchangeNode {
     ///
     /// - Returns: of how many there was news.
     func learn(_ cards: [ClientCard], _ exchange: ID) async throws -> Int {
-        var (rest, news) = (cards[...], 0)
-        while !rest.isEmpty {
-            let some = Array(rest.prefix(Self.cardsAtOnce))
-            rest = rest.dropFirst(Self.cardsAtOnce)
-            news += try await bus.transaction { [base] transaction in
-                var news = 0
-                for card in some where try await ClientCards.learn(card, base, exchange, in: transaction) { news += 1 }
-                return news
-            }
-        }
-        return news
+        try await ClientCards.learn(cards, base, exchange, bus)
     }
-
-    private static let cardsAtOnce = 200
 
     /// What the base has told of these orders so far, each as a whole.
     func reports(of orders: [ID]) async throws -> [HeardReport] {

@@ -73,6 +73,25 @@ enum ClientCards {
         return true
     }
 
+    /// Many cards, of which those that are known cost nothing.
+    ///
+    /// - Returns: of how many there was news.
+    static func learn(_ cards: [ClientCard], _ base: String, _ exchange: ID, _ bus: EventBus) async throws -> Int {
+        var (rest, news) = (cards[...], 0)
+        while !rest.isEmpty {
+            let some = Array(rest.prefix(cardsAtOnce))
+            rest = rest.dropFirst(cardsAtOnce)
+            news += try await bus.transaction { transaction in
+                var news = 0
+                for card in some where try await learn(card, base, exchange, in: transaction) { news += 1 }
+                return news
+            }
+        }
+        return news
+    }
+
+    private static let cardsAtOnce = 200
+
     /// What the CRM decides about whose a card is.
     static func take(in handlers: inout EventHandlers) {
         handlers.on(ClientLinkChanged.self) { change, event, transaction in

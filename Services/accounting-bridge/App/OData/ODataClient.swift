@@ -107,9 +107,14 @@ actor ODataClient {
     }
 
     /// What an exchange plan has registered for its node and the node has not confirmed (reference b.19).
-    func changes(_ node: String, message: Int64, wire: ExchangeWire) async throws -> RawJSON {
+    func changes(
+        _ node: String, message: Int64, wire: ExchangeWire
+    ) async throws -> (json: RawJSON, exchange: ID) {
         let path = "SelectChanges?DataExchangePoint=\(point(node))&MessageNo=\(message)&$format=json"
-        do { return try await ask("odata.changes", "POST", path, [], wire).json } catch is NoSuchEntity {
+        do {
+            let answer = try await ask("odata.changes", "POST", path, [], wire)
+            return (answer.json, answer.exchange)
+        } catch is NoSuchEntity {
             throw DriverFailure.refused("узла \(node) в базе нет")
         }
     }

@@ -10,13 +10,14 @@ extension ODataDriver {
         guard !node.isEmpty, isReadable(node) else { return }
         do {
             let message = try await nextMessage()
-            let answer = try await client.changes(node, message: message, wire: wire)
+            let (answer, exchange) = try await client.changes(node, message: message, wire: wire)
             guard case .array(let objects)? = answer["value"] else {
                 throw DriverFailure.refused("в ответе на SelectChanges нет списка value")
             }
             known.changesCame()
             guard !objects.isEmpty else { return }
             try await askFor(ODataChanges.keys(answer).sorted())
+            _ = try await ClientCards.learn(cards(among: objects), base.base, exchange, bus)
             try await client.confirmChanges(node, message: message, wire: wire)
         } catch DriverFailure.away(let why) { throw DriverFailure.away(why) } catch let failure as DriverFailure {
             // Orders are read all the same, only later. One answer that did not come may be chance.

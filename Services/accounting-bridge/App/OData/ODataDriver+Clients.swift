@@ -50,14 +50,24 @@ extension ODataDriver {
             + [names.fullName, names.group].compactMap { $0 }
         let (rows, exchange) = try await client.page(
             "odata.clients", names.entity, from: place, select: select, wire: wire)
-        // Groups of a catalog are no clients.
-        let cards = rows.filter { row in names.group.map { row[$0] != .bool(true) } ?? true }.compactMap { row in
-            ClientCard(
-                onecId: row["Ref_Key"]?.stringValue, name: row[names.name]?.stringValue,
-                fullName: names.fullName.flatMap { row[$0]?.stringValue }, inn: row[names.inn]?.stringValue,
-                kpp: row[names.kpp]?.stringValue, isDeleted: row["DeletionMark"] == .bool(true))
-        }
+        let cards = rows.compactMap(card)
         let isLast = rows.count < ODataClient.pageSize
         return ClientPage(cards: cards, next: isLast ? nil : place + rows.count - Self.overlap, exchange: exchange)
+    }
+
+    /// The card that a row of the catalog is; nil for a group.
+    private func card(_ row: RawJSON) -> ClientCard? {
+        let names = mapping.counterparty
+        if let group = names.group, row[group] == .bool(true) { return nil }
+        return ClientCard(
+            onecId: row["Ref_Key"]?.stringValue, name: row[names.name]?.stringValue,
+            fullName: names.fullName.flatMap { row[$0]?.stringValue }, inn: row[names.inn]?.stringValue,
+            kpp: row[names.kpp]?.stringValue, isDeleted: row["DeletionMark"] == .bool(true))
+    }
+
+    /// Cards among objects of which a base says that they have changed: a rename is known at once, and not when all are read again.
+    func cards(among objects: [RawJSON]) -> [ClientCard] {
+        objects.filter { $0["odata.type"]?.stringValue == "StandardODATA.\(mapping.counterparty.entity)" }
+            .compactMap(card)
     }
 }

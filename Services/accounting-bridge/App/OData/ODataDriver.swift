@@ -15,7 +15,8 @@ struct ODataDriver: AccountingDriver {
     let mapping: ODataMapping
     let client: ODataClient
     let links: CounterpartyLinks
-    let pool: PostgresPool
+    let bus: EventBus
+    var pool: PostgresPool { bus.pool }
     let known = Known()
 
     /// What was learned of the base and holds for a while.
@@ -75,7 +76,7 @@ struct ODataDriver: AccountingDriver {
         bus: EventBus
     ) {
         self.init(
-            base, organizations: organizations, mapping: mapping, pool: bus.pool,
+            base, organizations: organizations, mapping: mapping, bus: bus,
             client: ODataClient(
                 url: base.url, login: base.login, password: base.password,
                 timeout: Double(base.timeoutSeconds), sessions: SessionKeeper(pool: bus.pool, base: base.base)),
@@ -84,10 +85,10 @@ struct ODataDriver: AccountingDriver {
 
     private init(
         _ base: SuiteSettings.Base, organizations: [SuiteSettings.Organization], mapping: ODataMapping,
-        pool: PostgresPool, client: ODataClient, links: CounterpartyLinks
+        bus: EventBus, client: ODataClient, links: CounterpartyLinks
     ) {
         (self.base, self.organizations, self.mapping) = (base, organizations, mapping)
-        (self.pool, self.client, self.links) = (pool, client, links)
+        (self.bus, self.client, self.links) = (bus, client, links)
     }
 
     /// The same base through another mapping, in the same session. What has changed is left to whom it is for.
@@ -95,7 +96,7 @@ struct ODataDriver: AccountingDriver {
         var quiet = base
         quiet.exchangeNode = ""
         return ODataDriver(
-            quiet, organizations: organizations, mapping: mapping, pool: pool, client: client, links: links)
+            quiet, organizations: organizations, mapping: mapping, bus: bus, client: client, links: links)
     }
 
     // MARK: fit
