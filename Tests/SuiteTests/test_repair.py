@@ -228,3 +228,20 @@ def test_an_order_that_is_asked_for_again_stays_what_it_is(suite):
     wait_for(lambda: suite.get("accounting-bridge", f"/api/v1/replays/{done['id']}", token)["state"] == "applied", what="it to be done again")
     refused = suite.sql("accounting_bridge", f"SELECT count(*) FROM event WHERE type = 'onec.order.refused.v1' AND key = '{order['orderId']}'")
     assert refused == [["0"]] and status() == "sent"
+
+
+def test_a_base_that_does_not_come_for_five_minutes_is_alarmed_once(suite):
+    token = suite.token()
+    order = suite.order(token, "silent-base")
+    alarms = lambda: [a["cause"] for b in suite.get("accounting-bridge", "/api/v1/bases", token)["items"] if b["base"] == "unf" for a in b["alarms"] if a["kind"] == "silence"]
+    wait_for(lambda: suite.sql("accounting_bridge", f"SELECT 1 FROM order_out WHERE number = '{order['number']}'"), what="the order to come to the bridge")
+    assert alarms() == []
+    letters = lambda: [m for m in suite.mailbox.letters if "не работает" in str(m["Subject"])]
+    before = len(letters())
+    suite.sql("accounting_bridge", f"UPDATE order_out SET requested_at = now() - interval '6 minutes' WHERE number = '{order['number']}'")
+    suite.sql("accounting_bridge", "UPDATE base_state SET last_contact = now() - interval '301 seconds', resumed_at = NULL WHERE base = 'unf'")
+    assert wait_for(alarms, 40, "the alarm") == ["1С не обращается за заказами дольше 5 минут"]
+    wait_for(lambda: len(letters()) == before + 1, what="the letter")
+    assert order["number"] in OneC(suite).take_orders()
+    wait_for(lambda: not alarms(), 40, "its end")
+    assert len(letters()) == before + 1, "once"
