@@ -7,22 +7,6 @@ import XMLStream
 
 @testable import AccountingBridge
 
-@Suite("What stands aside") struct SetAsideTests {
-    @Test(arguments: [
-        ("в 1С нет товара с артикулом «НЕТ-1»", "в 1С нет товара с артикулом «НЕТ-777»"),
-        ("сумма 10.50 больше 9", "сумма 7.1 больше 12345"),
-        ("валюта \"фантик\" неизвестна", "валюта \"тугрик\" неизвестна"),
-    ])
-    func oneCauseIsOneWhateverItNames(_ one: String, _ other: String) {
-        #expect(SetAside.pattern(one) == SetAside.pattern(other))
-    }
-
-    @Test func whatDiffersInWordsIsAnotherCause() {
-        #expect(SetAside.pattern("нет товара «А»") != SetAside.pattern("нет клиента «А»"))
-        #expect(SetAside.pattern("") == "" && SetAside.pattern("не закрыто «и") == SetAside.pattern("не закрыто «"))
-    }
-}
-
 @Suite("When a system may be talked to") struct SendingGateTests {
     private let start = Timestamp(milliseconds: 1_700_000_000_000)
     private struct Dice: RandomNumberGenerator {

@@ -205,6 +205,7 @@ def test_another_base_cannot_speak_of_an_order(system, systems):
 
 
 def test_what_a_restored_system_has_lost_is_given_again_and_what_it_has_is_left(system):
+    wait_for(lambda: (system.works(), base(system)["waiting"] == 0)[1], what="nothing of the tests before to be under way")
     since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     lost, kept = ordered(system, "lost"), ordered(system, "kept")
     for order in (lost, kept):

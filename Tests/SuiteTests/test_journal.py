@@ -94,6 +94,7 @@ def test_old_months_go_as_a_whole_but_not_what_waits_for_a_person(suite):
 
 
 LONG_AGO = """
+SET statement_timeout = 0;
 INSERT INTO order_out (id, number, base, request, state, requested_at, last_event)
 SELECT gen_random_uuid(), 'L-' || i, 'long-ago', jsonb_build_object('counterparty', jsonb_build_object('id', 'client-' || i,
     'name', 'Общее имя' || CASE WHEN i = 7 THEN ' 50%_вместе' ELSE '' END, 'inn', (7700000000 + i)::text)), 'sent', now(), gen_random_uuid()

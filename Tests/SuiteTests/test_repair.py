@@ -171,7 +171,7 @@ def test_a_file_whose_reading_was_cut_off_is_answered_and_read_by_itself(suite):
         assert any("будет прочитан позже" in words for words in kept["understood"])
     # The same piece again, for УНФ repeats what was not answered in time: it is one file all the same.
     onec.send(order["number"], "10.00", payments=[("cut-off", "10.00", "true")])
-    suite.sql("accounting_bridge", "UPDATE onec_file SET state = 'unread', touched_at = now() - interval '1 hour' WHERE state <> 'parked'")
+    suite.sql("accounting_bridge", f"UPDATE onec_file SET state = 'unread', touched_at = now() - interval '1 hour' WHERE filename = 'orders-{order['number']}.xml'")
     wait_for(lambda: suite.get("crm-core", f"/api/v1/orders/{order['orderId']}", token)["payment"] == "full", 30, "the payment")
     wait_for(lambda: state() == [["done"]], what="the file to be done with")
     assert story(suite, order["number"])["repairs"] == []
@@ -245,3 +245,21 @@ def test_a_base_that_does_not_come_for_five_minutes_is_alarmed_once(suite):
     assert order["number"] in OneC(suite).take_orders()
     wait_for(lambda: not alarms(), 40, "its end")
     assert len(letters()) == before + 1, "once"
+
+
+def test_causes_that_come_together_are_told_each_and_none_twice(suite):
+    letters = lambda: [m.get_content() if hasattr(m, "get_content") else str(m) for m in suite.mailbox.letters if "отложено" in str(m["Subject"])]
+    token = suite.token()
+    alarm = lambda: [a["cause"] for b in suite.get("accounting-bridge", "/api/v1/bases", token)["items"] if b["base"] == "ut" for a in b["alarms"] if a["kind"] == "documents"]
+    assert alarm() == []
+    before = len(letters())
+    reasons = ["валюта «{0}» неизвестна", "Объект не найден (133:8f3ab2{0}-0011-4a2b-9c3d-0242ac120002)"]
+    park = lambda i: "; ".join(
+        f"INSERT INTO parked_document (id, base, exchange_id, number, reason) VALUES (gen_random_uuid(), 'ut', gen_random_uuid(), 'together-{i}', '{reason.format(i)}')" for reason in reasons)
+    suite.sql("accounting_bridge", "; ".join(park(i) for i in range(60)))
+    wait_for(lambda: len(letters()) == before + 2, what="a letter for each cause")
+    suite.sql("accounting_bridge", "; ".join(park(i) for i in range(100, 120)))
+    wait_for(lambda: alarm() and alarm()[0].endswith("(всего 160)"), what="the count")
+    suite.sql("accounting_bridge", "UPDATE parked_document SET settled_at = now(), settled_by = 'test' WHERE base = 'ut'")
+    wait_for(lambda: not alarm(), what="the end of it")
+    assert len(letters()) == before + 2

@@ -133,7 +133,7 @@ public struct AccountingBridge: SuiteService {
                 "reading what was left unread",
                 { [orderFiles] in
                     while !Task.isCancelled {
-                        try await orderFiles.readLeft()
+                        if try await orderFiles.readLeft() { continue }
                         try await Task.sleep(for: .seconds(5))
                     }
                 }

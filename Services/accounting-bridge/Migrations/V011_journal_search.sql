@@ -1,3 +1,7 @@
+-- A journal of years takes its time.
+SET LOCAL statement_timeout = 0;
+SET LOCAL maintenance_work_mem = '256MB';
+
 -- A span of time in the journal, newest first.
 CREATE INDEX exchange_by_time ON exchange (at, id);
 

@@ -16,5 +16,5 @@ ALTER TABLE onec_file ADD CONSTRAINT onec_file_state_check CHECK (state IN ('unr
 ALTER TABLE onec_file ADD COLUMN touched_at timestamptz NOT NULL DEFAULT now();
 CREATE INDEX onec_file_open ON onec_file (touched_at) WHERE state IN ('unread', 'growing');
 
--- What a person has put away does not come back each time it is told again.
+-- What a person has put away of an order does not come back each time a system that is asked tells it again.
 ALTER TABLE parked_document ADD COLUMN is_dismissed boolean NOT NULL DEFAULT false;

@@ -56,20 +56,36 @@ struct OrderFileReader: Sendable {
     /// Seconds after which a file whose reading was cut off is read by itself; its own request has ended by then.
     private static let leftPause = 60.0
 
-    /// Files of orders that are stored and were not read: the process died, or the database did not answer, while 1C waited.
-    func readLeft() async throws {
+    /// Times that such a file is begun: one that ends the process each time would end it for ever.
+    private static let leftLimit: Int64 = 3
+
+    /// A file of orders that is stored and was not read: the process died, or the database did not answer, while 1C waited.
+    ///
+    /// - Returns: whether there was one. Whatever becomes of it, the others have their turn.
+    func readLeft() async throws -> Bool {
         let rows = try await bus.pool.query(
             """
-            SELECT f.session, f.filename, s.base, (SELECT p.exchange_id FROM file_piece p
-                    WHERE p.session = f.session AND p.filename = f.filename ORDER BY p.position DESC LIMIT 1) AS exchange
-            FROM onec_file f JOIN onec_session s ON s.id = f.session
-            WHERE f.state = 'unread' AND f.touched_at < now() - interval '\(Self.leftPause) seconds'
-            ORDER BY f.touched_at LIMIT 10
+            UPDATE onec_file f SET begun = begun + 1, touched_at = now() FROM onec_session s
+            WHERE s.id = f.session AND (f.session, f.filename) = (
+                SELECT session, filename FROM onec_file
+                WHERE state = 'unread' AND touched_at < now() - interval '\(Self.leftPause) seconds'
+                ORDER BY touched_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+            RETURNING f.session, f.filename, f.begun, s.base, (SELECT p.exchange_id FROM file_piece p
+                WHERE p.session = f.session AND p.filename = f.filename ORDER BY p.position DESC LIMIT 1) AS exchange
             """)
-        for row in rows {
-            let place = ReceivedFiles.Place(session: try row.id("session"), filename: try row.string("filename"))
-            let exchange = try row.id("exchange")
-            let outcome = try await read(place, base: try row.string("base"), exchange: exchange, isLast: false)
+        guard let row = rows.first else { return false }
+        let place = ReceivedFiles.Place(session: try row.id("session"), filename: try row.string("filename"))
+        guard let exchange = try row.optionalID("exchange") else {
+            try await files.note(place, "parked", "файл не сохранился")
+            return true
+        }
+        let base = try row.string("base")
+        guard try row.int("begun") <= Self.leftLimit else {
+            try await park(place, base, exchange, "чтение файла обрывалось \(Self.leftLimit) раза подряд")
+            return true
+        }
+        do {
+            let outcome = try await read(place, base: base, exchange: exchange, isLast: false)
             try await bus.pool.query(
                 """
                 UPDATE exchange SET understood = understood || $2::jsonb, orders = orders || $3::text[],
@@ -80,7 +96,12 @@ struct OrderFileReader: Sendable {
                     .texts(outcome.orders.map(\.withoutNUL)), .ids(outcome.journeys),
                     .text(outcome.problem == nil ? "ok" : "parked"), .text(outcome.problem?.withoutNUL),
                 ])
+        } catch let error as PostgresError {
+            // It comes again in a minute.
+            guard !error.isTransient else { return true }
+            try await park(place, base, exchange, "ошибка на нашей стороне: \(error)")
         }
+        return true
     }
 
     /// Reads what has come of the file; `isLast` when 1C says there is no more.

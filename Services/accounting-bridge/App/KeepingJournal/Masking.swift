@@ -14,12 +14,18 @@ enum Masking {
 
     static func covered(_ text: String) -> String { digits(mail(text)) }
 
+    /// Of a name before an `@` its first letter stays. Looked for from the signs, so that a long text costs no more than its length.
     private static func mail(_ text: String) -> String {
-        // Most texts have none; and a name is no longer than 64 characters (RFC 5321), which keeps the search short.
-        guard text.utf8.contains(UInt8(ascii: "@")) else { return text }
-        return text.replacing(/([A-Za-z0-9._%+\-])[A-Za-z0-9._%+\-]{0,63}@([A-Za-z0-9.\-]{1,255}\.[A-Za-z]{2,})/) {
-            "\($0.1)***@\($0.2)"
+        var parts = text.split(separator: "@", omittingEmptySubsequences: false).map(Substring.init)
+        guard parts.count > 1 else { return text }
+        for index in parts.indices.dropLast() {
+            let name = parts[index].suffix(while: { $0.isASCII && ($0.isLetter || $0.isNumber || "._%+-".contains($0)) }
+            )
+            let isHost = parts[index + 1].prefix(255).prefixMatch(of: /[A-Za-z0-9.\-]+\.[A-Za-z]{2,}/) != nil
+            guard let first = name.first, isHost else { continue }
+            parts[index] = parts[index].dropLast(name.count) + "\(first)***"
         }
+        return parts.joined(separator: "@")
     }
 
     private static func digits(_ text: String) -> String {
@@ -60,5 +66,14 @@ enum Masking {
         }
         flush()
         return String(out)
+    }
+}
+
+extension Substring {
+    /// What stands at its end and holds throughout.
+    fileprivate func suffix(while holds: (Character) -> Bool) -> Substring {
+        var start = endIndex
+        while start > startIndex, holds(self[index(before: start)]) { start = index(before: start) }
+        return self[start...]
     }
 }

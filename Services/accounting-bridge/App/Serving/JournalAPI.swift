@@ -29,7 +29,10 @@ struct JournalAPI: Sendable {
         /// Base64url of the bytes as they came.
         let requestRaw, answerRaw: String
     }
-    /// The same for those who see particulars covered: without the bytes.
+    /// Bytes of a request or an answer that are shown covered.
+    private static let coveredBytes = 1 << 20
+
+    /// The same for those who see particulars covered: without the bytes, and of a large one its beginning.
     struct Covered: AnswerShape {
         let exchange: ExchangeView
         let request, answer: String
@@ -53,13 +56,15 @@ struct JournalAPI: Sendable {
             else { throw Problem.notFound("exchange") }
             guard try row.string("kind") != "bank.statement" || caller.seesOutgoing else { throw Problem.forbidden }
             let (request, answer) = (try row.bytes("request"), try row.optionalBytes("answer") ?? [])
-            let texts = [request, answer].map { String(decoding: $0, as: UTF8.self) }
             guard caller.seesParticulars else {
+                // To cover all of a large file takes long; whoever may see it whole gets it whole.
+                let shown = [request, answer].map {
+                    Masking.covered(String(decoding: $0.prefix(Self.coveredBytes), as: UTF8.self))
+                }
                 return try Response.json(
-                    Covered(
-                        exchange: try Self.view(row, isOpen: false), request: Masking.covered(texts[0]),
-                        answer: Masking.covered(texts[1])))
+                    Covered(exchange: try Self.view(row, isOpen: false), request: shown[0], answer: shown[1]))
             }
+            let texts = [request, answer].map { String(decoding: $0, as: UTF8.self) }
             return try Response.json(
                 Whole(
                     exchange: try Self.view(row), request: texts[0], answer: texts[1], requestRaw: base64URL(request),

@@ -30,19 +30,22 @@ extension OrderExecutor {
         let isOver = try await isOver(work)
         let found: TakenOrder?
         do { found = try await line.driver.find(work.outgoing, wire) } catch DriverFailure.refused(let reason) {
-            if isOver { try await refuse(work, reason) }
+            if isOver || work.wasSent { try await giveUp(work, reason) }
             return
         } catch let failure as DriverFailure {
             if work.looks <= Self.patientLooks { throw failure }
             // The system is away, and this says so again; or this one question is what it cannot answer.
             try await demandThatItWorks(work, wire)
             if isOver, work.looks >= Self.lookLimit {
-                try await refuse(work, "система работает, но не отвечает, есть ли в ней этот заказ: \(failure.words)")
+                try await giveUp(work, "система работает, но не отвечает, есть ли в ней этот заказ: \(failure.words)")
             }
             return
         }
         if var taken = found {
-            do { taken = try await line.driver.complete(taken, wire) } catch let failure as DriverFailure {
+            // What a person has done with it there since, such as taking its posting back, stands.
+            do { if !work.wasSent { taken = try await line.driver.complete(taken, wire) } } catch let failure
+                as DriverFailure
+            {
                 // It is there, and what is still to be done with it does not come to an end: others have their turn, and then it is said.
                 guard isOver else { return }
                 taken.warning = failure.words
@@ -55,6 +58,14 @@ extension OrderExecutor {
             return try await refuse(work, "на этот заказ система не ответила \(Self.attemptLimit) раз подряд")
         }
         try await mark(work, "ready", nil)
+    }
+
+    /// One that cannot be looked for stands aside; one that the base had taken is where it was, for nothing tells otherwise.
+    private func giveUp(_ work: Work, _ reason: String) async throws {
+        guard work.wasSent else { return try await refuse(work, reason) }
+        try await line.bus.pool.query(
+            "UPDATE order_out SET state = 'sent', reason = $2, ask_at = now() WHERE id = $1 AND state = 'doubtful'",
+            [.id(work.id), .text("не удалось проверить, есть ли заказ в 1С: \(reason)")])
     }
 
     /// Whether the system cannot be busy with it any more: until then an order that is not there may still come.

@@ -40,13 +40,15 @@ struct OrderExecutor: Sendable {
         let attempts: Int64
         /// Times that it was looked for since it is in doubt, and times in a row that giving it met a system that did not work.
         let looks, setbacks: Int64
+        /// The base had taken it, and a person has it looked for (``Repair/Kind/sent``).
+        let wasSent: Bool
         var id: ID { outgoing.order.orderId }
     }
 
     // MARK: what is to be done
 
     static let columns = """
-        id, request::text AS request, journey_id, attempts, looks, setbacks, (requested_at AT TIME ZONE $2)::date::text AS day
+        id, request::text AS request, journey_id, attempts, looks, setbacks, sent_at IS NOT NULL AS was_sent, (requested_at AT TIME ZONE $2)::date::text AS day
         """
 
     func work(_ row: Row) throws -> Work {
@@ -55,7 +57,7 @@ struct OrderExecutor: Sendable {
                 order: try JSON.decode(OrderRequested.self, from: try row.string("request").utf8),
                 day: try row.string("day")),
             journey: try row.optionalID("journey_id"), attempts: try row.int("attempts"),
-            looks: try row.int("looks"), setbacks: try row.int("setbacks"))
+            looks: try row.int("looks"), setbacks: try row.int("setbacks"), wasSent: try row.bool("was_sent"))
     }
 
     /// Nothing of ours is under way between two rounds: whoever was sending these has died, or lost the lead.

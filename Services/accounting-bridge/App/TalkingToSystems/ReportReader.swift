@@ -171,7 +171,7 @@ struct ReportReader: Sendable {
             INSERT INTO parked_document (id, base, exchange_id, number, reason, kind, filename)
             SELECT $1, $2, $3, $4, $5, 'report', $6 WHERE NOT EXISTS (
                 SELECT 1 FROM parked_document WHERE base = $2 AND filename = $6 AND reason = $5
-                    AND number IS NOT DISTINCT FROM $4 AND (settled_at IS NULL OR is_dismissed))
+                    AND number IS NOT DISTINCT FROM $4 AND (settled_at IS NULL OR is_dismissed AND number IS NOT NULL))
             """, [.id(.make()), .text(base), .id(exchange), .text(number), .text(reason), .text(subject)]
         ).affected
         guard added == 1 else { return }
