@@ -45,12 +45,7 @@ struct JournalPages: Sendable {
         }
         router.get("/journal/:id") { request, context in
             let caller = try context.require("head", "manager", "accountant", "integrator")
-            guard let id = ID(try context.parameters.require("id")),
-                let row = try await journal.bus.pool.query(
-                    "SELECT \(JournalAPI.columns), request, answer FROM exchange WHERE id = $1", [.id(id)]
-                ).first
-            else { throw Problem.notFound("exchange") }
-            guard try row.string("kind") != "bank.statement" || caller.seesOutgoing else { throw Problem.forbidden }
+            let row = try await journal.exchange(context, caller)
             let language = request.language(fallback)
             var fields = Self.fields(try JournalAPI.view(row, isOpen: caller.seesParticulars), language)
             fields["t"] = JournalWords.all(language)
@@ -66,18 +61,14 @@ struct JournalPages: Sendable {
     /// The bytes as they came, or as they were answered.
     private func raw(_ part: String, _ context: ServiceRequestContext) async throws -> Response {
         let caller = try context.require("head", "accountant", "integrator")
-        guard let id = ID(try context.parameters.require("id")),
-            let row = try await journal.bus.pool.query(
-                "SELECT kind, request, answer FROM exchange WHERE id = $1", [.id(id)]
-            ).first
-        else { throw Problem.notFound("exchange") }
-        guard try row.string("kind") != "bank.statement" || caller.seesOutgoing else { throw Problem.forbidden }
+        let row = try await journal.exchange(context, caller)
         let bytes = try row.optionalBytes(part) ?? []
         return Response(
             status: .ok,
             headers: [
                 .contentType: "application/octet-stream",
-                .contentDisposition: "attachment; filename=\"\(part)-\(id).bin\"", .xContentTypeOptions: "nosniff",
+                .contentDisposition: "attachment; filename=\"\(part)-\(try row.id("id")).bin\"",
+                .xContentTypeOptions: "nosniff",
             ], body: .init(byteBuffer: .init(bytes: bytes)))
     }
 

@@ -49,12 +49,7 @@ struct JournalAPI: Sendable {
         }
         router.get("/api/v1/exchanges/:id") { _, context in
             let caller = try context.require("head", "accountant", "integrator", "manager")
-            guard let id = ID(try context.parameters.require("id")),
-                let row = try await bus.pool.query(
-                    "SELECT \(Self.columns), request, answer FROM exchange WHERE id = $1", [.id(id)]
-                ).first
-            else { throw Problem.notFound("exchange") }
-            guard try row.string("kind") != "bank.statement" || caller.seesOutgoing else { throw Problem.forbidden }
+            let row = try await exchange(context, caller)
             let (request, answer) = (try row.bytes("request"), try row.optionalBytes("answer") ?? [])
             guard caller.seesParticulars else {
                 // To cover all of a large file takes long; whoever may see it whole gets it whole.
@@ -156,6 +151,17 @@ struct JournalAPI: Sendable {
                     orders: Array(orders.prefix(1000))))
             return try Response.json(Sent(count: orders.count, orders: Array(orders.prefix(1000))))
         }
+    }
+
+    /// The exchange that an address names, with its bytes, for one who may see it.
+    func exchange(_ context: ServiceRequestContext, _ caller: Caller) async throws -> Row {
+        guard let id = ID(try context.parameters.require("id")),
+            let row = try await bus.pool.query(
+                "SELECT \(Self.columns), request, answer FROM exchange WHERE id = $1", [.id(id)]
+            ).first
+        else { throw Problem.notFound("exchange") }
+        guard try row.string("kind") != "bank.statement" || caller.seesOutgoing else { throw Problem.forbidden }
+        return row
     }
 
     /// - Parameter by: who pauses the base; nil for a resume, which also closes the breaker: a person says that it works again.
