@@ -235,6 +235,38 @@ def test_a_hundred_refusals_of_one_cause_are_one_letter_and_another_cause_is_ano
     assert int(told[0][0]) == len(base(system)["alarms"]), "what was told is ended"
 
 
+def test_looking_for_an_order_leaves_it_as_people_have_left_it(system):
+    """What 1C had taken is looked for on a person's word: an order whose posting was taken back stays so, and one that cannot be looked for is no refusal."""
+    placed = order(system, deal(system, "left"), "left-1")
+    through(system, placed)
+    key = next(k for k, o in system.orders().items() if ours(o) == placed["number"])
+    row = lambda: system.suite.sql("accounting_bridge", f"SELECT state, coalesce(reason, '') FROM order_out WHERE number = '{placed['number']}'")[0]
+
+    def look():
+        planned = system.suite.post("accounting-bridge", "/api/v1/replays", system.token, {"filter": {"kind": "sent", "order": placed["number"]}, "dryRun": True}, status=201)
+        assert planned["count"] == 1
+        system.suite.post("accounting-bridge", f"/api/v1/replays/{planned['id']}/apply", system.token, {}, status=202)
+        wait_for(lambda: row()[0] == "sent", what="the look to be over")
+    with system.onec.lock:
+        system.orders()[key]["Posted"] = False
+    look()
+    assert system.orders()[key]["Posted"] is False
+    real = system.onec.shown
+
+    def shown(entity, row, query):
+        if entity == system.names["orders"]:
+            raise odata.Refused(401, "20", f"Недостаточно прав: {entity}")
+        return real(entity, row, query)
+    system.onec.shown = shown
+    try:
+        look()
+    finally:
+        system.onec.shown = real
+    assert "не удалось проверить" in row()[1] and "Недостаточно прав" in row()[1]
+    refused = system.suite.sql("accounting_bridge", f"SELECT count(*) FROM event WHERE type = 'onec.order.refused.v1' AND key = '{placed['orderId']}'")
+    assert refused == [["0"]] and [n for n, _ in documents(system)].count(placed["number"]) == 1
+
+
 def test_a_document_that_is_not_posted_says_why(system):
     own = deal(system, "unposted")
     real = system.onec.check

@@ -175,6 +175,11 @@ def test_a_file_whose_reading_was_cut_off_is_answered_and_read_by_itself(suite):
     wait_for(lambda: suite.get("crm-core", f"/api/v1/orders/{order['orderId']}", token)["payment"] == "full", 30, "the payment")
     wait_for(lambda: state() == [["done"]], what="the file to be done with")
     assert story(suite, order["number"])["repairs"] == []
+    # One whose reading has ended the process three times is not begun a fourth time.
+    suite.sql("accounting_bridge", f"UPDATE onec_file SET state = 'unread', begun = 3, touched_at = now() - interval '1 hour' WHERE filename = 'orders-{order['number']}.xml'")
+    wait_for(lambda: state() == [["parked"]], what="it to be set aside")
+    parked = suite.get("accounting-bridge", "/api/v1/parked", token, limit=200)["items"]
+    assert any("обрывалось 3 раз" in p["reason"] for p in parked)
 
 
 @contextlib.contextmanager
