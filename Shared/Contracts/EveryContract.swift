@@ -30,6 +30,7 @@ public enum EveryContract {
         UserChanged.self,
         NotificationSent.self,
         BankPaymentAllocated.self,
+        BooksReported.self,
         CounterpartyReported.self,
         ExchangeFailing.self,
         ExchangeRecovered.self,

@@ -21,7 +21,7 @@ class System:
     """What a test may ask of any of them. `tells_strangers`: it may speak of orders that are not ours, or not its own."""
 
     tells_strangers, trouble = True, "валюта «фантик» неизвестна"
-    tells_cost = False
+    tells_cost, tells_refunds = False, True
 
     def begin(self, suite):
         self.suite = suite
@@ -179,6 +179,7 @@ class OData(System):
                          f'firstNumber: {first}, ' + ", ".join(f"{k}: {v}" for k, v in settings.items()) + " }")
         self.onec.add("Catalog_Организации", ИНН="7707083893", Description="ООО Станкоторг")
         self.names = configuration
+        self.tells_cost, self.tells_refunds = "costs" in configuration, "refunds" in configuration
         self.documents = {}
 
     def good(self, sku, name=None):
@@ -225,7 +226,7 @@ class OData(System):
             order.update(СуммаДокумента="сто рублей" if broken else Decimal(total), Posted=posted, DeletionMark=cancelled)
             self.onec.changed(names["orders"], key)
             for kind, list in [("payments", payments), ("refunds", refunds), ("shipments", shipments)]:
-                for id, amount in list:
+                for id, amount in list if kind in names else []:
                     name = f"{number}-{id}"
                     field = names["shipped"] if kind == "shipments" else "Заказ" if kind == "refunds" else names["order"]
                     link = {field: key}

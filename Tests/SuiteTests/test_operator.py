@@ -66,11 +66,12 @@ def test_a_role_reaches_its_own_schema_only(suite):
 
 def test_wrong_settings_are_all_named_at_once(suite, tmp_path):
     wrong = tmp_path / "wrong.yaml"
-    wrong.write_text("company: { currency: ROUBLE }\nsmpt: {}\nbots:\n  - { name: a, token: x, receive: push }\n")
+    wrong.write_text("company: { currency: ROUBLE }\nsmpt: {}\nbots:\n  - { name: a, token: x, receive: push }\n"
+                     "organizations:\n  - { code: a, name: A, base: ut, books: { payment: bp, gift: ut } }\nonec:\n  - { base: ut, login: a, password: b }\n")
     run = subprocess.run([BIN / "throughline", "up", "--config", wrong, "--data", tmp_path / "d"],
                          capture_output=True, text=True, timeout=60)
     assert run.returncode == 78
-    for word in ["line 1, column", "ROUBLE", "smpt", "token", "push"]:
+    for word in ["line 1, column", "ROUBLE", "smpt", "token", "push", "books.gift: unknown", "names the base «bp»"]:
         assert word in run.stderr, run.stderr
 
 

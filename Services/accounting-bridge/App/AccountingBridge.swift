@@ -19,6 +19,7 @@ public struct AccountingBridge: SuiteService {
         Migration(10, "V010_exchange_plans.sql", PackageResources.V010_exchange_plans_sql),
         Migration(11, "V011_journal_search.sql", PackageResources.V011_journal_search_sql),
         Migration(12, "V012_set_aside.sql", PackageResources.V012_set_aside_sql),
+        Migration(13, "V013_authority.sql", PackageResources.V013_authority_sql),
     ]
     public static let openAPI = PackageResources.openapi_yaml
 
@@ -28,6 +29,7 @@ public struct AccountingBridge: SuiteService {
     private let pages: JournalPages
     private let bank: BankRoutes
     private let orderFiles: OrderFileReader
+    private let reports: OrderReports
     private let catalogs: CatalogDesk
     private let bankPages: BankPages
     private let orderPages: OrderPages
@@ -41,7 +43,14 @@ public struct AccountingBridge: SuiteService {
         log = context.log
         let active = context.settings.bases.filter { $0.driver != .commerceml }
         let wakers = Dictionary(uniqueKeysWithValues: active.map { ($0.base, Signal()) })
-        var crm = OrderQueue.handlers { wakers[$0]?.poke() }
+        let organizations = context.settings.organizations
+        let authority = BookAuthority(
+            keepers: Dictionary(
+                uniqueKeysWithValues: organizations.map { organization in
+                    let kinds = SuiteSettings.Organization.documentKinds
+                    return (organization.code, kinds.reduce(into: [:]) { $0[$1] = organization.keeper(of: $1) })
+                }))
+        var crm = OrderQueue.handlers(authority) { wakers[$0]?.poke() }
         RevokedSessions.take(in: &crm, context.access)
         ClientCards.take(in: &crm)
         let bus = try context.bus(subscriptions: [StreamName(publisher: "crm-core"): crm])
@@ -49,10 +58,11 @@ public struct AccountingBridge: SuiteService {
         keeper = JournalKeeper(
             bus: bus, signing: try? context.keys.logSigningKey(.accountingBridge),
             days: context.settings.retention.journalDays, log: context.log)
-        orderFiles = OrderFileReader(bus: bus, currency: context.settings.company.currency)
+        let reports = OrderReports(bus: bus, authority: authority)
+        self.reports = reports
+        orderFiles = OrderFileReader(bus: bus, currency: context.settings.company.currency, reports: reports)
         catalogs = CatalogDesk(bus: bus, log: context.log)
         let currency = context.settings.company.currency
-        let organizations = context.settings.organizations
         systems = try active.map { base in
             let folder = ExchangeFolder(path: base.folder, marks: FolderMark(pool: bus.pool, base: base.base))
             let driver: any AccountingDriver =
@@ -74,7 +84,7 @@ public struct AccountingBridge: SuiteService {
             bus: bus, statements: BankStatements(bus: bus, settings: context.settings, matching: matching),
             matching: matching, journal: ExchangeJournal(pool: bus.pool))
         repair = Repair(
-            bus: bus, files: orderFiles, catalogs: catalogs, systems: systems,
+            bus: bus, files: orderFiles, reports: reports, catalogs: catalogs, systems: systems,
             passive: Set(context.settings.bases.filter { $0.driver == .commerceml }.map(\.base)))
         orderPages = try OrderPages(
             OrderStories(pool: bus.pool, systems: systems), repair: repair,
@@ -138,6 +148,7 @@ public struct AccountingBridge: SuiteService {
                     }
                 }
             ),
+            ("marking whose word counts", { [reports] in try await reports.markAnew() }),
             ("keeping the journal", { [keeper] in try await keeper.run() }),
             ("taking catalogs", { [catalogs] in try await catalogs.run() }),
             ("matching payments", { [bus] in try await BankMatching(bus: bus).watch() }),
@@ -145,7 +156,11 @@ public struct AccountingBridge: SuiteService {
         for line in systems {
             loops.append(("giving orders to \(line.base.base)", { try await OrderExecutor(line: line).run() }))
             loops.append(("reading clients of \(line.base.base)", { try await ClientReader(line: line).run() }))
-            loops.append(("reading reports of \(line.base.base)", { try await ReportReader(line: line).run() }))
+            loops.append(
+                (
+                    "reading reports of \(line.base.base)",
+                    { [reports] in try await ReportReader(line: line, reports: reports).run() }
+                ))
         }
         return loops
     }

@@ -73,8 +73,13 @@ struct TakenOrder: Sendable {
 struct AskedOrder: Sendable {
     let id: ID
     let number: String
+    /// The key that its own base has for it.
     let onecId: String?
     let currency: Currency
+    /// It was given to another base: this one keeps some kinds of its documents, and may not have the order itself.
+    var isOthers = false
+    /// This base has told of it before.
+    var wasTold = false
 }
 
 /// What one exchange told of one order, or why it cannot be understood.

@@ -53,15 +53,18 @@ struct ODataOrderState: Sendable {
         _ asked: AskedOrder, _ row: RawJSON?, _ documents: [Told], sales: Sales? = nil, tellsPayments: Bool,
         isWhole: Bool = true
     ) -> Result<OrderReport, DriverFailure> {
-        guard let row else { return .failure(.refused("в 1С больше нет документа заказа: его удалили")) }
-        guard let total = Self.money(row[mapping.order.total], asked.currency) else {
-            return .failure(.refused("сумма заказа (\(mapping.order.total)) не читается"))
+        var report = OrderReport(number: asked.number)
+        if let row, !asked.isOthers {
+            guard let total = Self.money(row[mapping.order.total], asked.currency) else {
+                return .failure(.refused("сумма заказа (\(mapping.order.total)) не читается"))
+            }
+            (report.onecId, report.onecNumber, report.total) = (row["Ref_Key"]?.stringValue, Self.number(row), total)
+            report.posted = row["Posted"] == .bool(true)
+            report.cancelled = row["DeletionMark"] == .bool(true)
+            report.statusText = mapping.order.status.flatMap { row[$0]?.stringValue?.nonEmpty }
+        } else if !asked.isOthers {
+            return .failure(.refused("в 1С больше нет документа заказа: его удалили"))
         }
-        var report = OrderReport(
-            number: asked.number, onecId: row["Ref_Key"]?.stringValue, onecNumber: Self.number(row), total: total)
-        report.posted = row["Posted"] == .bool(true)
-        report.cancelled = row["DeletionMark"] == .bool(true)
-        report.statusText = mapping.order.status.flatMap { row[$0]?.stringValue?.nonEmpty }
         (report.tellsPayments, report.isAsked, report.isWhole) = (tellsPayments, true, isWhole)
         (report.revenue, report.cost) = (sales?.revenue, sales?.cost)
         for document in documents {

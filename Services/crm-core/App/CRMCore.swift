@@ -15,6 +15,7 @@ public struct CRMCore: SuiteService {
         Migration(6, "V006_order_flags.sql", PackageResources.V006_order_flags_sql),
         Migration(7, "V007_identity.sql", PackageResources.V007_identity_sql),
         Migration(8, "V008_cost.sql", PackageResources.V008_cost_sql),
+        Migration(9, "V009_authority.sql", PackageResources.V009_authority_sql),
     ]
     public static let openAPI = PackageResources.openapi_yaml
 
@@ -73,7 +74,9 @@ public struct CRMCore: SuiteService {
         DirectoryRoutes(bus: bus).add(to: router)
         CardRoutes(bus: bus).add(to: router)
         Settlements(pool: bus.pool).add(to: router)
-        ClientPages(routes: CardRoutes(bus: bus), sessions: sessions, renderer: renderer).add(to: router)
+        ClientPages(
+            routes: CardRoutes(bus: bus), sessions: sessions, renderer: renderer, settings: context.settings
+        ).add(to: router)
         JourneyRoutes(pool: bus.pool).add(to: router)
         EventFeed(bus: bus).add(to: router)
         Search(pool: bus.pool).add(to: router)

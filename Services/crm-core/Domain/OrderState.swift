@@ -15,18 +15,22 @@ struct OrderState: Sendable, Equatable {
     /// 1C's total when it said one, else what was asked.
     let total: Money
     let tellsPayments: Bool?
+    /// Each shipment comes as a document too, or nothing has been reported yet. No bank tells of goods.
+    let tellsShipments: Bool
     let paidFlag, shippedFlag: Bool?
     let paid, refunded, shipped, returned: Money
     /// A bank's statement tells payments that the base cannot.
     private let isBanked: Bool
 
     init(
-        total: Money, tellsPayments: Bool?, paidFlag: Bool?, shippedFlag: Bool?,
+        total: Money, tellsPayments: Bool?, tellsShipments: Bool? = nil, paidFlag: Bool?, shippedFlag: Bool?,
         documents: [Document]
     ) {
         currency = total.currency
         self.total = total
         self.tellsPayments = tellsPayments
+        // Of one base for all it is the same.
+        self.tellsShipments = tellsShipments ?? tellsPayments ?? true
         self.paidFlag = paidFlag
         self.shippedFlag = shippedFlag
         // Where the books tell each payment the bank's word for the same money is not added to it.
@@ -49,8 +53,6 @@ struct OrderState: Sendable, Equatable {
     var knowsSums: Bool {
         tellsPayments ?? true || isBanked && (paidFlag != true || (paid - refunded).minor >= total.minor)
     }
-    /// Each shipment comes as a document too, or nothing has been reported yet. No bank tells of goods.
-    var tellsShipments: Bool { tellsPayments ?? true }
     static let cannotTell =
         "эта база 1С не сообщает отдельные оплаты: видно только полную оплату, без сумм"
 

@@ -7,6 +7,7 @@ struct ClientPages: Sendable {
     let routes: CardRoutes
     let sessions: Sessions
     let renderer: PageRenderer
+    let settings: SuiteSettings
 
     private static let shown = 100
 
@@ -57,6 +58,16 @@ struct ClientPages: Sendable {
                             "weight": $0 == "owner" ? "fw-bold" : "text-muted",
                         ]
                     },
+                ] as [String: Any]
+            },
+            "bookKinds": SuiteSettings.Organization.documentKinds.map { StateWords.document($0, language) },
+            "anyBooks": !settings.keepsOwnBooks,
+            "books": settings.organizations.map { organization in
+                let orders = settings.base(of: organization)?.base ?? "—"
+                let kinds = SuiteSettings.Organization.documentKinds
+                return [
+                    "organization": organization.name, "orders": orders,
+                    "keepers": kinds.map { organization.keeper(of: $0) ?? orders },
                 ] as [String: Any]
             },
             "error": error ?? "", "noCards": waiting.isEmpty, "noConflicts": conflicts.isEmpty,

@@ -145,7 +145,9 @@ struct DealPages: Sendable {
                     "exchange": $0.exchangeId?.description ?? "",
                     "off": $0.cancelled && $0.base == OwnBooks.name
                         ? ScreenTexts.word("takenBack", language)
-                        : $0.cancelled || !$0.posted ? ScreenTexts.word("notPosted", language) : "",
+                        : $0.cancelled || !$0.posted
+                            ? ScreenTexts.word("notPosted", language)
+                            : $0.counts ? "" : "\(ScreenTexts.word("otherBooks", language)) (1С \($0.base))",
                     "document": writes && !$0.cancelled ? $0.onecId : "",
                 ]
             },

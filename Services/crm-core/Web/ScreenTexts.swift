@@ -52,6 +52,12 @@ enum ScreenTexts {
         "document.refund": ("Возврат денег", "Refund"),
         "document.return": ("Возврат товара", "Return"),
         "lastComparison": ("Последняя сверка", "Last comparison"),
+        "books": ("Какой базе верим", "Which base is believed"),
+        "booksNote": (
+            "По каждому виду документов учитывается одна база; те же документы в других базах видны, но не считаются.",
+            "For each kind of document one base counts; the same documents in others are seen and not counted."
+        ),
+        "organization": ("Организация", "Organization"),
         "owners": ("Кто за что отвечает", "Who owns which data"),
         "own.owner": ("ведёт", "owns"), "own.copy": ("копия", "copy"), "own.none": ("не хранит", "—"),
         "ownData": ("Данные", "Data"), "ownRefusal": ("Чужая запись", "A write by another"),
@@ -76,7 +82,11 @@ enum ScreenTexts {
         "ordered": ("заказано", "ordered"), "shipped": ("отгружено", "shipped"), "paid": ("оплачено", "paid"),
         "owed": ("остаток", "owed"), "revenue": ("выручка", "revenue"), "cost": ("себестоимость", "cost"),
         "margin": ("маржа", "margin"), "payment": ("оплата", "payment"), "exchange": ("обмен", "exchange"),
-        "notPosted": ("не проведён", "not posted"), "takenBack": ("отменено", "taken back"),
+        "notPosted": ("не проведён", "not posted"),
+        "otherBooks": (
+            "не учитывается: эти документы ведёт другая база", "not counted: another base keeps such documents"
+        ),
+        "takenBack": ("отменено", "taken back"),
         "newOwnOrder": ("Новый заказ", "New order"), "makeOrder": ("Оформить", "Make the order"),
         "writeDown": ("Записать", "Write down"), "takeBack": ("отменить", "take back"),
         "whatHappened": ("Что произошло", "What happened"), "sum": ("Сумма", "Sum"), "day": ("Дата", "Day"),

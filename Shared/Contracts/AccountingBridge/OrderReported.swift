@@ -15,8 +15,10 @@ public struct OrderReported: EventContract {
     public let total: Money?
     public let paidFlag: Bool?
     public let shippedFlag: Bool?
-    /// Each payment comes as a document of its own.
-    public let tellsPayments: Bool
+    /// Each payment comes as a document of its own; nil where another base keeps them.
+    public let tellsPayments: Bool?
+    /// The same of shipments; nil in what was said before it was known apart, too.
+    public let tellsShipments: Bool?
     public let documents: [ReportedDocument]
     /// The day by which all of it is to be paid.
     public let dueDate: String?
@@ -30,7 +32,7 @@ public struct OrderReported: EventContract {
         orderId: ID, number: String, base: String, exchangeId: ID, onecId: String? = nil,
         onecNumber: String? = nil, posted: Bool? = nil, cancelled: Bool? = nil,
         statusText: String? = nil, total: Money? = nil, paidFlag: Bool? = nil,
-        shippedFlag: Bool? = nil, tellsPayments: Bool, documents: [ReportedDocument],
+        shippedFlag: Bool? = nil, tellsPayments: Bool?, tellsShipments: Bool? = nil, documents: [ReportedDocument],
         dueDate: String? = nil, revenue: Money? = nil, cost: Money? = nil, flags: [ReportedFlag]? = nil,
         by: String? = nil
     ) {
@@ -47,6 +49,7 @@ public struct OrderReported: EventContract {
         self.paidFlag = paidFlag
         self.shippedFlag = shippedFlag
         self.tellsPayments = tellsPayments
+        self.tellsShipments = tellsShipments
         self.documents = documents
         self.dueDate = dueDate
         self.revenue = revenue

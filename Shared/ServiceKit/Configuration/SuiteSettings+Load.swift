@@ -48,17 +48,21 @@ extension SuiteSettings {
             ])
         var settings = SuiteSettings()
         settings.company = company(reader, top)
-        settings.organizations = organizations(top, settings.company)
+        settings.organizations = organizations(reader, top, settings.company)
         settings.users = users(top)
         settings.apiKeys = apiKeys(top)
         settings.flows = [.lead] + top.list("flows", Flow.known) { Flow.read($0) }
         settings.bots = bots(top, Set(settings.flows.map(\.name)))
         settings.bases = bases(top)
         for organization in settings.organizations {
-            if let base = organization.base, !settings.bases.contains(where: { $0.base == base }) {
+            let named = Set([organization.base].compactMap { $0 } + organization.books.values)
+            for base in named.sorted() where !settings.bases.contains(where: { $0.base == base }) {
                 top.complain(
                     "organization \(organization.code) names the base «\(base)», which onec does not list",
                     "organizations")
+            }
+            if !organization.books.isEmpty, settings.base(of: organization) == nil {
+                top.complain("organization \(organization.code) needs a base of its orders: base", "organizations")
             }
         }
         let smtp = reader.section(top.child("smtp"), "smtp", ["url", "urlFile", "from"])
@@ -106,15 +110,22 @@ extension SuiteSettings {
         return company
     }
 
-    private static func organizations(_ top: Section, _ company: Company) -> [Organization] {
-        let listed = top.list("organizations", ["code", "name", "inn", "kpp", "base"]) { item in
+    /// `books: { payment: bp, shipment: ut }`: one base for each kind, for a mapping has each name once.
+    private static func books(_ reader: SettingsReader, _ organization: Section) -> [String: String] {
+        let kinds = Organization.documentKinds
+        let section = reader.section(organization.child("books"), organization.join("books"), Set(kinds))
+        return kinds.reduce(into: [:]) { books, kind in books[kind] = section.string(kind)?.nonEmpty }
+    }
+
+    private static func organizations(_ reader: SettingsReader, _ top: Section, _ company: Company) -> [Organization] {
+        let listed = top.list("organizations", ["code", "name", "inn", "kpp", "base", "books"]) { item in
             if let inn = item.string("inn"), let problem = TaxNumber.problem(inn) {
                 item.complain(problem, "inn")
             }
             if let kpp = item.string("kpp"), !isKPP(kpp) { item.complain("a КПП has 9 characters", "kpp") }
             return Organization(
                 code: item.required("code"), name: item.required("name"), inn: item.string("inn"),
-                kpp: item.string("kpp"), base: item.string("base"))
+                kpp: item.string("kpp"), base: item.string("base"), books: books(reader, item))
         }
         unique(listed.map(\.code), top, "organizations", "code")
         return listed.isEmpty

@@ -11,6 +11,21 @@ public struct SuiteSettings: Sendable {
     public struct Organization: Sendable {
         public let code, name: String
         public let inn, kpp, base: String?
+        /// Kinds of documents that another base than the order's is authoritative for, and which.
+        public var books: [String: String] = [:]
+
+        /// Kinds of documents whose books may be named.
+        public static let documentKinds = ["invoice", "payment", "refund", "shipment", "return"]
+
+        /// The one base whose word counts for a kind of document; nil: the base that the order was given to. Money that goes back is kept where
+        /// money comes in, and goods likewise, unless it is named.
+        public func keeper(of kind: String) -> String? {
+            switch kind {
+            case "refund": books[kind] ?? books["payment"]
+            case "return": books[kind] ?? books["shipment"]
+            default: books[kind]
+            }
+        }
     }
     public struct User: Sendable {
         public let login, name, password: String

@@ -5,19 +5,28 @@ import Primitives
 
 /// What a base has told of our orders and of its clients: kept as it came, and made into reports.
 extension ExchangeNode {
+    /// The key that an order `o` has in its own base; ours where that is no UUID, or not known.
+    private static let key =
+        "CASE WHEN o.onec_id ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' THEN o.onec_id::uuid ELSE o.id END"
+
     func keep(
         _ message: EnterpriseMessage, _ exchange: ID, _ taken: inout Taken, in transaction: EventTransaction
     ) async throws {
         // Of an object that stands in a message twice the last word holds.
         let last = Dictionary(message.told.map { ($0.id, $0) }) { _, newer in newer }
         let named = Set(last.values.flatMap(\.orders))
-        let ours = Set(
-            try await transaction.query(
-                "SELECT id FROM order_out WHERE base = $1 AND id = ANY($2::uuid[])",
-                [.text(base), .ids(named.sorted())]
-            ).map { try $0.id("id") })
-        let kept = last.values.filter { $0.orders.contains(where: ours.contains) }
-        let links = kept.flatMap { told in told.orders.filter(ours.contains).map { (object: told.id, order: $0) } }
+        // Ours by their keys: an order that was given to another base has the key that it has there.
+        let ours = try await transaction.query(
+            """
+            SELECT id, id AS key FROM order_out WHERE base = $1 AND id = ANY($2::uuid[])
+            UNION SELECT o.id, \(Self.key) FROM order_books b JOIN order_out o ON o.id = b.order_id
+            WHERE b.base = $1 AND b.ask_at IS NOT NULL AND (o.id = ANY($2::uuid[]) OR o.onec_id = ANY($3::text[]))
+            """, [.text(base), .ids(named.sorted()), .texts(named.map(\.description).sorted())]
+        ).reduce(into: [ID: ID]()) { $0[try $1.id("key")] = try $1.id("id") }
+        let kept = last.values.filter { $0.orders.contains { ours[$0] != nil } }
+        let links = kept.flatMap { told in
+            Set(told.orders.compactMap { ours[$0] }).sorted().map { (object: told.id, order: $0) }
+        }
         let gone = try await transaction.query(
             """
             UPDATE told_link t SET is_gone = true, exchange_id = $2 WHERE t.base = $1 AND t.object_id = ANY($3::uuid[])
@@ -50,6 +59,9 @@ extension ExchangeNode {
         try await transaction.query(
             "UPDATE order_out SET ask_at = now() WHERE base = $1 AND id = ANY($2::uuid[])",
             [.text(base), .ids(taken.affected)])
+        try await transaction.query(
+            "UPDATE order_books SET ask_at = now() WHERE base = $1 AND ask_at IS NOT NULL AND order_id = ANY($2::uuid[])",
+            [.text(base), .ids(taken.affected)])
         taken.words.append(
             "сообщение № \(message.header.messageNo): объектов о наших заказах \(kept.count), снято связей \(gone.count), "
                 + "прочего \(message.passedOver + last.count - kept.count)")
@@ -69,7 +81,7 @@ extension ExchangeNode {
         let answers = try await bus.pool.run([
             Statement(
                 """
-                SELECT l.order_id, o.number, o.request ->> 'currency' AS currency, l.object_id, l.is_gone, l.exchange_id,
+                SELECT l.order_id, CASE WHEN o.base = $1 THEN o.id ELSE \(Self.key) END AS key, o.number, o.request ->> 'currency' AS currency, l.object_id, l.is_gone, l.exchange_id,
                     '\(EnterpriseKind.payment)' = ANY(n.sends) AS tells_payments
                 FROM told_link l JOIN order_out o ON o.id = l.order_id JOIN exchange_node n ON n.base = l.base
                 WHERE l.base = $1 AND l.order_id = ANY($2::uuid[]) ORDER BY l.order_id, l.object_id
@@ -86,7 +98,7 @@ extension ExchangeNode {
         return try Dictionary(grouping: answers[0]) { try $0.id("order_id") }.values.compactMap { rows in
             guard let first = rows.first else { return nil }
             let state = EnterpriseOrderState(
-                order: try first.id("order_id"), number: try first.string("number"),
+                order: try first.id("key"), number: try first.string("number"),
                 currency: Currency(try first.string("currency")) ?? .rub,
                 tellsPayments: try first.bool("tells_payments"))
             let objects = try rows.compactMap { row -> EnterpriseOrderState.Object? in

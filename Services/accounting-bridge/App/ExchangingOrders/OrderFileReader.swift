@@ -11,9 +11,7 @@ struct OrderFileReader: Sendable {
     let bus: EventBus
     let currency: Currency
     private var files: ReceivedFiles { ReceivedFiles(pool: bus.pool) }
-    private var reports: OrderReports { OrderReports(bus: bus) }
-
-    init(bus: EventBus, currency: Currency) { (self.bus, self.currency) = (bus, currency) }
+    let reports: OrderReports
 
     struct Outcome: Sendable {
         var understood: [String] = []

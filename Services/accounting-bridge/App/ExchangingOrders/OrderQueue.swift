@@ -17,7 +17,9 @@ struct OrderQueue: Sendable {
     /// Takes what crm-core asks for.
     ///
     /// - Parameter wake: told of the base of each order that is taken on.
-    static func handlers(wake: @escaping @Sendable (_ base: String) -> Void) -> EventHandlers {
+    static func handlers(_ authority: BookAuthority, wake: @escaping @Sendable (_ base: String) -> Void)
+        -> EventHandlers
+    {
         var handlers = EventHandlers()
         handlers.on(OrderRequested.self) { request, event, transaction in
             let problem = Self.problem(request)
@@ -42,6 +44,8 @@ struct OrderQueue: Sendable {
                     "SELECT 1 AS one FROM order_out WHERE id = $1", [.id(request.orderId)])
                 guard known.isEmpty else { return }
             }
+            let others = authority.others(request.organization, order: request.base)
+            if added == 1 { try await OrderReports.expect(of: others, request.orderId, in: transaction) }
             let reason = added == 1 ? problem : "номер \(request.number) уже был у другого заказа"
             if let reason {
                 try transaction.emit(

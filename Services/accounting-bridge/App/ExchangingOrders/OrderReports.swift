@@ -8,92 +8,100 @@ import XMLStream
 /// Takes what an accounting system says of an order, whichever way it came, and says it on.
 struct OrderReports: Sendable {
     let bus: EventBus
+    let authority: BookAuthority
+
+    /// What came of a report.
+    struct Said: Sendable {
+        let words: String
+        let isNews: Bool
+        let journey: ID?
+    }
+
+    /// The order that a report speaks of, locked, as it was told last.
+    struct Known {
+        let row: Row
+        let id: ID
+        let base, organization: String
+        let journey: ID?
+        var documents: ToldDocuments
+        /// Its payments are told as documents, by the base that keeps them.
+        let tellsPayments: Bool
+
+        init(_ row: Row) throws {
+            self.row = row
+            (id, journey) = (try row.id("id"), try row.optionalID("journey_id"))
+            (base, organization) = (try row.string("base"), try row.string("organization"))
+            documents = ToldDocuments(
+                all: try JSON.decode([ReportedDocument].self, from: try row.string("told").utf8))
+            tellsPayments = try row.bool("told_payments")
+        }
+    }
 
     /// One order's state. The same content again changes nothing and says nothing.
     ///
-    /// - Throws: `XMLRefusal` when the order is unknown, or another base's.
+    /// - Throws: `XMLRefusal` when the order is unknown, or the base has no say in it.
     func say(
         _ report: OrderReport, _ base: String, _ exchange: ID, in transaction: EventTransaction
-    ) async throws -> (words: String, isNews: Bool, journey: ID?) {
+    ) async throws -> Said {
         // The base's row before the order's, as everywhere: nobody waits in a circle.
-        let learned = try await learn(report, base, in: transaction)
+        let tells = try await learn(report, base, in: transaction)
         guard
-            let order = try await transaction.query(
+            let row = try await transaction.query(
                 """
                 SELECT id, base, journey_id, last_event, report_digest, told_by, counterparty_id, inn, client, told_payments,
-                    told_documents::text AS told FROM order_out WHERE number = $1 FOR UPDATE
+                    request ->> 'organization' AS organization, told_documents::text AS told
+                FROM order_out WHERE number = $1 FOR UPDATE
                 """, [.text(report.number)]
             ).first
         else {
             throw XMLRefusal(reason: "заказ с номером \(report.number) нам неизвестен", isIncomplete: false)
         }
-        guard try order.string("base") == base else {
-            throw XMLRefusal(
-                reason: "заказ \(report.number) ведёт база \(try order.string("base")), а не \(base)",
-                isIncomplete: false)
+        var order = try Known(row)
+        guard order.base == base else {
+            guard authority.others(order.organization, order: order.base).contains(base) else {
+                throw XMLRefusal(
+                    reason: "заказ \(report.number) ведёт база \(order.base), а не \(base)", isIncomplete: false)
+            }
+            return try await say(ofOther: report, base, tells, &order, exchange, in: transaction)
         }
-        // One from the future was told while a clock was wrong: it cannot be newer than what comes now.
-        if let newer = try order.optionalID("told_by"), newer.description > exchange.description,
-            newer.description < ID.make().description
-        {
-            return (
-                "заказ \(report.number): 1С уже прислала более новое состояние", false,
-                try order.optionalID("journey_id")
-            )
+        if try Self.isOlder(exchange, than: row.optionalID("told_by")) { return Self.isOld(report, order) }
+        try await learnClient(report, base, order, exchange, in: transaction)
+        let told = report.documents.map {
+            authority.mark($0, by: base, order.organization, order: base)
         }
+        let (before, vanished) = order.documents.tell(told, by: nil, isWhole: report.isWhole && report.refused.isEmpty)
+        let keeps = keeps(base, order)
         // What its books have once told the bank's word does not tell again.
-        let tells = try learned || order.bool("told_payments")
-        let id = try order.id("id")
-        if let card = report.client {
-            // Of an order with another's particulars the card may be one for everybody (reference 60): then a person decides.
-            let isHis = try card.inn.map { try $0 == order.optionalString("inn") } ?? false
-            let isCalledSo = try [card.name, card.fullName].compactMap { $0?.lowercased() }.contains(
-                order.optionalString("client")?.lowercased() ?? "")
-            let client = isHis || isCalledSo ? try order.optionalString("counterparty_id").flatMap { ID($0) } : nil
-            try await ClientCards.learn(card, base, client: client, exchange, in: transaction)
-        }
-        let journey = try order.optionalID("journey_id")
-        let before = try JSON.decode([ReportedDocument].self, from: try order.string("told").utf8)
-        let missing = before.filter { old in
-            !report.documents.contains { $0.kind == old.kind && $0.onecId == old.onecId }
-        }
-        // Documents that were told and are not any more: deleted, or another order's now. Only a report that tells all of them and could be read whole
-        // says so; after another one they stand as they were.
-        let isWhole = report.isWhole && report.refused.isEmpty
-        let vanished = isWhole ? missing.filter { !$0.cancelled }.map(Self.cancelled) : []
-        let known = report.documents + (isWhole ? [] : missing)
+        let tellsPayments = keeps.payments ? tells || order.tellsPayments : order.tellsPayments
         let event = OrderReported(
-            orderId: id, number: report.number, base: base, exchangeId: exchange,
+            orderId: order.id, number: report.number, base: base, exchangeId: exchange,
             onecId: report.onecId, onecNumber: report.onecNumber, posted: report.posted,
             cancelled: report.cancelled, statusText: report.statusText, total: report.total,
-            paidFlag: report.paidFlag, shippedFlag: report.shippedFlag, tellsPayments: tells,
-            documents: report.documents + vanished, dueDate: report.dueDate, revenue: report.revenue,
-            cost: report.cost,
+            paidFlag: keeps.payments ? report.paidFlag : nil, shippedFlag: keeps.shipments ? report.shippedFlag : nil,
+            tellsPayments: keeps.payments ? tellsPayments : nil,
+            // It tells both or neither.
+            tellsShipments: keeps.shipments ? (keeps.payments ? tellsPayments : tells) : nil,
+            documents: told + vanished, dueDate: report.dueDate, revenue: keeps.shipments ? report.revenue : nil,
+            cost: keeps.shipments ? report.cost : nil,
             flags: report.flags.isEmpty ? nil : report.flags, by: "1С \(base)")
-        if report.refused.isEmpty {
-            // What could not be understood of this order before is told anew by this.
-            try await transaction.query(
-                """
-                UPDATE parked_document SET settled_at = now(), settled_by = '1С прислала заново'
-                WHERE base = $1 AND number = $2 AND settled_at IS NULL AND exchange_id < $3
-                """, [.text(base), .text(report.number), .id(exchange)])
-        }
-        let digest = try sha256(JSON.encode(Digest(event, report)))
-        if try vanished.isEmpty && order.optionalBytes("report_digest") == digest {
+        try await settle(report, base, exchange, in: transaction)
+        // Not with what has vanished since: the same told again is no news.
+        let digest = try Self.digest(event, told, report)
+        if try vanished.isEmpty && row.optionalBytes("report_digest") == digest {
             // What still could not be read whole is not told yet: read again, it may be.
             if report.refused.isEmpty {
                 try await transaction.query(
-                    "UPDATE order_out SET told_by = $2 WHERE id = $1", [.id(id), .id(exchange)])
+                    "UPDATE order_out SET told_by = $2 WHERE id = $1", [.id(order.id), .id(exchange)])
             }
-            return ("заказ \(report.number): без изменений", false, journey)
+            return Said(words: "заказ \(report.number): без изменений", isNews: false, journey: order.journey)
         }
         // A first report is no change.
-        if try order.optionalBytes("report_digest") != nil {
+        if try row.optionalBytes("report_digest") != nil {
             LateChanges.keep(
-                DocumentChange.between(before, known + vanished), order: report.number, base, exchange, in: transaction)
+                DocumentChange.between(before, told + vanished), order: report.number, base, exchange, in: transaction)
         }
         let said = try transaction.emit(
-            event, key: id.description, correlation: journey, causation: try order.id("last_event"))
+            event, key: order.id.description, correlation: order.journey, causation: try row.id("last_event"))
         try await transaction.query(
             """
             UPDATE order_out SET report_digest = $2, onec_id = coalesce($3, onec_id), last_event = $4,
@@ -106,22 +114,69 @@ struct OrderReports: Sendable {
                 sent_at = coalesce(sent_at, now()) WHERE id = $1
             """,
             [
-                .id(id), .bytes(digest), .text(report.onecId), .id(said), .text(report.onecNumber),
-                .text(try report.total.map { try JSON.text($0) }), .text(try JSON.text(known)),
+                .id(order.id), .bytes(digest), .text(report.onecId), .id(said), .text(report.onecNumber),
+                .text(try report.total.map { try JSON.text($0) }), .text(try JSON.text(order.documents.all)),
                 .bool(report.cancelled), .bool(report.posted),
-                .bool(tells), .bool(report.paidFlag == true), .id(exchange),
+                .bool(tellsPayments), .bool(event.paidFlag == true), .id(exchange),
             ])
-        let sums = report.documents.compactMap { document in
-            document.amount.map { "\(Self.kinds[document.kind] ?? document.kind) \(HumanText.money($0))" }
-        }
         let words = "заказ \(report.number) = \(report.onecNumber ?? "без номера 1С")"
-        return (([words] + sums).joined(separator: ", "), true, journey)
+        return Said(
+            words: ([words] + told.compactMap(Self.words)).joined(separator: ", "), isNews: true,
+            journey: order.journey)
     }
 
-    private static func cancelled(_ document: ReportedDocument) -> ReportedDocument {
-        ReportedDocument(
-            kind: document.kind, onecId: document.onecId, number: document.number, date: document.date,
-            amount: document.amount, posted: document.posted, cancelled: true)
+    // MARK: what reports of all bases have in common
+
+    /// Whether what was told by this exchange is older news than what is known. One from the future was told while a clock was wrong: it cannot be newer
+    /// than what comes now.
+    static func isOlder(_ exchange: ID, than known: ID?) -> Bool {
+        known.map { $0.description > exchange.description && $0.description < ID.make().description } ?? false
+    }
+
+    static func isOld(_ report: OrderReport, _ order: Known) -> Said {
+        Said(
+            words: "заказ \(report.number): 1С уже прислала более новое состояние", isNews: false,
+            journey: order.journey)
+    }
+
+    func keeps(_ base: String, _ order: Known) -> (payments: Bool, shipments: Bool) {
+        func keeps(_ kind: String) -> Bool {
+            authority.keeper(of: kind, order.organization, order: order.base) == base
+        }
+        return (keeps("payment"), keeps("shipment"))
+    }
+
+    /// The card that a document names.
+    func learnClient(
+        _ report: OrderReport, _ base: String, _ order: Known, _ exchange: ID, in transaction: EventTransaction
+    ) async throws {
+        guard let card = report.client else { return }
+        // Of an order with another's particulars the card may be one for everybody (reference 60): then a person decides.
+        let isHis = try card.inn.map { try $0 == order.row.optionalString("inn") } ?? false
+        let isCalledSo = try [card.name, card.fullName].compactMap { $0?.lowercased() }.contains(
+            order.row.optionalString("client")?.lowercased() ?? "")
+        let client =
+            isHis || isCalledSo ? try order.row.optionalString("counterparty_id").flatMap { ID($0) } : nil
+        try await ClientCards.learn(card, base, client: client, exchange, in: transaction)
+    }
+
+    /// What could not be understood of this order before is told anew.
+    func settle(
+        _ report: OrderReport, _ base: String, _ exchange: ID, in transaction: EventTransaction
+    ) async throws {
+        guard report.refused.isEmpty else { return }
+        try await transaction.query(
+            """
+            UPDATE parked_document SET settled_at = now(), settled_by = '1С прислала заново'
+            WHERE base = $1 AND number = $2 AND settled_at IS NULL AND exchange_id < $3
+            """, [.text(base), .text(report.number), .id(exchange)])
+    }
+
+    static func words(_ document: ReportedDocument) -> String? {
+        document.amount.map { amount in
+            "\(kinds[document.kind] ?? document.kind) \(HumanText.money(amount))"
+                + (document.counts == false ? " (не учитывается)" : "")
+        }
     }
 
     static let kinds = [
@@ -129,20 +184,23 @@ struct OrderReports: Sendable {
         "invoice": "счёт",
     ]
 
+    private static func digest(_ event: OrderReported, _ told: [ReportedDocument], _ report: OrderReport) throws
+        -> [UInt8]
+    {
+        try sha256(JSON.encode(Digest(event, told, report)))
+    }
+
     /// Everything of a report but the exchange it came in.
     private struct Digest: Encodable {
         let onecId, onecNumber, statusText, dueDate: String?
         let posted, cancelled, paidFlag, shippedFlag: Bool?
         let total, revenue, cost: Money?
-        let tellsPayments: Bool
+        let tellsPayments: Bool?
         let documents: [ReportedDocument]
         let refused: [String]
         let flags: [ReportedFlag]?
-        init(_ r: OrderReported, _ report: OrderReport) {
-            refused = report.refused
-            // Not with what has vanished since: the same told again is no news.
-            documents = report.documents
-            flags = r.flags
+        init(_ r: OrderReported, _ told: [ReportedDocument], _ report: OrderReport) {
+            (refused, documents, flags) = (report.refused, told, r.flags)
             (onecId, onecNumber, statusText, dueDate) = (r.onecId, r.onecNumber, r.statusText, r.dueDate)
             (posted, cancelled, paidFlag, shippedFlag) = (r.posted, r.cancelled, r.paidFlag, r.shippedFlag)
             (total, revenue, cost, tellsPayments) = (r.total, r.revenue, r.cost, r.tellsPayments)

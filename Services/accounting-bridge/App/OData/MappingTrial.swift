@@ -166,7 +166,9 @@ struct MappingTrial: Sendable {
                 onecNumber: try row.optionalString("onec_number"),
                 total: try row.optionalString("total").map { try JSON.decode(Money.self, from: $0.utf8) },
                 posted: try row.optionalBool("told_posted"), cancelled: try row.bool("told_cancelled"),
-                documents: try JSON.decode([ReportedDocument].self, from: try row.string("documents").utf8))
+                documents: try JSON.decode([ReportedDocument].self, from: try row.string("documents").utf8).filter {
+                    $0.base == nil
+                })
         }
     }
 }

@@ -50,6 +50,15 @@ extension ODataDriver {
                         JOIN order_out o ON o.told_documents @> jsonb_build_array(jsonb_build_object('onecId', k.key))
                         WHERE o.base = $1))
                 """, [.text(base.base), .ids(some.map { ID($0) }), .texts(some)])
+            // Orders of other bases whose documents this one keeps.
+            try await pool.query(
+                """
+                UPDATE order_books b SET ask_at = now() FROM order_out o
+                WHERE b.base = $1 AND b.ask_at IS NOT NULL AND o.id = b.order_id AND o.id IN (
+                    SELECT id FROM order_out WHERE id = ANY($2::uuid[]) OR onec_id = ANY($3::text[])
+                    UNION SELECT o.id FROM unnest($3::text[]) AS k (key)
+                        JOIN order_out o ON o.told_documents @> jsonb_build_array(jsonb_build_object('onecId', k.key)))
+                """, [.text(base.base), .ids(some.map { ID($0) }), .texts(some)])
         }
     }
 

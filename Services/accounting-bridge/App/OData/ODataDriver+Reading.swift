@@ -83,11 +83,15 @@ extension ODataDriver {
         let tellsPayments = mapping.documents.allSatisfy { $0.kind != "payment" || isReadable($0.entity) }
         let isWhole = mapping.documents.allSatisfy { isReadable($0.entity) }
         return asked.map { one in
-            HeardReport(
+            let (row, told) = (orders[key(one)], documents[key(one)] ?? [])
+            // Of another base's order that has not come to this one yet it tells nothing.
+            let isUnheard = one.isOthers && !one.wasTold && row == nil && told.isEmpty
+            return HeardReport(
                 exchange: exchange, subject: one.number, number: one.number,
-                result: state.report(
-                    one, orders[key(one)], documents[key(one)] ?? [], sales: sales[key(one)],
-                    tellsPayments: tellsPayments, isWhole: isWhole))
+                result: isUnheard
+                    ? nil
+                    : state.report(
+                        one, row, told, sales: sales[key(one)], tellsPayments: tellsPayments, isWhole: isWhole))
         }
     }
 

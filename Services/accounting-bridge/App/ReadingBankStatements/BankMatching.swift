@@ -86,7 +86,7 @@ struct BankMatching: Sendable {
         let total =
             try row.optionalString("told_total").map { try JSON.decode(Money.self, from: $0.utf8) } ?? request.total
         let documents = try JSON.decode([ReportedDocument].self, from: try row.string("told_documents").utf8)
-            .filter { $0.posted && !$0.cancelled && $0.amount?.currency == total.currency }
+            .filter { $0.posted && !$0.cancelled && $0.counts != false && $0.amount?.currency == total.currency }
         var (told, toldPaid, banked) = ([PaymentMatching.Candidate.Told](), Int64(0), Int64(0))
         for document in documents {
             guard let amount = document.amount else { continue }

@@ -145,13 +145,14 @@ struct PaymentClaims: Sendable {
     private func told(_ claim: Claim) async throws -> String? {
         let row = try await pool.query(
             """
-            SELECT o.number, o.base, d->>'number' AS document, d->>'date' AS date
+            SELECT o.number, coalesce(d->>'base', o.base) AS base, d->>'number' AS document, d->>'date' AS date
             FROM order_out o, jsonb_array_elements(o.told_documents) AS d
             WHERE d->>'kind' = 'payment' AND d->'amount'->>'amount' = $1 AND d->'amount'->>'currency' = $2
                 AND ($3::text IS NULL OR o.number = $3) AND ($4::text IS NULL OR o.inn = $4)
                 AND ($3::text IS NOT NULL OR $4::text IS NOT NULL)
                 AND (d->>'posted')::boolean AND NOT (d->>'cancelled')::boolean
-            LIMIT 1
+            -- The base whose word counts comes first.
+            ORDER BY (d->>'counts')::boolean IS FALSE LIMIT 1
             """,
             [
                 .text(claim.amount.amount), .text(claim.amount.currency.code), .text(claim.orderNumber),

@@ -9,6 +9,7 @@ import XMLStream
 struct Repair: Sendable {
     let bus: EventBus
     let files: OrderFileReader
+    let reports: OrderReports
     let catalogs: CatalogDesk
     let systems: [SystemLine]
     /// Bases that come to us for their orders.
@@ -195,7 +196,7 @@ struct Repair: Sendable {
                 let report = try document.report.get()
                 // One order is right as a whole or not at all; of a whole file each order stands by itself.
                 if parked.number != nil, let refused = report.refused.first { throw Refused(reason: refused) }
-                let said = try await OrderReports(bus: bus).say(report, parked.base, parked.exchange, in: transaction)
+                let said = try await reports.say(report, parked.base, parked.exchange, in: transaction)
                 words.append(said.words)
                 for reason in report.refused where said.isNews {
                     transaction.write(
@@ -239,17 +240,16 @@ struct Repair: Sendable {
                         continue
                     }
                     words.append(
-                        try await OrderReports(bus: bus).say(report, base, exchange, in: transaction).words)
+                        try await reports.say(report, base, exchange, in: transaction).words)
                 }
                 guard !words.isEmpty else { throw Refused(reason: "заказ всё ещё не читается") }
-            } else if number == nil {
+            } else if let number {
+                try await OrderReports.ask(number, base, in: transaction)
+                transaction.afterCommit { line.reading.poke() }
+                words = ["состояние заказа \(number) будет запрошено заново"]
+            } else {
                 throw Refused(
                     reason: "повторять нечего: следующее сообщение 1С пришлёт сама; разобравшись, закройте запись")
-            } else {
-                try await transaction.query(
-                    "UPDATE order_out SET ask_at = now() WHERE number = $1 AND base = $2", [.text(number), .text(base)])
-                transaction.afterCommit { line.reading.poke() }
-                words = ["состояние заказа \(number ?? "") будет запрошено заново"]
             }
         } catch let failure as DriverFailure { throw Refused(reason: failure.words) }
         try await settle(id, by: by, in: transaction)

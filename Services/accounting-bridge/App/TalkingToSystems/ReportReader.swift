@@ -7,9 +7,9 @@ import XMLStream
 /// Reads what a system tells of orders, round after round. An order with news is asked for often, a quiet one ever more seldom.
 struct ReportReader: Sendable {
     let line: SystemLine
+    let reports: OrderReports
 
     private var base: String { line.base.base }
-    private var reports: OrderReports { OrderReports(bus: line.bus) }
 
     /// Orders asked for in one round at most.
     static let roundLimit = 50
@@ -47,13 +47,19 @@ struct ReportReader: Sendable {
     private func due() async throws -> ([AskedOrder], began: Timestamp) {
         let rows = try await line.bus.pool.query(
             """
-            SELECT now() AS began, id, number, onec_id, request ->> 'currency' AS currency FROM order_out
-            WHERE base = $1 AND ask_at <= now() ORDER BY ask_at LIMIT \(Self.roundLimit)
+            SELECT now() AS began, id, number, onec_id, request ->> 'currency' AS currency, ask_at,
+                false AS is_others, false AS was_told
+            FROM order_out WHERE base = $1 AND ask_at <= now()
+            UNION ALL
+            SELECT now(), o.id, o.number, o.onec_id, o.request ->> 'currency', b.ask_at, true, b.report_digest IS NOT NULL
+            FROM order_books b JOIN order_out o ON o.id = b.order_id WHERE b.base = $1 AND b.ask_at <= now() AND o.state = 'sent'
+            ORDER BY ask_at LIMIT \(Self.roundLimit)
             """, [.text(base)])
         let asked = try rows.map { row in
             AskedOrder(
                 id: try row.id("id"), number: try row.string("number"), onecId: try row.optionalString("onec_id"),
-                currency: Currency(try row.string("currency")) ?? .rub)
+                currency: Currency(try row.string("currency")) ?? .rub,
+                isOthers: try row.bool("is_others"), wasTold: try row.bool("was_told"))
         }
         return (asked, try rows.first?.time("began") ?? .now())
     }
@@ -61,14 +67,19 @@ struct ReportReader: Sendable {
     /// An order that somebody has asked for since the round began is asked for again.
     private func plan(_ asked: [AskedOrder], _ news: Set<String>, _ began: Timestamp) async throws {
         guard !asked.isEmpty else { return }
-        let changed = asked.filter { news.contains($0.number) }.map(\.id)
-        try await line.bus.pool.query(
-            """
-            UPDATE order_out SET news_at = CASE WHEN id = ANY($2::uuid[]) THEN now() ELSE news_at END,
-                ask_at = now() + least(interval '\(Self.longestPause) seconds', greatest($3::int * interval '1 second',
-                    CASE WHEN id = ANY($2::uuid[]) THEN interval '0' ELSE \(Self.patience) * (now() - news_at) END))
-            WHERE id = ANY($1::uuid[]) AND ask_at <= $4
-            """, [.ids(asked.map(\.id)), .ids(changed), .int(line.base.readSeconds), .time(began)])
+        for (table, key, some) in [
+            ("order_out", "id", asked.filter { !$0.isOthers }), ("order_books", "order_id", asked.filter(\.isOthers)),
+        ] where !some.isEmpty {
+            let changed = some.filter { news.contains($0.number) }.map(\.id)
+            try await line.bus.pool.query(
+                """
+                UPDATE \(table) SET news_at = CASE WHEN \(key) = ANY($2::uuid[]) THEN now() ELSE news_at END,
+                    ask_at = now() + least(interval '\(Self.longestPause) seconds', greatest($3::int * interval '1 second',
+                        CASE WHEN \(key) = ANY($2::uuid[]) THEN interval '0' ELSE \(Self.patience) * (now() - news_at) END))
+                WHERE base = $5 AND \(key) = ANY($1::uuid[]) AND ask_at <= $4
+                """,
+                [.ids(some.map(\.id)), .ids(changed), .int(line.base.readSeconds), .time(began), .text(base)])
+        }
     }
 
     /// - Returns: whether it was news.

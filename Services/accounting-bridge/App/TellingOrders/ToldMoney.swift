@@ -13,6 +13,8 @@ struct ToldMoney: Sendable {
         let orderNumber, base, kind: String
         let amount: Money
         let counted: Bool
+        /// It stands in those books, whether it counts or another base is authoritative for it.
+        let stands: Bool
     }
 
     func add(to router: Router<ServiceRequestContext>) {
@@ -29,15 +31,16 @@ struct ToldMoney: Sendable {
         try await pool.query(
             """
             SELECT * FROM (
-                SELECT o.base || '/' || (d->>'kind') || '/' || (d->>'onecId') || '/' || o.number AS key, o.number, o.base,
+                SELECT b.base || '/' || (d->>'kind') || '/' || (d->>'onecId') || '/' || o.number AS key, o.number, b.base,
                     d->>'kind' AS kind, d->'amount'->>'amount' AS amount, NULL::bigint AS minor, d->'amount'->>'currency' AS currency,
-                    (d->>'posted')::boolean AND NOT (d->>'cancelled')::boolean AS counted
+                    (d->>'posted')::boolean AND NOT (d->>'cancelled')::boolean AS stands, coalesce((d->>'counts')::boolean, true) AS is_kept
                 FROM order_out o, jsonb_array_elements(o.told_documents) AS d
+                    CROSS JOIN LATERAL (SELECT coalesce(d->>'base', o.base) AS base) AS b
                 WHERE d->>'kind' IN ('payment', 'refund') AND d ? 'amount'
                 UNION ALL
                 SELECT '\(SuiteSettings.bankBooks)/' || k.kind || '/' || p.id || '/' || o.number, o.number,
                     '\(SuiteSettings.bankBooks)', k.kind, NULL, a.amount_minor, p.currency,
-                    NOT o.told_payments
+                    true, NOT o.told_payments
                 FROM bank_allocation a JOIN bank_payment p ON p.id = a.payment_id JOIN order_out o ON o.id = a.order_id
                     CROSS JOIN LATERAL (SELECT CASE p.direction WHEN 'in' THEN 'payment' ELSE 'refund' END AS kind) AS k
             ) AS told
@@ -50,7 +53,8 @@ struct ToldMoney: Sendable {
             else { return nil }
             return Entry(
                 key: try row.string("key"), orderNumber: try row.string("number"), base: try row.string("base"),
-                kind: try row.string("kind"), amount: amount, counted: try row.bool("counted"))
+                kind: try row.string("kind"), amount: amount, counted: try row.bool("stands") && row.bool("is_kept"),
+                stands: try row.bool("stands"))
         }
     }
 }

@@ -131,6 +131,9 @@ struct StepWords {
         "onec.order.reported": (
             "1С {base} сообщила состояние заказа {number}", "1C {base} told the state of order {number}"
         ),
+        "onec.books.reported": (
+            "1С {base} сообщила документы заказа {number}", "1C {base} told documents of order {number}"
+        ),
         "onec.order.retried": ("Заказ {number} снова ждёт 1С", "Order {number} waits for 1C again"),
         "onec.order.refused": (
             "Заказ {number} нельзя отдать 1С: {reason}", "Order {number} cannot be given to 1C: {reason}"

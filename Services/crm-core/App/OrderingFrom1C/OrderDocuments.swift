@@ -9,9 +9,9 @@ struct OrderDocuments: Sendable {
     let live: LivePages
 
     /// Whether a `document c` of a `sales_order o` counts, in SQL: as ``OrderState`` has it in Swift. The bank's word counts until the books tell
-    /// each payment themselves.
+    /// each payment themselves; of books, those of the base that is authoritative for such documents.
     static let counts = """
-        (c.posted AND NOT c.cancelled
+        (c.counts AND c.posted AND NOT c.cancelled
             AND NOT (c.base = '\(SuiteSettings.bankBooks)' AND coalesce(o.tells_payments, false)))
         """
 
@@ -34,25 +34,32 @@ struct OrderDocuments: Sendable {
     ) async throws -> PaymentRecorded? {
         let changed = try await transaction.query(
             """
+            WITH old AS (SELECT counts AND posted AND NOT cancelled AS counted FROM document
+                WHERE (base, kind, onec_id, order_id) = ($1, $2, $3, $4))
             INSERT INTO document AS d (base, kind, onec_id, order_id, number, date, amount_minor, currency,
-                posted, cancelled, as_of, exchange_id)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                posted, cancelled, as_of, exchange_id, counts)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
             ON CONFLICT (base, kind, onec_id, order_id) DO UPDATE SET number = excluded.number, date = excluded.date,
                 amount_minor = excluded.amount_minor, currency = excluded.currency,
                 posted = excluded.posted, cancelled = excluded.cancelled, as_of = excluded.as_of,
-                exchange_id = excluded.exchange_id
-            WHERE (d.number, d.date, d.amount_minor, d.currency, d.posted, d.cancelled) IS DISTINCT FROM
+                exchange_id = excluded.exchange_id, counts = excluded.counts
+            WHERE (d.number, d.date, d.amount_minor, d.currency, d.posted, d.cancelled, d.counts) IS DISTINCT FROM
                 (excluded.number, excluded.date, excluded.amount_minor, excluded.currency,
-                 excluded.posted, excluded.cancelled)
+                 excluded.posted, excluded.cancelled, excluded.counts)
+            RETURNING coalesce((SELECT counted FROM old), false) AS was_counted
             """,
             [
                 .text(source.base), .text(document.kind), .text(document.onecId), .id(source.orderID),
                 .text(document.number), .text(document.date), .int(document.amount?.minor),
                 .text(document.amount?.currency.code), .bool(document.posted),
-                .bool(document.cancelled), .time(source.at), .id(source.exchangeID),
+                .bool(document.cancelled), .time(source.at), .id(source.exchangeID), .bool(document.counts != false),
             ]
-        ).affected
-        return changed == 1 ? try await payment(document, from: source, counts: counts, in: transaction) : nil
+        ).first
+        guard let changed,
+            let payment = try await payment(document, from: source, counts: counts, in: transaction)
+        else { return nil }
+        // What never counted is no news of money: nobody has to take it back.
+        return try payment.counted || changed.bool("was_counted") ? payment : nil
     }
 
     /// What is to be said of a document's money; nil when it moves none.
@@ -67,7 +74,8 @@ struct OrderDocuments: Sendable {
             kind: document.kind,
             orderId: source.orderID, orderNumber: source.orderNumber, dealId: deal?.id,
             responsibleId: deal?.responsibleID, amount: amount,
-            date: document.date ?? source.at.day, counted: counts && document.posted && !document.cancelled,
+            date: document.date ?? source.at.day,
+            counted: counts && document.counts != false && document.posted && !document.cancelled,
             documentNumber: document.number, slice: deal?.slice ?? Slice(), by: source.by)
     }
 

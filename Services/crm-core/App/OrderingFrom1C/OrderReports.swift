@@ -29,6 +29,7 @@ struct OrderReports: Sendable {
             try await status(retried.orderId, "requested", from: ["failed"], event, in: transaction)
         }
         handlers.on(OrderReported.self) { try await reported($0, $1, in: $2) }
+        handlers.on(BooksReported.self) { try await reported($0, $1, in: $2) }
         handlers.on(BankPaymentAllocated.self) { try await banked($0, $1, in: $2) }
         return handlers
     }
@@ -75,8 +76,8 @@ struct OrderReports: Sendable {
                     WHEN $3 THEN 'closed'
                     ELSE 'accepted' END,
                 onec_number = coalesce($4, onec_number), onec_id = coalesce($5, onec_id),
-                total_minor = coalesce($6, total_minor), tells_payments = $7,
-                paid_flag = $8, shipped_flag = $9, as_of = $10, last_event = $11, failure = NULL,
+                total_minor = coalesce($6, total_minor), tells_payments = coalesce($7, tells_payments),
+                tells_shipments = coalesce($15, tells_shipments), paid_flag = $8, shipped_flag = $9, as_of = $10, last_event = $11, failure = NULL,
                 overdue_told = overdue_told AND due_date IS NOT DISTINCT FROM coalesce($12::date, due_date),
                 due_date = coalesce($12::date, due_date), cost_minor = CASE WHEN $13::bigint IS NULL AND $14::bigint IS NULL THEN cost_minor ELSE $13 END,
                 revenue_minor = coalesce($14, revenue_minor),
@@ -88,15 +89,45 @@ struct OrderReports: Sendable {
                 .bool(signed ?? Self.closes(report.statusText)), .text(report.onecNumber), .text(report.onecId),
                 .int(report.total?.minor), .bool(report.tellsPayments), .bool(report.paidFlag),
                 .bool(report.shippedFlag), .time(event.at), .id(event.id), .text(report.dueDate),
-                .int(own(report.cost)), .int(own(report.revenue)),
+                .int(own(report.cost)), .int(own(report.revenue)), .bool(report.tellsShipments),
             ])
-        for document in report.documents {
-            try await record(document, report, event, in: transaction)
-        }
-        if report.tellsPayments, try order.optionalBool("tells_payments") != true {
-            try await leaveToBooks(report, event, in: transaction)
+        try await record(
+            report.documents, Told(report.orderId, report.number, report.base, report.exchangeId), event,
+            in: transaction)
+        if report.tellsPayments == true, try order.optionalBool("tells_payments") != true {
+            try await leaveToBooks(report.orderId, report.number, event, in: transaction)
         }
         try await tell(report.orderId, event, in: transaction)
+    }
+
+    /// What another base than the order's tells of its documents: of the order itself nothing.
+    private func reported(
+        _ books: BooksReported, _ event: ReceivedEvent, in transaction: EventTransaction
+    ) async throws {
+        guard
+            let order = try await transaction.query(
+                "SELECT currency, tells_payments FROM sales_order WHERE id = $1 FOR UPDATE", [.id(books.orderId)]
+            ).first
+        else { throw Parked("there is no order \(books.number) here") }
+        let currency = try order.string("currency")
+        func own(_ money: Money?) -> Int64? { money?.currency.code == currency ? money?.minor : nil }
+        try await transaction.query(
+            """
+            UPDATE sales_order SET tells_payments = coalesce($2, tells_payments), tells_shipments = coalesce($3, tells_shipments),
+                cost_minor = CASE WHEN $4::bigint IS NULL AND $5::bigint IS NULL THEN cost_minor ELSE $4 END,
+                revenue_minor = coalesce($5, revenue_minor), as_of = $6, last_event = $7, version = version + 1
+            WHERE id = $1
+            """,
+            [
+                .id(books.orderId), .bool(books.tellsPayments), .bool(books.tellsShipments), .int(own(books.cost)),
+                .int(own(books.revenue)), .time(event.at), .id(event.id),
+            ])
+        try await record(
+            books.documents, Told(books.orderId, books.number, books.base, books.exchangeId), event, in: transaction)
+        if books.tellsPayments == true, try order.optionalBool("tells_payments") != true {
+            try await leaveToBooks(books.orderId, books.number, event, in: transaction)
+        }
+        try await tell(books.orderId, event, by: books.by, in: transaction)
     }
 
     /// УНФ's closing state of an order; other configurations send none.
@@ -105,15 +136,26 @@ struct OrderReports: Sendable {
         return ["завершен", "завершён", "закрыт", "выполнен"].contains(status)
     }
 
+    /// Of which order a base tells documents, and in which exchange.
+    private struct Told {
+        let order: ID
+        let number, base: String
+        let exchange: ID
+        init(_ order: ID, _ number: String, _ base: String, _ exchange: ID) {
+            (self.order, self.number, self.base, self.exchange) = (order, number, base, exchange)
+        }
+    }
+
     private func record(
-        _ document: ReportedDocument, _ report: OrderReported, _ event: ReceivedEvent,
-        in transaction: EventTransaction
+        _ told: [ReportedDocument], _ what: Told, _ event: ReceivedEvent, in transaction: EventTransaction
     ) async throws {
         let source = OrderDocuments.Source(
-            base: report.base, orderID: report.orderId, orderNumber: report.number, exchangeID: report.exchangeId,
-            at: event.at, by: "1С \(report.base)")
-        if let payment = try await documents.keep(document, from: source, in: transaction) {
-            try transaction.emit(payment, key: report.orderId.description, answering: event)
+            base: what.base, orderID: what.order, orderNumber: what.number, exchangeID: what.exchange, at: event.at,
+            by: "1С \(what.base)")
+        for document in told {
+            if let payment = try await documents.keep(document, from: source, in: transaction) {
+                try transaction.emit(payment, key: what.order.description, answering: event)
+            }
         }
     }
 
@@ -151,16 +193,16 @@ struct OrderReports: Sendable {
 
     /// The base has begun to tell each payment: what the bank has told of the same money counts no longer.
     private func leaveToBooks(
-        _ report: OrderReported, _ event: ReceivedEvent, in transaction: EventTransaction
+        _ id: ID, _ number: String, _ event: ReceivedEvent, in transaction: EventTransaction
     ) async throws {
-        guard let order = try await OrderView.load(report.orderId, in: transaction) else { return }
+        guard let order = try await OrderView.load(id, in: transaction) else { return }
         for known in order.documents where known.base == SuiteSettings.bankBooks && !known.cancelled {
             let document = ReportedDocument(
                 kind: known.kind, onecId: known.onecId, number: known.number, date: known.date, amount: known.amount,
                 posted: known.posted, cancelled: false)
-            let source = bank(report.orderId, report.number, known.exchangeId, event)
+            let source = bank(id, number, known.exchangeId, event)
             if let payment = try await documents.payment(document, from: source, counts: false, in: transaction) {
-                try transaction.emit(payment, key: report.orderId.description, answering: event)
+                try transaction.emit(payment, key: id.description, answering: event)
             }
         }
     }

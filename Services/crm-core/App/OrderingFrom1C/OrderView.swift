@@ -10,6 +10,8 @@ struct OrderView: AnswerShape {
         let number, date: String?
         let amount: Money?
         let posted, cancelled: Bool
+        /// False: another base is authoritative for documents of this kind.
+        let counts: Bool
         let asOf: Timestamp
         let exchangeId: ID?
     }
@@ -85,14 +87,14 @@ struct OrderView: AnswerShape {
             Statement(
                 """
                 SELECT id, number, kind, origin, organization, base, onec_number, deal_id, journey_id, status,
-                    failure, currency, asked_minor, total_minor, revenue_minor, cost_minor, tells_payments, paid_flag, shipped_flag,
+                    failure, currency, asked_minor, total_minor, revenue_minor, cost_minor, tells_payments, tells_shipments, paid_flag, shipped_flag,
                     due_date::text AS due_date, lines::text AS lines, as_of, created_at
                 FROM sales_order WHERE \(condition) ORDER BY created_at LIMIT \(limit)
                 """, [.id(id)]),
             Statement(
                 """
                 SELECT order_id, base, kind, onec_id, number, date, amount_minor, currency, posted, cancelled,
-                    as_of, exchange_id
+                    counts, as_of, exchange_id
                 FROM document WHERE order_id IN (
                     SELECT id FROM sales_order WHERE \(condition) ORDER BY created_at LIMIT \(limit))
                 ORDER BY date, onec_id
@@ -125,16 +127,18 @@ struct OrderView: AnswerShape {
                 onecId: try $0.string("onec_id"), number: try $0.optionalString("number"),
                 date: try $0.optionalString("date"), amount: try $0.money("amount_minor"),
                 posted: try $0.bool("posted"), cancelled: try $0.bool("cancelled"),
+                counts: try $0.bool("counts"),
                 asOf: try $0.time("as_of"), exchangeId: try $0.optionalID("exchange_id"))
         }
         let told = try row.money("total_minor")
         let state = OrderState(
             total: told ?? asked, tellsPayments: try row.optionalBool("tells_payments"),
+            tellsShipments: try row.optionalBool("tells_shipments"),
             paidFlag: try row.optionalBool("paid_flag"),
             shippedFlag: try row.optionalBool("shipped_flag"),
             documents: documents.map {
                 .init(
-                    kind: $0.kind, amount: $0.amount, counts: $0.posted && !$0.cancelled,
+                    kind: $0.kind, amount: $0.amount, counts: $0.counts && $0.posted && !$0.cancelled,
                     isBanked: $0.base == SuiteSettings.bankBooks)
             })
         id = try row.id("id")

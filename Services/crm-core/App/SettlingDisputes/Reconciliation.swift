@@ -31,7 +31,8 @@ struct Reconciliation: Sendable {
     /// - Throws: `OtherServices.Away` when one does not answer: what is not known is not compared.
     func run(session: String) async throws -> Answer {
         var (books, crm, report) = ([String: Money](), [String: Money](), [String: Money]())
-        for item in try await all(.accountingBridge, "/api/v1/told-money", session) {
+        let told = try await all(.accountingBridge, "/api/v1/told-money", session)
+        for item in told {
             guard item["counted"] == .bool(true), let key = item["key"]?.stringValue else { continue }
             books[key] = Self.money(item["amount"])
         }
@@ -64,14 +65,16 @@ struct Reconciliation: Sendable {
             }
         }
         let keys = Set(books.keys).union(crm.keys).union(report.keys)
-        let differences = keys.sorted().compactMap { key -> Difference? in
-            let (b, c, r) = (books[key], crm[key], report[key])
-            guard b != c || c != r else { return nil }
-            return Difference(
-                key: key, orderNumber: key.split(separator: "/").last.map(String.init) ?? "", books: b, crm: c,
-                report: r,
-                words: Self.words(b, c, r))
-        }
+        let differences =
+            BooksCompared(told).differences
+            + keys.sorted().compactMap { key -> Difference? in
+                let (b, c, r) = (books[key], crm[key], report[key])
+                guard b != c || c != r else { return nil }
+                return Difference(
+                    key: key, orderNumber: key.split(separator: "/").last.map(String.init) ?? "", books: b, crm: c,
+                    report: r,
+                    words: Self.words(b, c, r))
+            }
         return Answer(
             checked: keys.count, differences: Array(differences.prefix(Self.differenceLimit)), at: .now())
     }
@@ -101,7 +104,7 @@ struct Reconciliation: Sendable {
         return items
     }
 
-    private static func money(_ json: RawJSON?) -> Money? {
+    static func money(_ json: RawJSON?) -> Money? {
         guard let currency = json?["currency"]?.stringValue.flatMap({ Currency($0) }) else { return nil }
         return plain(json?["amount"]?.stringValue, currency)
     }

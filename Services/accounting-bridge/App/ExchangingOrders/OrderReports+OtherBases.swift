@@ -1,0 +1,159 @@
+import Contracts
+import Messaging
+import Postgres
+import Primitives
+import ServiceKit
+import Sodium
+
+/// What a base tells of an order that was given to another: «Бухгалтерия» keeps the money of orders that «Управление торговлей» has. Of the order
+/// itself it says nothing that counts, only of the kinds of documents that it is authoritative for; the others are seen and not counted.
+extension OrderReports {
+    func say(
+        ofOther report: OrderReport, _ base: String, _ tells: Bool, _ order: inout Known, _ exchange: ID,
+        in transaction: EventTransaction
+    ) async throws -> Said {
+        let known = try await transaction.query(
+            """
+            INSERT INTO order_books AS b (order_id, base) VALUES ($1, $2)
+            ON CONFLICT (order_id, base) DO UPDATE SET base = b.base RETURNING report_digest, told_by
+            """, [.id(order.id), .text(base)])[0]
+        if try Self.isOlder(exchange, than: known.optionalID("told_by")) { return Self.isOld(report, order) }
+        let (organization, own) = (order.organization, order.base)
+        let told = report.documents.map { authority.mark($0, by: base, organization, order: own) }
+        let (before, vanished) = order.documents.tell(told, by: base, isWhole: report.isWhole && report.refused.isEmpty)
+        let keeps = keeps(base, order)
+        let event = BooksReported(
+            orderId: order.id, number: report.number, base: base, exchangeId: exchange, documents: told + vanished,
+            tellsPayments: keeps.payments ? tells || order.tellsPayments : nil,
+            tellsShipments: keeps.shipments ? tells : nil, revenue: keeps.shipments ? report.revenue : nil,
+            cost: keeps.shipments ? report.cost : nil, by: "1С \(base)")
+        try await learnClient(report, base, order, exchange, in: transaction)
+        try await settle(report, base, exchange, in: transaction)
+        let digest = try sha256(
+            JSON.encode(
+                Digest(
+                    documents: told, refused: report.refused, revenue: event.revenue, cost: event.cost,
+                    tells: report.tellsPayments)))
+        let isKnown = try known.optionalBytes("report_digest") == digest && vanished.isEmpty
+        if !isKnown || report.refused.isEmpty {
+            try await transaction.query(
+                "UPDATE order_books SET report_digest = $3, told_by = $4 WHERE order_id = $1 AND base = $2",
+                [.id(order.id), .text(base), .bytes(digest), .id(exchange)])
+        }
+        guard !isKnown else {
+            return Said(
+                words: "заказ \(report.number) по базе \(base): без изменений", isNews: false, journey: order.journey)
+        }
+        if try known.optionalBytes("report_digest") != nil {
+            LateChanges.keep(
+                DocumentChange.between(before, told + vanished), order: report.number, base, exchange, in: transaction)
+        }
+        try await publish(event, of: order, in: transaction)
+        let words = told.compactMap(Self.words)
+        return Said(
+            words: (["заказ \(report.number) по базе \(base)"] + (words.isEmpty ? ["документов нет"] : words))
+                .joined(separator: ", "),
+            isNews: true, journey: order.journey)
+    }
+
+    private func publish(_ event: BooksReported, of order: Known, in transaction: EventTransaction) async throws {
+        let said = try transaction.emit(
+            event, key: order.id.description, correlation: order.journey, causation: try order.row.id("last_event"))
+        try await transaction.query(
+            """
+            UPDATE order_out SET told_documents = $2::jsonb, told_payments = coalesce($3, told_payments), last_event = $4,
+                match_again = true WHERE id = $1
+            """,
+            [
+                .id(order.id), .text(try JSON.text(order.documents.all)), .bool(event.tellsPayments), .id(said),
+            ])
+    }
+
+    // MARK: asking
+
+    /// Bases that keep documents of the order will be asked for it, too.
+    static func expect(of bases: Set<String>, _ order: ID, in runner: some StatementRunner) async throws {
+        guard !bases.isEmpty else { return }
+        try await runner.query(
+            """
+            INSERT INTO order_books (order_id, base) SELECT $1, base FROM unnest($2::text[]) AS n (base)
+            ON CONFLICT (order_id, base) DO UPDATE SET ask_at = now()
+            """, [.id(order), .texts(bases.sorted())])
+    }
+
+    /// The base is asked for the order at once, whether it was given to it or to another.
+    static func ask(_ number: String, _ base: String, in transaction: EventTransaction) async throws {
+        try await transaction.query(
+            "UPDATE order_out SET ask_at = now() WHERE number = $1 AND base = $2", [.text(number), .text(base)])
+        try await transaction.query(
+            """
+            UPDATE order_books SET ask_at = now()
+            WHERE base = $2 AND ask_at IS NOT NULL AND order_id = (SELECT id FROM order_out WHERE number = $1)
+            """, [.text(number), .text(base)])
+    }
+
+    // MARK: when the settings change
+
+    /// Orders that are marked anew in one transaction.
+    private static let pageSize = 200
+
+    /// After a change of the settings what was told counts, or does not, by the new ones. It may be cut off anywhere and begins again.
+    func markAnew() async throws {
+        let keepers = try JSON.text(authority.keepers)
+        let isKnown = try await !bus.pool.query(
+            "SELECT 1 AS one FROM book_authority WHERE keepers = $1::jsonb", [.text(keepers)]
+        ).isEmpty
+        if !isKnown {
+            try await bus.pool.query("UPDATE order_books SET ask_at = NULL WHERE ask_at IS NOT NULL")
+            var last: ID?
+            repeat {
+                let after = last
+                last = try await bus.transaction { try await markAnew(after: after, in: $0) }
+            } while last != nil
+            try await bus.pool.query(
+                "INSERT INTO book_authority (keepers) VALUES ($1::jsonb) ON CONFLICT (is_one) DO UPDATE SET keepers = excluded.keepers",
+                [.text(keepers)])
+        }
+        // A loop of the service that ends would be begun again.
+        while !Task.isCancelled { try await Task.sleep(for: .seconds(3600)) }
+    }
+
+    /// - Returns: the last of the page; nil when there are no more.
+    private func markAnew(after last: ID?, in transaction: EventTransaction) async throws -> ID? {
+        let rows = try await transaction.query(
+            """
+            SELECT id, base, journey_id, last_event, number, told_by, told_payments, request ->> 'organization' AS organization,
+                told_documents::text AS told
+            FROM order_out WHERE $1::uuid IS NULL OR id > $1 ORDER BY id LIMIT \(Self.pageSize) FOR UPDATE
+            """, [.id(last)])
+        for row in rows {
+            var order = try Known(row)
+            try await Self.expect(
+                of: authority.others(order.organization, order: order.base), order.id, in: transaction)
+            for (base, documents) in Dictionary(grouping: order.documents.all, by: { $0.base ?? order.base }) {
+                let marked = documents.map {
+                    authority.mark($0, by: base, order.organization, order: order.base)
+                }
+                guard marked != documents else { continue }
+                _ = order.documents.tell(marked, by: base == order.base ? nil : base, isWhole: true)
+                let exchange = try await transaction.query(
+                    "SELECT told_by FROM order_books WHERE order_id = $1 AND base = $2", [.id(order.id), .text(base)]
+                ).first?.optionalID("told_by")
+                try await publish(
+                    BooksReported(
+                        orderId: order.id, number: try row.string("number"), base: base,
+                        exchangeId: try exchange ?? row.optionalID("told_by") ?? .make(), documents: marked,
+                        by: "настройки"),
+                    of: order, in: transaction)
+            }
+        }
+        return rows.count < Self.pageSize ? nil : try rows.last?.id("id")
+    }
+
+    private struct Digest: Encodable {
+        let documents: [ReportedDocument]
+        let refused: [String]
+        let revenue, cost: Money?
+        let tells: Bool
+    }
+}
