@@ -39,8 +39,10 @@ protocol AccountingDriver: Sendable {
     /// What was read is kept or set aside: the system may forget it.
     func accept(_ heard: [HeardReport]) async throws
 
-    /// Cards of counterparties from a place on; nil when the system tells none.
-    func cards(from place: Int, _ wire: ExchangeWire) async throws -> ClientPage?
+    /// Cards of counterparties from a place on, the beginning when it is nil; nil when the system tells none.
+    ///
+    /// - Parameter place: as the page before named it.
+    func cards(from place: String?, _ wire: ExchangeWire) async throws -> ClientPage?
 
     /// Where a person opens the order's document in the system; nil when it has no such place.
     func link(toOrder onecId: String) -> String?

@@ -20,3 +20,6 @@ CREATE TABLE book_authority (
     is_one boolean PRIMARY KEY DEFAULT true CHECK (is_one),
     keepers jsonb NOT NULL
 );
+
+-- Where the reading of all cards goes on, in the words of its driver: by key, and not by place. One that was under way begins anew.
+ALTER TABLE base_state DROP COLUMN clients_place, ADD COLUMN clients_place text;

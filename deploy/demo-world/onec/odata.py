@@ -84,7 +84,9 @@ class Refused(Exception):
 
 
 class Filter:
-    """The part of $filter that we use: eq, and, or, not, parentheses, any, cast, literals."""
+    """The part of $filter that we use: eq, and, or, parentheses, any, cast, literals, and gt for keys, where the base compares them."""
+
+    compares_keys = True
 
     TOKEN = re.compile(r"\s*(guid'[^']*'|datetime'[^']*'|'(?:[^']|'')*'|[\w/.]+|[(),:])", re.UNICODE)
 
@@ -141,8 +143,12 @@ class Filter:
             known = self.fields
         if name not in known:
             raise Refused(400, "10", f"Запрошенное свойство не найдено: {name}")
-        self.take("eq")
+        compared = self.take()
         wanted, kind = self.literal()
+        if compared == "gt" and name == "Ref_Key" and Filter.compares_keys:
+            return lambda row: row[name] > wanted
+        if compared != "eq":
+            raise Refused(400, "14", f"Ошибка разбора опций запроса: {compared}")
         # A field that may hold anything is compared with its kind, or it equals nothing.
         return lambda row: row.get(name) == wanted and (name + "_Type" not in row or kind == row[name + "_Type"].split(".")[-1])
 

@@ -279,7 +279,7 @@ struct EnterpriseDataDriver: AccountingDriver {
     func accept(_ heard: [HeardReport]) async throws {}
 
     /// Cards come with the messages.
-    func cards(from place: Int, _ wire: ExchangeWire) async throws -> ClientPage? { nil }
+    func cards(from place: String?, _ wire: ExchangeWire) async throws -> ClientPage? { nil }
 
     func link(toOrder onecId: String) -> String? { nil }
 

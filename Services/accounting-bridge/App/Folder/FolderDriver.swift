@@ -154,7 +154,7 @@ struct FolderDriver: AccountingDriver {
         }
     }
 
-    func cards(from place: Int, _ wire: ExchangeWire) async throws -> ClientPage? { nil }
+    func cards(from place: String?, _ wire: ExchangeWire) async throws -> ClientPage? { nil }
 
     func link(toOrder onecId: String) -> String? { nil }
 

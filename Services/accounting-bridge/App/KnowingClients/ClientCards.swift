@@ -143,10 +143,10 @@ struct ClientReader: Sendable {
             FROM base_state WHERE base = $1
             """, [.text(base)]
         ).first
-        let place = try state?.optionalInt("clients_place")
+        let place = try state?.optionalString("clients_place")
         let age = try state?.optionalDouble("age") ?? Double(Self.pause)
         if place == nil, age < Double(Self.pause) { return min(60, Double(Self.pause) - age) }
-        guard let page = try await line.driver.cards(from: Int(place ?? 0), line.wire) else { return 3600 }
+        guard let page = try await line.driver.cards(from: place, line.wire) else { return 3600 }
         try await line.bus.transaction { transaction in
             try await line.answered(.clients, [], in: transaction)
             var news = 0
@@ -158,7 +158,7 @@ struct ClientReader: Sendable {
                 INSERT INTO base_state (base, clients_place, clients_read_at) VALUES ($1, $2, $3)
                 ON CONFLICT (base) DO UPDATE SET clients_place = excluded.clients_place,
                     clients_read_at = coalesce(excluded.clients_read_at, base_state.clients_read_at)
-                """, [.text(base), .int(page.next), .time(page.next == nil ? .now() : nil)])
+                """, [.text(base), .text(page.next), .time(page.next == nil ? .now() : nil)])
             if news > 0 {
                 transaction.write(
                     "UPDATE exchange SET understood = understood || to_jsonb($2::text) WHERE id = $1",
@@ -173,6 +173,6 @@ struct ClientReader: Sendable {
 struct ClientPage: Sendable {
     let cards: [ClientCard]
     /// Where the next page begins; nil at the end.
-    let next: Int?
+    let next: String?
     let exchange: ID
 }

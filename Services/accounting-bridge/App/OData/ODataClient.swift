@@ -15,6 +15,8 @@ actor ODataClient {
     /// Failures in a row, and how many of them a session survives.
     private var failures = 0
     private static let sessionPatience = 5
+    /// Whether the base compares keys (`gt`), as its query language does; it is believed until it turns out otherwise.
+    private var comparesKeys = true
     private var isBusy = false
     private var queue: [CheckedContinuation<Void, Never>] = []
 
@@ -37,43 +39,73 @@ actor ODataClient {
 
     /// Rows of a set; as many pages as there are.
     func rows(
-        _ kind: String, _ entity: String, filter: String, orderBy: String = "Ref_Key", select: [String],
+        _ kind: String, _ entity: String, filter: String, orderBy: String = keyField, select: [String],
         wire: ExchangeWire
     ) async throws -> (rows: [RawJSON], exchange: ID?) {
-        var (rows, exchange): ([RawJSON], ID?) = ([], nil)
+        var (rows, place): ([RawJSON], ODataPlace) = ([], .start)
         while true {
-            // Sorted by key, so that pages do not shift while others write (reference b.8).
-            let (page, asked) = try await self.page(
-                kind, entity, filter: filter, orderBy: orderBy, from: rows.count, select: select, wire: wire)
-            rows += page
-            exchange = asked
-            if page.count < Self.pageSize { return (rows, exchange) }
+            let page = try await self.page(
+                kind, entity, filter: filter, orderBy: orderBy, from: place, select: select, wire: wire)
+            rows += page.rows
+            guard let next = page.next else { return (rows, page.exchange) }
             guard rows.count < Self.rowLimit else {
                 throw DriverFailure.refused("\(entity): больше \(Self.rowLimit) записей по одному запросу")
             }
+            place = next
         }
     }
 
-    /// One page of a set, sorted by key, so that pages do not shift while others write (reference b.8).
+    /// One page of a set. Entities go by their keys; a base that does not compare them is asked by places instead.
     func page(
-        _ kind: String, _ entity: String, filter: String? = nil, orderBy: String = "Ref_Key", from place: Int,
+        _ kind: String, _ entity: String, filter: String? = nil, orderBy: String = keyField, from place: ODataPlace,
         select: [String], wire: ExchangeWire
-    ) async throws -> (rows: [RawJSON], exchange: ID) {
-        var query = [
-            "$format=json", "allowedOnly=true", "$orderby=\(orderBy)", "$top=\(Self.pageSize)", "$skip=\(place)",
-            "$select=" + Self.encoded(select.joined(separator: ",")),
-        ]
-        if let filter { query.append("$filter=" + Self.encoded(filter)) }
+    ) async throws -> ODataPage {
+        var (from, refusal): (ODataPlace, DriverFailure?) = (place, nil)
+        if case .after(let key, let count) = place {
+            do {
+                let page = try await ask(kind, entity, filter, orderBy, from, select, wire)
+                // A base that passes over the comparison gives the same page again and again.
+                if !page.rows.contains(where: { $0[Self.keyField]?.stringValue == key }) { return page }
+            } catch let failure as DriverFailure {
+                guard case .refused = failure else { throw failure }
+                refusal = failure
+            }
+            from = .skipping(count)
+        }
+        let page = try await ask(kind, entity, filter, orderBy, from, select, wire)
+        // It was the comparison, and nothing else that is wrong with the question.
+        if refusal != nil || from != place { comparesKeys = false }
+        guard !comparesKeys, page.next != nil else { return page }
+        return ODataPage(rows: page.rows, exchange: page.exchange, next: .skipping(from.count + page.rows.count))
+    }
+
+    private func ask(
+        _ kind: String, _ entity: String, _ filter: String?, _ orderBy: String, _ place: ODataPlace, _ select: [String],
+        _ wire: ExchangeWire
+    ) async throws -> ODataPage {
+        var (filters, skip) = ([filter].compactMap { $0 }, "")
+        switch place {
+        case .after(let key, _):
+            // Each by itself may be a row of alternatives.
+            filters = filters.map { "(\($0))" } + ["\(Self.keyField) gt guid'\(key)'"]
+        case .skipping(let count): skip = "&$skip=\(count)"
+        }
+        var query = "$format=json&allowedOnly=true&$orderby=\(orderBy)&$top=\(Self.pageSize)\(skip)"
+        query += "&$select=" + Self.encoded(select.joined(separator: ","))
+        if !filters.isEmpty { query += "&$filter=" + Self.encoded(filters.joined(separator: " and ")) }
         let answer: Answer
-        do {
-            answer = try await ask(kind, "GET", Self.encoded(entity) + "?" + query.joined(separator: "&"), nil, wire)
-        } catch is NoSuchEntity { throw DriverFailure.refused("1С не находит того, о чём её спросили: \(entity)") }
+        do { answer = try await ask(kind, "GET", "\(Self.encoded(entity))?\(query)", nil, wire) } catch is NoSuchEntity
+        { throw DriverFailure.refused("1С не находит того, о чём её спросили: \(entity)") }
         guard case .array(let rows)? = answer.json["value"] else {
             throw DriverFailure.away("в ответе на запрос \(entity) нет списка value")
         }
-        return (rows, answer.exchange)
+        let count = place.count + rows.count
+        let last = orderBy == Self.keyField ? rows.last?[Self.keyField]?.stringValue.flatMap { ID($0) } : nil
+        let next = last.map { ODataPlace.after(key: $0.description, count: count) } ?? .skipping(count)
+        return ODataPage(rows: rows, exchange: answer.exchange, next: rows.count < Self.pageSize ? nil : next)
     }
 
+    static let keyField = "Ref_Key"
     static let pageSize = 500
     static let rowLimit = 20_000
 

@@ -40,19 +40,19 @@ extension ODataDriver {
         }
     }
 
-    /// Overlapping a little: cards that others make meanwhile shift the places.
+    /// Places overlap a little: cards that others make meanwhile shift them.
     private static let overlap = 20
 
-    func cards(from place: Int, _ wire: ExchangeWire) async throws -> ClientPage? {
+    func cards(from place: String?, _ wire: ExchangeWire) async throws -> ClientPage? {
         let names = mapping.counterparty
         let select =
             ["Ref_Key", "DeletionMark", names.name, names.inn, names.kpp]
             + [names.fullName, names.group].compactMap { $0 }
-        let (rows, exchange) = try await client.page(
-            "odata.clients", names.entity, from: place, select: select, wire: wire)
-        let cards = rows.compactMap(card)
-        let isLast = rows.count < ODataClient.pageSize
-        return ClientPage(cards: cards, next: isLast ? nil : place + rows.count - Self.overlap, exchange: exchange)
+        let page = try await client.page(
+            "odata.clients", names.entity, from: place.flatMap { ODataPlace($0) } ?? .start, select: select, wire: wire)
+        var next = page.next
+        if case .skipping(let count)? = next { next = .skipping(count - Self.overlap) }
+        return ClientPage(cards: page.rows.compactMap(card), next: next?.text, exchange: page.exchange)
     }
 
     /// The card that a row of the catalog is; nil for a group.
