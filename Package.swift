@@ -178,7 +178,7 @@ let package = Package(
                 "App/openapi.yaml", "Mappings/ut11.yaml", "Mappings/unf.yaml", "Mappings/bp3.yaml",
                 "Web/Templates/journal.mustache",
                 "Web/Templates/exchange.mustache", "Web/Templates/bank.mustache", "Web/Templates/order.mustache",
-                "Web/Templates/goods.mustache",
+                "Web/Templates/goods.mustache", "Web/Templates/hand.mustache",
             ])
         + service(
             "bi-aggregator", "BIAggregator", core + ["ZeroMQ", mustache],

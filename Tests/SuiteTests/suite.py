@@ -339,7 +339,9 @@ class OneC:
                 taken += numbers
         return taken
 
-    def send(self, number, total, payments=(), shipments=(), extra=(), chunk=None, encoding="utf-8", due=None, refunds=()):
+    @staticmethod
+    def written(number, total, payments=(), shipments=(), extra=(), encoding="utf-8", due=None, refunds=()):
+        """A file with what has become of an order."""
         def requisites(pairs):
             return "<ЗначенияРеквизитов>" + "".join(
                 f"<ЗначениеРеквизита><Наименование>{k}</Наименование><Значение>{v}</Значение></ЗначениеРеквизита>"
@@ -355,9 +357,10 @@ class OneC:
                f"<Контейнер><Документ><Ид>guid-{number}</Ид><Номер>{number}</Номер><Дата>2026-11-20</Дата><ХозОперация>Заказ товара</ХозОперация>"
                f"<Валюта>руб</Валюта><Сумма>{total}</Сумма><ПодчиненныеДокументы>{children}</ПодчиненныеДокументы>"
                f"{requisites([('Номер по 1С', 'НФ-' + str(number)), ('Проведен', 'true'), *extra])}</Документ></Контейнер></КоммерческаяИнформация>")
-        data = xml.encode(encoding)
-        if encoding == "utf-8":
-            data = b"\xef\xbb\xbf" + data
+        return (b"\xef\xbb\xbf" if encoding == "utf-8" else b"") + xml.encode(encoding)
+
+    def send(self, number, total, payments=(), chunk=None, **what):
+        data = self.written(number, total, payments, **what)
         for start in range(0, len(data), chunk or len(data)):
             answer = self.call("file", data[start:start + (chunk or len(data))], filename=f"orders-{number}.xml")
             assert answer.text.startswith("success"), answer.text

@@ -74,6 +74,7 @@ def living(suite):
     suite.post("crm-core", f"/api/v1/deals/{deal['id']}/stage", token, {"stage": "won"})
     onec = OneC(suite)
     wait_for(lambda: (onec.open(), onec.fetch())[1])
+    carried = suite.post("accounting-bridge", f"/api/v1/bases/{suite.get('crm-core', '/api/v1/orders/' + order['orderId'], token)['base']}/orders-files", token, {}, status=201)
     onec.call("success")
     onec.send(order["number"], "10.00", payments=[("i1", "10.00", "true")], shipments=[("i2", "10.00", "true")])
     onec.send(99999, "1.00")
@@ -89,7 +90,7 @@ def living(suite):
             "/api/v1/companies/{id}": company["id"], "/api/v1/contacts/{id}": contact["id"], "/api/v1/journeys/{id}": journey,
             "/api/v1/clients/{id}/changes": company["id"], "/api/v1/companies/{id}/settlements": company["id"],
             "/api/v1/conversations/{id}/messages": talk["id"], "/api/v1/exchanges/{id}": exchange["id"],
-            "/api/v1/bank-payments/{id}": paid["id"], "/api/v1/order-stories/{number}": order["number"]}
+            "/api/v1/orders-files/{id}": carried["id"], "/api/v1/bank-payments/{id}": paid["id"], "/api/v1/order-stories/{number}": order["number"]}
 
 
 @pytest.mark.parametrize("service", SERVICES)

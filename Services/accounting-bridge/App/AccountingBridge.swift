@@ -32,6 +32,8 @@ public struct AccountingBridge: SuiteService {
     private let reports: OrderReports
     private let catalogs: CatalogDesk
     private let bankPages: BankPages
+    private let handPage: HandPage
+    private let goodsPage: GoodsPage
     private let orderPages: OrderPages
     /// Bases that we talk to by ourselves.
     private let systems: [SystemLine]
@@ -90,6 +92,13 @@ public struct AccountingBridge: SuiteService {
             OrderStories(pool: bus.pool, systems: systems), repair: repair,
             locale: context.settings.company.locale)
         bankPages = try BankPages(bank, settings: context.settings)
+        goodsPage = try GoodsPage(bus.pool, locale: context.settings.company.locale)
+        handPage = try HandPage(
+            HandRoutes(
+                exchange: HandExchange(
+                    bus: bus, settings: context.settings, journal: ExchangeJournal(pool: bus.pool),
+                    queue: OrderQueue(bus: bus), orders: orderFiles, catalogs: catalogs, systems: systems)),
+            locale: context.settings.company.locale)
         pages = try JournalPages(
             JournalAPI(bus: bus, settings: context.settings), locale: context.settings.company.locale)
     }
@@ -123,6 +132,9 @@ public struct AccountingBridge: SuiteService {
         LateChanges(pool: bus.pool).add(to: router)
         bank.add(to: router)
         bankPages.add(to: router)
+        handPage.routes.add(to: router)
+        handPage.add(to: router)
+        goodsPage.add(to: router)
         orderPages.add(to: router)
         JournalAPI(bus: bus, settings: settings).add(to: router)
         pages.add(to: router)

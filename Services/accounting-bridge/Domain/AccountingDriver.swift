@@ -51,6 +51,12 @@ protocol AccountingDriver: Sendable {
     func understand(_ bytes: [UInt8], from target: String) throws -> [OrderReport]?
 }
 
+/// A system whose exchange is files: what a person carries is put where the system itself would put it.
+protocol ExchangesFiles: AccountingDriver {
+    /// - Returns: the name under which it lies there.
+    func put(_ bytes: [UInt8], named: String?) async throws -> String
+}
+
 /// An order on its way out, with the day it was asked for as the base's clock has it. Its id is the key by which it is never made twice.
 struct OutgoingOrder: Sendable {
     let order: OrderRequested

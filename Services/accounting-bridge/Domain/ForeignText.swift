@@ -21,6 +21,13 @@ struct ForeignText: Sendable {
         text = Self.convert(body, from: encoding) ?? String(decoding: body, as: UTF8.self)
     }
 
+    /// Without a character of UTF-8 that the cut went through.
+    static func wholeCharacters(_ bytes: ArraySlice<UInt8>) -> [UInt8] {
+        var end = bytes.endIndex
+        while end > bytes.startIndex, bytes.endIndex - end < 3, bytes[end - 1] & 0xC0 == 0x80 { end -= 1 }
+        return Array(end > bytes.startIndex && bytes[end - 1] >= 0xC0 ? bytes[..<(end - 1)] : bytes[..<end])
+    }
+
     /// In cp866 Cyrillic letters lie in 80–AF and E0–F1, in windows-1251 in C0–FF: words of one read as the other have
     /// their letters where the other keeps signs. B0–DF are frames in cp866 and letters in windows-1251.
     private static func isCP866(_ bytes: [UInt8]) -> Bool {

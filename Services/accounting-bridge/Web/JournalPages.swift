@@ -23,7 +23,6 @@ struct JournalPages: Sendable {
         library = MustacheLibrary(templates: [
             "journal": try template(PackageResources.journal_mustache),
             "exchange": try template(PackageResources.exchange_mustache),
-            "goods": try template(PackageResources.goods_mustache),
         ])
     }
 
@@ -31,10 +30,6 @@ struct JournalPages: Sendable {
         router.get("/journal") { request, context in
             let caller = try context.require("head", "manager", "accountant", "integrator")
             return try await list(request, request.language(fallback), caller)
-        }
-        router.get("/journal/goods") { request, context in
-            try context.require("head", "manager", "accountant", "integrator")
-            return try await goods(request, request.language(fallback))
         }
         for (verb, isPaused) in [("pause", true), ("resume", false)] {
             router.post("/journal/\(verb)") { request, context in
@@ -133,40 +128,6 @@ struct JournalPages: Sendable {
         ]
     }
 
-    private func goods(_ request: Request, _ language: Language) async throws -> Response {
-        let text = request.query("q") ?? ""
-        let items = try await GoodsAPI(pool: journal.bus.pool).list(
-            base: nil, text: text, after: request.query("after"), limit: Self.pageLimit + 1)
-        let shown = items.prefix(Self.pageLimit)
-        return page(
-            "goods",
-            [
-                "t": JournalWords.all(language), "q": text, "isEmpty": shown.isEmpty,
-                "items": shown.map { Self.fields($0, language) },
-                "next": items.count > Self.pageLimit ? shown.last.map { "\($0.base) \($0.id)" } ?? "" : "",
-            ])
-    }
-
-    private static func fields(_ good: GoodsAPI.Good, _ language: Language) -> [String: Any] {
-        func quantity(_ text: String) -> String { language == .ru ? text.replacing(".", with: ",") : text }
-        return [
-            "name": good.name, "sku": good.sku ?? "", "base": good.base, "asOf": LocalTime.text(good.asOf),
-            "deleted": good.deleted, "groups": good.groups,
-            "offers": good.offers.prefix(offersShown).map { offer -> [String: Any] in
-                [
-                    "variant": offer.characteristics.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }
-                        .joined(separator: ", "),
-                    "prices": offer.prices.map {
-                        "\($0.type) \(HumanText.money(Self.twoPlaces($0.amount), $0.currency ?? "", language))"
-                    }.joined(separator: ", "),
-                    "stock": offer.stock.map {
-                        ($0.warehouse.map { "\($0) " } ?? "") + quantity($0.quantity)
-                    }.joined(separator: ", "),
-                ]
-            },
-        ]
-    }
-
     private static func fields(_ base: BaseStates.View, _ language: Language) -> [String: Any] {
         func word(_ key: String) -> String { JournalWords.word(key, language) }
         var facts = [
@@ -192,11 +153,6 @@ struct JournalPages: Sendable {
         ]
     }
 
-    /// Offers of one good that a page shows.
-    private static let offersShown = 20
-
-    private static func twoPlaces(_ amount: String) -> String { Quantity(amount)?.twoPlaces ?? amount }
-
     private func page(_ name: String, _ fields: [String: Any]) -> Response {
         Response.html(library.render(filled(fields), withTemplate: name) ?? "")
     }
@@ -207,16 +163,9 @@ struct JournalPages: Sendable {
             return "\(JournalWords.word("binary", language)): \(bytes.count) \(JournalWords.word("byteUnit", language))"
         }
         let isCut = bytes.count > shownBytes
-        let whole = ForeignText(isCut ? wholeCharacters(bytes.prefix(shownBytes)) : bytes).text
+        let whole = ForeignText(isCut ? ForeignText.wholeCharacters(bytes.prefix(shownBytes)) : bytes).text
         let text = caller.seesParticulars ? whole : Masking.covered(whole)
         return isCut ? text + "\n… \(JournalWords.word("cut", language))" : text
-    }
-
-    /// Without a character of UTF-8 that the cut went through.
-    private static func wholeCharacters(_ bytes: ArraySlice<UInt8>) -> [UInt8] {
-        var end = bytes.endIndex
-        while end > bytes.startIndex, bytes.endIndex - end < 3, bytes[end - 1] & 0xC0 == 0x80 { end -= 1 }
-        return Array(end > bytes.startIndex && bytes[end - 1] >= 0xC0 ? bytes[..<(end - 1)] : bytes[..<end])
     }
 
     private static func fields(_ view: JournalAPI.ExchangeView, _ language: Language) -> [String: Any] {
@@ -228,81 +177,5 @@ struct JournalPages: Sendable {
             "target": view.target, "method": view.method, "status": view.status.map { String($0) } ?? "",
             "journeys": view.journeyIds,
         ]
-    }
-}
-
-/// The journal's words, Russian first.
-enum JournalWords {
-    private static let table: [String: (ru: String, en: String)] = [
-        "goods": ("Товары 1С", "1C's goods"), "goodsHint": ("название, артикул, штрихкод", "name, article, barcode"),
-        "find": ("Найти", "Find"),
-        "noGoods": ("Товаров нет: 1С их ещё не выгружала.", "No goods: 1C has not sent any yet."),
-        "deleted": ("удалён", "deleted"), "sku": ("арт.", "art."), "stock": ("остаток", "stock"),
-        "catalog.checkauth": ("вход", "log-in"), "catalog.init": ("начало", "beginning"),
-        "catalog.file": ("файл товаров", "file of goods"), "catalog.import": ("загрузка товаров", "import of goods"),
-        "whyHint": ("номер заказа, клиент или ИНН", "order number, client or INN"),
-        "why": ("Что с заказом?", "What of an order?"), "noOrders": ("Таких заказов нет.", "No such orders."),
-        "order": ("Заказ", "Order"), "inn": ("ИНН", "INN"), "again": ("Повторить", "Do it again"),
-        "bytes": ("исходные данные", "raw data"), "order.ready": ("ждёт 1С", "waits for 1C"),
-        "order.sent": ("в 1С", "in 1C"), "order.refused": ("отложен", "set aside"),
-        "bank": ("Банк", "Bank"), "bank.statement": ("выписка банка", "bank statement"),
-        "title": ("Журнал обмена с 1С", "Exchange with 1C"), "all": ("все", "all"),
-        "parked": ("отложен", "parked"), "refused": ("отказ", "refused"), "ok": ("выполнен", "done"),
-        "open": ("без ответа", "no answer"), "failed": ("ошибка", "failed"),
-        "waiting": ("заказов ждёт", "orders waiting"), "lastSuccess": ("последний обмен", "last exchange"),
-        "empty": (
-            "Обменов пока не было. Настройте 1С по инструкции «Подключение».",
-            "No exchange yet. Set 1C up as “Connecting” says."
-        ),
-        "older": ("раньше", "older"), "journey": ("Сквозной путь", "Journey"), "request": ("Запрос", "Request"),
-        "answer": ("Ответ", "Answer"), "cut": ("показано начало, остальное в API", "cut here, the API has the rest"),
-        "clients": ("Клиенты 1С", "1C's clients"), "openIn1C": ("Открыть в 1С", "Open in 1C"),
-        "inDoubt": ("проверяем, дошли ли", "looking whether they arrived"),
-        "lagOut": ("ждут", "wait for"),
-        "lagIn": ("с последнего чтения ответов прошло", "since answers were last read"),
-        "drain": ("пройдут за", "through in"),
-        "unknown": ("неизвестно", "unknown"), "prevented": ("двойных документов предотвращено", "duplicates prevented"),
-        "quiet": ("тихие часы", "quiet hours"), "pausedBy": ("приостановил", "paused by"),
-        "breakerOpen": ("не отвечает, следующая попытка в", "does not answer, next attempt at"),
-        "pause": ("Приостановить", "Pause"), "resume": ("Возобновить", "Resume"),
-        "order.sending": ("передаётся", "being sent"), "order.doubtful": ("проверяется", "being looked up"),
-        "odata.order": ("заказ в 1С", "order to 1C"), "odata.post": ("проведение", "posting"),
-        "odata.find": ("поиск в 1С", "look-up in 1C"), "odata.client": ("контрагент в 1С", "counterparty in 1C"),
-        "odata.clients": ("чтение контрагентов", "reading of counterparties"),
-        "odata.state": ("состояние заказов", "state of orders"),
-        "odata.changes": ("вопрос об изменениях", "question for changes"),
-        "odata.received": ("подтверждение изменений", "confirmation of changes"),
-        "odata.metadata": ("описание базы", "description of the base"),
-        "folder.order": ("заказ в папку", "order to the folder"),
-        "enterprise.order": ("регистрация заказа", "registration of an order"),
-        "enterprise.again": ("отправка снова", "sending again"),
-        "enterprise.find": ("поиск заказа", "look-up of an order"),
-        "enterprise.message": ("сообщение EnterpriseData", "message of EnterpriseData"),
-        "folder.report": ("отчёт из папки", "report from the folder"),
-        "cannotTell": (
-            "частичные оплаты: эта база ещё не присылала их документами",
-            "partial payments: this base has not sent them as documents yet"
-        ),
-        "in": ("от 1С", "from 1C"), "out": ("в 1С", "to 1C"), "base": ("база", "base"),
-        "direction": ("направление", "direction"), "result": ("итог", "result"), "kind": ("вид", "kind"),
-        "from": ("с", "from"), "to": ("по", "to"), "text": ("текст", "text"), "search": ("Показать", "Show"),
-        "filter": ("Отобрать обмены", "Narrow the exchanges"), "reset": ("Сбросить", "Reset"),
-        "nothing": ("Таких обменов нет.", "No such exchanges."),
-        "binary": ("двоичные данные", "binary data"), "byteUnit": ("байт", "bytes"),
-        "download": ("скачать как есть", "download as it is"),
-        "sale.checkauth": ("вход", "log-in"), "sale.init": ("начало", "beginning"),
-        "sale.query": ("запрос заказов", "query of orders"), "sale.success": ("подтверждение", "acknowledgement"),
-        "sale.file": ("файл от 1С", "file from 1C"), "sale.import": ("загрузка файла", "import of a file"),
-    ]
-
-    /// Kinds of exchanges that have words.
-    static let kinds = table.keys.filter { $0.contains(".") && !$0.hasPrefix("order.") }
-
-    static func word(_ key: String, _ language: Language) -> String {
-        table[key].map { language.pick($0.ru, $0.en) } ?? key
-    }
-
-    static func all(_ language: Language) -> [String: String] {
-        table.mapValues { language.pick($0.ru, $0.en) }
     }
 }

@@ -12,7 +12,7 @@ import XMLStream
 /// that nothing is lost and nothing is made twice (reference c.1, facts 4–7).
 ///
 /// - Note: written from the facts about the format; not yet confirmed by a live base.
-struct EnterpriseDataDriver: AccountingDriver {
+struct EnterpriseDataDriver: AccountingDriver, ExchangesFiles {
     let base: SuiteSettings.Base
     let writer: EnterpriseWriter
     let folder: ExchangeFolder
@@ -270,6 +270,16 @@ struct EnterpriseDataDriver: AccountingDriver {
             ? .ok(taken.words) : .parked(taken.troubles.joined(separator: "; "), understood: taken.words)
         try await wire.close(entry, status: nil, [], outcome, orders: taken.confirmed)
         return Array(taken.affected.prefix(ReportReader.roundLimit))
+    }
+
+    /// A message that somebody carries lies where the base would have written it.
+    func put(_ bytes: [UInt8], named: String?) async throws -> String {
+        let (draft, theirs) = (path(".\(incoming).hand.part"), path(incoming))
+        try await folder.work {
+            try Files.draw(bytes, at: draft)
+            try Files.put(draft, to: theirs)
+        }
+        return incoming
     }
 
     /// Nothing is taken out of the exchange: a base that refuses an order does not say so.

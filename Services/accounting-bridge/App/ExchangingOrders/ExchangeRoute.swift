@@ -111,9 +111,9 @@ struct ExchangeRoute: Sendable {
         return try await bus.pool.query(
             """
             (SELECT id, 1 AS place FROM onec_session WHERE id = $2 AND base = $1)
-            UNION ALL (SELECT id, 2 FROM onec_session WHERE base = $1 ORDER BY started_at DESC LIMIT 1)
+            UNION ALL (SELECT id, 2 FROM onec_session WHERE base = $1 AND type <> $3 ORDER BY started_at DESC LIMIT 1)
             ORDER BY place LIMIT 1
-            """, [.text(base), .id(given)]
+            """, [.text(base), .id(given), .text(HandExchange.session)]
         ).first?.id("id")
     }
 

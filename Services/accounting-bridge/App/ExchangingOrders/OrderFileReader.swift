@@ -181,7 +181,8 @@ struct OrderFileReader: Sendable {
         }
     }
 
-    private func park(_ place: ReceivedFiles.Place, _ base: String, _ exchange: ID, _ reason: String) async throws {
+    /// Sets a whole file aside.
+    func park(_ place: ReceivedFiles.Place, _ base: String, _ exchange: ID, _ reason: String) async throws {
         try await bus.transaction { transaction in
             transaction.write([files.noting(place, "parked", reason)])
             try await transaction.query(

@@ -112,9 +112,9 @@ struct OrderQueue: Sendable {
         let unanswered = try await transaction.query(
             """
             SELECT batch::text AS batch, acknowledged FROM onec_session
-            WHERE base = $1 AND id <> $2 AND batch IS NOT NULL AND cardinality(batch) > 0
+            WHERE base = $1 AND id <> $2 AND batch IS NOT NULL AND cardinality(batch) > 0 AND type <> $3
             ORDER BY started_at DESC LIMIT 1
-            """, [.text(base), .id(session)]
+            """, [.text(base), .id(session), .text(HandExchange.session)]
         ).first
         if let unanswered, try !unanswered.bool("acknowledged") {
             let size = Int64(try unanswered.list("batch").count)

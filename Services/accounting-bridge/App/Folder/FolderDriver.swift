@@ -4,7 +4,7 @@ import Synchronization
 
 /// An accounting system behind a folder: an order is a file that we put down, a report a file that we read. The rules for the other side are in
 /// `deploy/docs/folder-exchange.md`; the decisive one: what it takes it moves to `orders/taken`, so that a given order can always be looked up.
-struct FolderDriver: AccountingDriver {
+struct FolderDriver: AccountingDriver, ExchangesFiles {
     let folder: ExchangeFolder
     let format: FolderFormat
     let fallback: Currency
@@ -129,6 +129,17 @@ struct FolderDriver: AccountingDriver {
                     isKept: bytes.count > FolderFormat.sizeLimit)
             ]
         }
+    }
+
+    func put(_ bytes: [UInt8], named: String?) async throws -> String {
+        let isCSV = named?.lowercased().hasSuffix(".csv") ?? (format == .csv)
+        let name = "hand-\(ID.make()).\(isCSV ? "csv" : "json")"
+        let place = "\(reports)/\(name)"
+        try await folder.work {
+            try Files.draw(bytes, at: "\(place).part")
+            try Files.put("\(place).part", to: place)
+        }
+        return name
     }
 
     func release(order number: String) async throws {

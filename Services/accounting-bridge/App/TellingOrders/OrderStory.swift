@@ -245,7 +245,9 @@ struct OrderStories: Sendable {
             switch try row.string("kind") {
             case "sale.query": "Заказ отдан 1С"
             case "sale.success": "1С подтвердила, что забрала заказ"
-            case "sale.file", "sale.import":
+            case "hand.orders": "Заказ выгружен в файл для 1С"
+            case "hand.taken": "Файл с заказом загружен в 1С"
+            case "sale.file", "sale.import", "hand.file":
                 try JSON.decode([String].self, from: try row.string("understood").utf8)
                     .filter { $0.contains(number) }.joined(separator: "; ")
             case "odata.order": "Заказ передаётся в 1С"
