@@ -182,7 +182,10 @@ let package = Package(
             ])
         + service(
             "bi-aggregator", "BIAggregator", core + ["ZeroMQ", mustache],
-            embed: ["Migrations/V003_bi.sql", "App/openapi.yaml", "Web/Templates/dashboard.mustache"])
+            embed: [
+                "Migrations/V003_bi.sql", "Migrations/V004_money_by_order.sql", "App/openapi.yaml",
+                "Web/Templates/dashboard.mustache",
+            ])
         + service(
             "notifier", "Notifier", core + ["Curl", "Sodium", mustache],
             embed: [

@@ -124,6 +124,7 @@ def test_what_two_bases_see_differently_is_a_row_of_the_comparison(pair):
     wait_for(lambda: any(d["kind"] == "payment" for d in pair.state(order)["documents"]), what="the payment to be seen")
     [words] = wait_for(rows, what="the difference")
     assert f"база {pair.orders.base} видит оплат на 3,00" in words and "на 0,00" in words
+    assert [d["isBetweenBases"] for d in suite.get("crm-core", "/api/v1/reconciliation", token)["differences"] if d["orderNumber"] == order["number"]] == [True]
     pair.pays(order, ("600", "3.00"))
     pair.becomes(order, paid=RUB("3.00"))
     wait_for(lambda: not rows(), what="the bases to agree")

@@ -70,6 +70,49 @@ def test_books_crm_and_report_agree_and_each_difference_is_its_document(suite):
     assert requests.get(suite.url("crm-core") + "/api/v1/reconciliation", headers={"Authorization": f"Bearer {suite.token('maria')}"}, timeout=20).status_code == 403
 
 
+def seed(suite, count):
+    """So many orders with a payment each, that books, CRM and report have alike, as if they had come long ago."""
+    ids = "('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid"
+    suite.sql("accounting_bridge", f"""
+        INSERT INTO order_out (id, number, base, request, state, requested_at, last_event, told_payments, told_documents)
+        SELECT {ids}, (70000000 + n)::text, 'unf', jsonb_build_object('organization', 'ooo', 'currency', 'RUB'), 'sent', now(), {ids}, true,
+            jsonb_build_array(jsonb_build_object('kind', 'payment', 'onecId', 'seed-' || n, 'posted', true, 'cancelled', false,
+                'amount', jsonb_build_object('amount', '10.00', 'currency', 'RUB')))
+        FROM generate_series(1, {count}) AS n""")
+    suite.sql("crm_core", f"""
+        INSERT INTO sales_order (id, number, kind, origin, organization, base, currency, asked_minor, lines, status, tells_payments)
+        SELECT {ids}, (70000000 + n)::text, 'goods', 'crm', 'ooo', 'unf', 'RUB', 1000, '[]', 'accepted', true FROM generate_series(1, {count}) AS n""")
+    suite.sql("crm_core", f"""
+        INSERT INTO document (base, kind, onec_id, order_id, amount_minor, currency, posted, cancelled, as_of)
+        SELECT 'unf', 'payment', 'seed-' || n, {ids}, 1000, 'RUB', true, false, now() FROM generate_series(1, {count}) AS n""")
+    suite.sql("bi_aggregator", f"""
+        INSERT INTO fact (metric, key, at, day, amount, unit, currency, kind, ref)
+        SELECT 'money.received', 'unf/payment/seed-' || n || '/' || (70000000 + n), now(), now()::date, 10, 'RUB', 'RUB', 'document', 'seed' FROM generate_series(1, {count}) AS n""")
+
+
+def test_any_number_of_documents_is_compared_page_by_page(suite):
+    token = suite.token()
+    check = lambda: suite.get("crm-core", "/api/v1/reconciliation", token)
+    before = check()
+    seed(suite, 1000)
+    now = check()
+    assert now["checked"] == before["checked"] + 1000 and now["found"] == before["found"], now["differences"][:3]
+    assert {s["base"] for s in now["sources"]} == {"unf", "ut"} and not any(s["isAsked"] or s["unread"] for s in now["sources"])
+    # One that each of them lacks, on different pages; and more than are listed.
+    suite.sql("bi_aggregator", "UPDATE fact SET counted = false WHERE key = 'unf/payment/seed-150/70000150'")
+    suite.sql("crm_core", "UPDATE document SET posted = false WHERE onec_id = 'seed-550'")
+    suite.sql("accounting_bridge", "UPDATE order_out SET told_documents = '[]' WHERE number = '70000950'")
+    now = check()
+    assert now["found"] == before["found"] + 3
+    assert {d["orderNumber"] for d in now["differences"]} >= {"70000150", "70000550", "70000950"}
+    suite.sql("bi_aggregator", "UPDATE fact SET amount = 11 WHERE key LIKE 'unf/payment/seed-%'")
+    now = check()
+    assert now["found"] >= 999 and len(now["differences"]) == 200
+    for service, statement in [("bi_aggregator", "DELETE FROM fact WHERE key LIKE 'unf/payment/seed-%'"), ("crm_core", "DELETE FROM document WHERE onec_id LIKE 'seed-%'"),
+                               ("accounting_bridge", "DELETE FROM order_out WHERE number LIKE '7000%' AND length(number) = 8")]:
+        suite.sql(service, statement)
+
+
 def test_a_comparison_is_kept_and_the_night_makes_its_own(suite):
     """By a person now; at night by itself, with a pass that only reads. A service that does not answer is said, and nothing is called equal."""
     token = suite.token()

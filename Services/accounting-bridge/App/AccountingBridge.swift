@@ -130,6 +130,7 @@ public struct AccountingBridge: SuiteService {
         ToldMoney(pool: bus.pool).add(to: router)
         MappingTrial(bus: bus, systems: systems).add(to: router)
         LateChanges(pool: bus.pool).add(to: router)
+        ReadingAnew(pool: bus.pool, systems: systems).add(to: router)
         bank.add(to: router)
         bankPages.add(to: router)
         handPage.routes.add(to: router)
@@ -161,6 +162,10 @@ public struct AccountingBridge: SuiteService {
                 }
             ),
             ("marking whose word counts", { [reports] in try await reports.markAnew() }),
+            (
+                "asking for all orders anew",
+                { [bus, systems] in try await ReadingAnew(pool: bus.pool, systems: systems).watch() }
+            ),
             ("keeping the journal", { [keeper] in try await keeper.run() }),
             ("taking catalogs", { [catalogs] in try await catalogs.run() }),
             ("matching payments", { [bus] in try await BankMatching(bus: bus).watch() }),

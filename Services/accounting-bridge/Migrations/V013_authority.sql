@@ -23,3 +23,6 @@ CREATE TABLE book_authority (
 
 -- Where the reading of all cards goes on, in the words of its driver: by key, and not by place. One that was under way begins anew.
 ALTER TABLE base_state DROP COLUMN clients_place, ADD COLUMN clients_place text;
+
+-- The day on which all orders of a base that is asked were last asked for once more.
+ALTER TABLE base_state ADD COLUMN asked_anew date;

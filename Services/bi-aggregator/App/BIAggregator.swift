@@ -9,7 +9,10 @@ import ZeroMQ
 /// Every figure with its cause, down to the message it came from.
 public struct BIAggregator: SuiteService {
     public static let identity = ServiceIdentity.biAggregator
-    public static let migrations = [Migration(3, "V003_bi.sql", PackageResources.V003_bi_sql)]
+    public static let migrations = [
+        Migration(3, "V003_bi.sql", PackageResources.V003_bi_sql),
+        Migration(4, "V004_money_by_order.sql", PackageResources.V004_money_by_order_sql),
+    ]
     public static let openAPI = PackageResources.openapi_yaml
 
     public let bus: EventBus
@@ -64,6 +67,7 @@ public struct BIAggregator: SuiteService {
 
     public func addRoutes(to router: Router<ServiceRequestContext>) {
         MetricsAPI(pool: bus.pool).add(to: router)
+        MoneyFacts(pool: bus.pool).add(to: router)
         pages.add(to: router)
     }
 

@@ -90,7 +90,8 @@ public struct CRMCore: SuiteService {
         ).add(to: router)
         FlowPages(pool: bus.pool, sessions: sessions, renderer: renderer, others: others).add(to: router)
         DisputePages(
-            disputes: Disputes(pool: bus.pool), comparison: comparison, renderer: renderer
+            disputes: Disputes(pool: bus.pool), comparison: comparison, sessions: sessions,
+            renderer: renderer
         ).add(to: router)
         ReplayPages(sessions: sessions, renderer: renderer, others: others).add(to: router)
         Assets().add(to: router)

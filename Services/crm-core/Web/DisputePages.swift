@@ -7,6 +7,7 @@ import ServiceKit
 struct DisputePages: Sendable {
     let disputes: Disputes
     let comparison: NightlyComparison
+    let sessions: Sessions
     let renderer: PageRenderer
 
     private struct Lists: AnswerShape {
@@ -40,6 +41,17 @@ struct DisputePages: Sendable {
             }
             return try Response.json(run, .created)
         }
+        router.post("/disputes/ask") { request, context in
+            let caller = try context.person()
+            try context.require("head", "accountant")
+            let form = try await Form(request)
+            try sessions.checkCSRF(form["csrf"], caller)
+            let base = form["base"] ?? ""
+            let session = try OtherServices.session(request, context)
+            _ = try? await comparison.reconciliation.others.post(
+                .accountingBridge, "/api/v1/bases/\(Form.encoded(base))/read-again", .object([:]), session: session)
+            return Response.redirect("/disputes?check=1")
+        }
         router.get("/disputes") { request, context in
             let caller = try context.person()
             try context.require("head", "accountant")
@@ -69,9 +81,10 @@ struct DisputePages: Sendable {
             do {
                 let answer = try await comparison.reconciliation.run(session: session)
                 fields["compared"] = language.pick(
-                    "Сверено документов: \(answer.checked), расхождений: \(answer.differences.count)",
-                    "Documents compared: \(answer.checked), differences: \(answer.differences.count)")
+                    "Сверено документов: \(answer.checked), расхождений: \(answer.found)",
+                    "Documents compared: \(answer.checked), differences: \(answer.found)")
                 fields["differences"] = answer.differences.map { difference($0, language) }
+                fields["sources"] = answer.sources.map { source($0, language) }
             } catch let problem as Problem {
                 away = problem.detail ?? problem.title
             } catch is OtherServices.Away { away = ScreenTexts.word("sectionAway", language) }
@@ -81,10 +94,10 @@ struct DisputePages: Sendable {
             let words =
                 night.failed
                 ?? language.pick(
-                    "сверено документов \(night.checked), расхождений \(night.differences.count)",
-                    "\(night.checked) documents compared, \(night.differences.count) differences")
+                    "сверено документов \(night.checked), расхождений \(night.found)",
+                    "\(night.checked) documents compared, \(night.found) differences")
             fields["night"] = "\(LocalTime.text(night.at)): \(words)"
-            fields["nightWrong"] = night.failed != nil || !night.differences.isEmpty
+            fields["nightWrong"] = night.failed != nil || night.found > 0
         }
         return fields
     }
@@ -170,10 +183,24 @@ struct DisputePages: Sendable {
         let lacks = row.crm == row.books ? ServiceIdentity.biAggregator : .crmCore
         let parts = row.key.split(separator: "/")
         return [
+            "isBetweenBases": row.isBetweenBases == true,
             "order": row.orderNumber, "books": sum(row.books), "crm": sum(row.crm), "report": sum(row.report),
             "words": row.words, "key": row.key, "service": lacks.name,
             "text": parts.count > 2 ? String(parts[2]) : row.orderNumber,
         ]
+    }
+
+    /// How old what a base has told is.
+    private func source(_ source: Reconciliation.Source, _ language: Language) -> [String: Any] {
+        let at = source.lastTold.map { LocalTime.text($0) } ?? "—"
+        let words =
+            source.unread > 0
+            ? language.pick(
+                "ещё не спрошена о заказах: \(source.unread)", "still to be asked for orders: \(source.unread)")
+            : source.isAsked
+                ? language.pick("спрошена \(at)", "asked \(at)")
+                : language.pick("сообщает сама, последний раз \(at)", "tells by itself, last \(at)")
+        return ["base": source.base, "words": words, "isAsked": source.isAsked]
     }
 
     private static func money(_ json: RawJSON?, _ language: Language) -> String {

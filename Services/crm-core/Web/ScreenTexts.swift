@@ -52,6 +52,7 @@ enum ScreenTexts {
         "document.refund": ("Возврат денег", "Refund"),
         "document.return": ("Возврат товара", "Return"),
         "lastComparison": ("Последняя сверка", "Last comparison"),
+        "askAnew": ("спросить заново", "ask anew"),
         "books": ("Какой базе верим", "Which base is believed"),
         "booksNote": (
             "По каждому виду документов учитывается одна база; те же документы в других базах видны, но не считаются.",

@@ -17,7 +17,10 @@ struct BaseStates: Sendable {
         let tellsPayments: Bool
         let cannotTell: String?
         let waiting, doubtful: Int64
-        let waitingSince, lastContact, lastSuccess: Timestamp?
+        let waitingSince, lastContact, lastSuccess, lastRead: Timestamp?
+        /// Whether it answers when it is asked, and orders that are to be asked for now.
+        let isAsked: Bool
+        let unread: Int64
         /// Seconds that the oldest order waits, and since what the base tells was read or it was here.
         let lagOutSeconds, lagInSeconds: Double?
         /// Seconds until all that waits is through; null while nobody can say.
@@ -43,6 +46,8 @@ struct BaseStates: Sendable {
                     s.batch_limit, w.n AS waiting, w.doubtful, w.since AS waiting_since,
                     extract(epoch FROM now() - w.since) AS lag_out,
                     extract(epoch FROM now() - coalesce(s.last_read, s.last_contact)) AS lag_in,
+                    (SELECT count(*) FROM order_out o WHERE o.base = b.base AND o.ask_at <= now())
+                        + (SELECT count(*) FROM order_books o WHERE o.base = b.base AND o.ask_at <= now()) AS unread,
                     (SELECT extract(epoch FROM max(started_at) - min(started_at)) / nullif(count(*) - 1, 0) FROM (
                         SELECT started_at FROM onec_session WHERE base = b.base AND type = 'sale'
                         ORDER BY started_at DESC LIMIT 10) AS t) AS session_pause
@@ -78,7 +83,10 @@ struct BaseStates: Sendable {
             cannotTell: tells ? nil : "частичные оплаты: эта база ещё не присылала их документами",
             waiting: try row.int("waiting"), doubtful: try row.int("doubtful"),
             waitingSince: try row.optionalTime("waiting_since"), lastContact: try row.optionalTime("last_contact"),
-            lastSuccess: try row.optionalTime("last_success"), lagOutSeconds: try row.optionalDouble("lag_out") ?? 0,
+            lastSuccess: try row.optionalTime("last_success"), lastRead: try row.optionalTime("last_read"),
+            isAsked: ReadingAnew.isAsked(base.driver),
+            unread: ReadingAnew.isAsked(base.driver) ? try row.int("unread") : 0,
+            lagOutSeconds: try row.optionalDouble("lag_out") ?? 0,
             lagInSeconds: try row.optionalDouble("lag_in"), drainSeconds: drain,
             drainSecondsUnknown: drain == nil
                 ? paused.map { "приостановил: \($0)" } ?? "база не отвечает, или скорость ещё неизвестна" : nil,

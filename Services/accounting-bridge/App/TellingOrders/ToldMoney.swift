@@ -20,41 +20,41 @@ struct ToldMoney: Sendable {
     func add(to router: Router<ServiceRequestContext>) {
         router.get("/api/v1/told-money") { request, context in
             try context.require("head", "accountant", "integrator", "reader")
-            let limit = try request.limit()
-            let items = try await list(after: request.query("after"), limit: limit + 1)
-            return try Response.json(
-                Page(items: Array(items.prefix(limit)), next: items.count > limit ? items[limit - 1].key : nil))
+            return try Response.json(try await page(after: request.query("after"), orders: try request.limit()))
         }
     }
 
-    private func list(after: String?, limit: Int) async throws -> [Entry] {
-        try await pool.query(
+    /// All entries of some orders, in the order of their numbers: whoever compares needs no more than one page at a time.
+    private func page(after: String?, orders limit: Int) async throws -> Page<Entry> {
+        let rows = try await pool.query(
             """
-            SELECT * FROM (
-                SELECT b.base || '/' || (d->>'kind') || '/' || (d->>'onecId') || '/' || o.number AS key, o.number, b.base,
-                    d->>'kind' AS kind, d->'amount'->>'amount' AS amount, NULL::bigint AS minor, d->'amount'->>'currency' AS currency,
+            SELECT o.number, t.* FROM (
+                SELECT * FROM order_out o WHERE ($1::text IS NULL OR number > $1) AND (told_documents <> '[]'
+                    OR EXISTS (SELECT 1 FROM bank_allocation a WHERE a.order_id = o.id))
+                ORDER BY number LIMIT $2) AS o
+            LEFT JOIN LATERAL (
+                SELECT coalesce(d->>'base', o.base) AS base, d->>'kind' AS kind, d->>'onecId' AS id, d->'amount'->>'amount' AS amount,
+                    NULL::bigint AS minor, d->'amount'->>'currency' AS currency,
                     (d->>'posted')::boolean AND NOT (d->>'cancelled')::boolean AS stands, coalesce((d->>'counts')::boolean, true) AS is_kept
-                FROM order_out o, jsonb_array_elements(o.told_documents) AS d
-                    CROSS JOIN LATERAL (SELECT coalesce(d->>'base', o.base) AS base) AS b
-                WHERE d->>'kind' IN ('payment', 'refund') AND d ? 'amount'
+                FROM jsonb_array_elements(o.told_documents) AS d WHERE d->>'kind' IN ('payment', 'refund') AND d ? 'amount'
                 UNION ALL
-                SELECT '\(SuiteSettings.bankBooks)/' || k.kind || '/' || p.id || '/' || o.number, o.number,
-                    '\(SuiteSettings.bankBooks)', k.kind, NULL, a.amount_minor, p.currency,
-                    true, NOT o.told_payments
-                FROM bank_allocation a JOIN bank_payment p ON p.id = a.payment_id JOIN order_out o ON o.id = a.order_id
-                    CROSS JOIN LATERAL (SELECT CASE p.direction WHEN 'in' THEN 'payment' ELSE 'refund' END AS kind) AS k
-            ) AS told
-            WHERE $1::text IS NULL OR key COLLATE "C" > $1 ORDER BY key COLLATE "C" LIMIT $2
-            """, [.text(after), .int(limit)]
-        ).compactMap { row in
-            guard let currency = Currency(try row.string("currency")),
+                SELECT '\(SuiteSettings.bankBooks)', CASE p.direction WHEN 'in' THEN 'payment' ELSE 'refund' END, p.id::text, NULL,
+                    a.amount_minor, p.currency, true, NOT o.told_payments
+                FROM bank_allocation a JOIN bank_payment p ON p.id = a.payment_id WHERE a.order_id = o.id
+            ) AS t ON true
+            ORDER BY o.number, t.base, t.kind, t.id
+            """, [.text(after), .int(limit)])
+        let numbers = try rows.map { try $0.string("number") }
+        let entries = try rows.compactMap { row -> Entry? in
+            guard let base = try row.optionalString("base"), let currency = Currency(try row.string("currency")),
                 let amount = try row.optionalInt("minor").map({ Money(minor: $0, currency: currency) })
                     ?? row.optionalString("amount").flatMap({ Money($0, currency) })
             else { return nil }
+            let (number, kind) = (try row.string("number"), try row.string("kind"))
             return Entry(
-                key: try row.string("key"), orderNumber: try row.string("number"), base: try row.string("base"),
-                kind: try row.string("kind"), amount: amount, counted: try row.bool("stands") && row.bool("is_kept"),
-                stands: try row.bool("stands"))
+                key: "\(base)/\(kind)/\(try row.string("id"))/\(number)", orderNumber: number, base: base, kind: kind,
+                amount: amount, counted: try row.bool("stands") && row.bool("is_kept"), stands: try row.bool("stands"))
         }
+        return Page(items: entries, next: Set(numbers).count == limit ? numbers.last : nil)
     }
 }

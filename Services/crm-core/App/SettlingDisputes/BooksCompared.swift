@@ -1,43 +1,32 @@
-import Contracts
 import Primitives
 import ServiceKit
 
 /// Where two bases tell of the same order's money, and not the same: the one that is authoritative counts, the other shows that something has not come
 /// through between the two.
-struct BooksCompared: Sendable {
-    let differences: [Reconciliation.Difference]
-
-    private struct Place: Hashable {
-        let order, kind: String
+enum BooksCompared {
+    private struct Kind: Hashable {
+        let kind: String
         let currency: Currency
     }
 
-    /// - Parameter told: what the bridge knows of money, document by document.
-    init(_ told: [RawJSON]) {
-        var (kept, seen) = ([Place: Money](), [Place: [String: Money]]())
-        for item in told where item["stands"] == .bool(true) {
-            guard let base = item["base"]?.stringValue, base != SuiteSettings.bankBooks,
-                let order = item["orderNumber"]?.stringValue, let kind = item["kind"]?.stringValue,
-                let amount = Reconciliation.money(item["amount"])
-            else { continue }
-            let place = Place(order: order, kind: kind, currency: amount.currency)
-            if item["counted"] == .bool(true) {
-                kept[place] = (kept[place] ?? .zero(amount.currency)) + amount
-            } else {
-                seen[place, default: [:]][base] = (seen[place]?[base] ?? .zero(amount.currency)) + amount
-            }
-        }
-        differences = seen.sorted { ($0.key.order, $0.key.kind) < ($1.key.order, $1.key.kind) }.flatMap {
-            place, bases in
-            let counted = kept[place] ?? .zero(place.currency)
-            return bases.filter { $0.value != counted }.sorted { $0.key < $1.key }.map { base, sum in
-                let what = place.kind == "refund" ? "возвратов" : "оплат"
+    static func differences(_ order: String, _ told: [CountedMoney]) -> [Reconciliation.Difference] {
+        let books = told.filter { $0.stands && $0.base != SuiteSettings.bankBooks }
+        let kinds = Dictionary(grouping: books) { Kind(kind: $0.kind, currency: $0.amount.currency) }
+        return kinds.sorted { ($0.key.kind, $0.key.currency.code) < ($1.key.kind, $1.key.currency.code) }.flatMap {
+            kind, entries in
+            func sum(_ some: [CountedMoney]) -> Money { some.reduce(Money.zero(kind.currency)) { $0 + $1.amount } }
+            let counted = sum(entries.filter(\.counted))
+            let seen = Dictionary(grouping: entries.filter { !$0.counted }, by: \.base)
+            return seen.sorted { $0.key < $1.key }.compactMap { base, entries -> Reconciliation.Difference? in
+                let other = sum(entries)
+                guard other != counted else { return nil }
+                let what = kind.kind == "refund" ? "возвратов" : "оплат"
                 return Reconciliation.Difference(
-                    key: "\(base)/\(place.kind)/*/\(place.order)", orderNumber: place.order, books: sum, crm: counted,
+                    key: "\(base)/\(kind.kind)/…/\(order)", orderNumber: order, books: other, crm: counted,
                     report: counted,
                     words:
-                        "база \(base) видит \(what) на \(HumanText.money(sum)), а база, где их учитывают, — на \(HumanText.money(counted)): проверьте обмен между базами"
-                )
+                        "база \(base) видит \(what) на \(HumanText.money(other)), а база, где их учитывают, — на \(HumanText.money(counted)): проверьте обмен между базами",
+                    isBetweenBases: true)
             }
         }
     }

@@ -16,8 +16,9 @@ struct NightlyComparison: Sendable {
         let day: String
         let at: Timestamp
         let by: String?
-        let checked: Int64
+        let checked, found: Int64
         let differences: [Reconciliation.Difference]
+        let sources: [Reconciliation.Source]
         /// Why nothing could be compared; null when it was.
         let failed: String?
     }
@@ -62,38 +63,42 @@ struct NightlyComparison: Sendable {
             let answer = try await reconciliation.run(session: try pass.signed(key))
             run = Run(
                 day: LocalTime.day(.now()), at: .now(), by: by, checked: Int64(answer.checked),
-                differences: answer.differences, failed: nil)
+                found: Int64(answer.found), differences: answer.differences, sources: answer.sources, failed: nil)
         } catch is OtherServices.Away {
             guard keepsFailure else { return nil }
             run = Self.failed("мост 1С или отчёты не отвечали", by)
         } catch let problem as Problem { run = Self.failed(problem.detail ?? problem.title, by) }
         try await bus.pool.query(
             """
-            INSERT INTO reconciliation_run (id, day, at, by_whom, checked, differences, failed)
-            VALUES ($1, $2::date, $3, $4, $5, $6::jsonb, $7)
+            INSERT INTO reconciliation_run (id, day, at, by_whom, checked, differences, failed, found, sources)
+            VALUES ($1, $2::date, $3, $4, $5, $6::jsonb, $7, $8, $9::jsonb)
             """,
             [
                 .id(.make()), .text(run.day), .time(run.at), .text(by), .int(run.checked),
-                .text(try JSON.text(run.differences)), .text(run.failed),
+                .text(try JSON.text(run.differences)), .text(run.failed), .int(run.found),
+                .text(try JSON.text(run.sources)),
             ])
         return run
     }
 
     private static func failed(_ why: String, _ by: String?) -> Run {
-        Run(day: LocalTime.day(.now()), at: .now(), by: by, checked: 0, differences: [], failed: why)
+        Run(
+            day: LocalTime.day(.now()), at: .now(), by: by, checked: 0, found: 0, differences: [], sources: [],
+            failed: why)
     }
 
     /// The last ones, the newest first.
     static func list(_ pool: PostgresPool, limit: Int) async throws -> [Run] {
         try await pool.query(
-            "SELECT day::text AS day, at, by_whom, checked, differences::text AS differences, failed FROM reconciliation_run ORDER BY id DESC LIMIT $1",
+            "SELECT day::text AS day, at, by_whom, checked, found, differences::text AS differences, sources::text AS sources, failed FROM reconciliation_run ORDER BY id DESC LIMIT $1",
             [.int(limit)]
         ).map { row in
             Run(
                 day: try row.string("day"), at: try row.time("at"), by: try row.optionalString("by_whom"),
-                checked: try row.int("checked"),
+                checked: try row.int("checked"), found: try row.int("found"),
                 differences: try JSON.decode(
                     [Reconciliation.Difference].self, from: try row.string("differences").utf8),
+                sources: try JSON.decode([Reconciliation.Source].self, from: try row.string("sources").utf8),
                 failed: try row.optionalString("failed"))
         }
     }

@@ -4,7 +4,7 @@ import Primitives
 import ServiceKit
 
 /// One version of truth (TL-05): every payment and refund as 1C and the bank tell it, as the CRM has it, and as the report counts it, compared one
-/// by one. Services are asked with the session of the person who compares.
+/// by one, order after order, so that any number of them can be. Services are asked with the session of the person who compares.
 struct Reconciliation: Sendable {
     let pool: PostgresPool
     let others: OtherServices
@@ -14,69 +14,66 @@ struct Reconciliation: Sendable {
         /// The sum that each counts; nil: it counts none.
         let books, crm, report: Money?
         let words: String
+        /// Two bases of 1C differ: nothing that is here can be done again to mend it.
+        var isBetweenBases: Bool?
+    }
+    /// How old what a base tells is.
+    struct Source: AnswerShape, Decodable {
+        let base: String
+        /// It answers when it is asked; the others tell when they like.
+        let isAsked: Bool
+        let lastTold: Timestamp?
+        /// Orders that it has still to be asked for.
+        let unread: Int64
     }
     struct Answer: AnswerShape {
         let checked: Int
+        /// All that were found, of which `differences` lists the first.
+        let found: Int
         let differences: [Difference]
+        let sources: [Source]
         let at: Timestamp
     }
 
-    /// Documents of one comparison, and differences that it lists, at most.
-    static let documentLimit = 20_000
+    /// Differences that are listed at most.
     static let differenceLimit = 200
     private static let pageSize = 200
-    private static let tooMany = Problem.conflict(
-        "больше \(documentLimit) документов: сравнение по частям ещё не сделано, и неполное было бы неправдой")
 
     /// - Throws: `OtherServices.Away` when one does not answer: what is not known is not compared.
     func run(session: String) async throws -> Answer {
-        var (books, crm, report) = ([String: Money](), [String: Money](), [String: Money]())
-        let told = try await all(.accountingBridge, "/api/v1/told-money", session)
-        for item in told {
-            guard item["counted"] == .bool(true), let key = item["key"]?.stringValue else { continue }
-            books[key] = Self.money(item["amount"])
+        let sources = try await sources(session)
+        var books = told(session)
+        var crm = counted()
+        var report = reported(session)
+        var (checked, found, differences) = (0, 0, [Difference]())
+        while let order = try await [books.peek(), crm.peek(), report.peek()].compactMap({ $0 }).min() {
+            let sides = (try await books.take(order), try await crm.take(order), try await report.take(order))
+            let (count, wrong) = Self.compare(order, books: sides.0, crm: sides.1, report: sides.2)
+            checked += count
+            found += wrong.count
+            differences += wrong.prefix(Self.differenceLimit - differences.count)
         }
-        var currencies: Set<String> = []
-        let rows = try await pool.query(
-            """
-            SELECT c.base, c.kind, c.onec_id, o.number, c.amount_minor, c.currency FROM document c
-            JOIN sales_order o ON o.id = c.order_id
-            WHERE c.kind IN ('payment', 'refund') AND c.amount_minor IS NOT NULL AND \(OrderDocuments.counts)
-            LIMIT \(Self.documentLimit + 1)
-            """)
-        guard rows.count <= Self.documentLimit else { throw Self.tooMany }
-        for row in rows {
-            let key = PaymentRecorded.key(
-                base: try row.string("base"), kind: try row.string("kind"), onecId: try row.string("onec_id"),
-                order: try row.string("number"))
-            crm[key] = try row.money("amount_minor")
-            currencies.insert(try row.string("currency"))
-            // Without 1C the CRM's own books are the books.
-            if key.hasPrefix("\(OwnBooks.name)/") { books[key] = crm[key] }
+        return Answer(checked: checked, found: found, differences: differences, sources: sources, at: .now())
+    }
+
+    /// One order's money, as three have it.
+    static func compare(_ order: String, books told: [CountedMoney], crm: [CountedMoney], report: [CountedMoney]) -> (
+        checked: Int, differences: [Difference]
+    ) {
+        func byKey(_ entries: [CountedMoney]) -> [String: Money] {
+            Dictionary(entries.filter(\.counted).map { ($0.key, $0.amount) }) { first, _ in first }
         }
-        currencies.formUnion(books.values.map(\.currency.code))
-        for currency in currencies {
-            for metric in ["money.received", "money.refunded"] {
-                let path = "/api/v1/metrics/\(metric)/origin?where=currency:\(currency)"
-                for item in try await all(.biAggregator, path, session) {
-                    guard let key = item["id"]?.stringValue, let code = Currency(currency) else { continue }
-                    report[key] = Self.plain(item["amount"]?.stringValue, code)
-                }
-            }
-        }
+        let (crm, report) = (byKey(crm), byKey(report))
+        // Without 1C the CRM's own books are the books.
+        let own = crm.filter { $0.key.hasPrefix("\(OwnBooks.name)/") }
+        let books = byKey(told).merging(own) { first, _ in first }
         let keys = Set(books.keys).union(crm.keys).union(report.keys)
-        let differences =
-            BooksCompared(told).differences
-            + keys.sorted().compactMap { key -> Difference? in
-                let (b, c, r) = (books[key], crm[key], report[key])
-                guard b != c || c != r else { return nil }
-                return Difference(
-                    key: key, orderNumber: key.split(separator: "/").last.map(String.init) ?? "", books: b, crm: c,
-                    report: r,
-                    words: Self.words(b, c, r))
-            }
-        return Answer(
-            checked: keys.count, differences: Array(differences.prefix(Self.differenceLimit)), at: .now())
+        let differences = keys.sorted().compactMap { key -> Difference? in
+            let (b, c, r) = (books[key], crm[key], report[key])
+            guard b != c || c != r else { return nil }
+            return Difference(key: key, orderNumber: order, books: b, crm: c, report: r, words: words(b, c, r))
+        }
+        return (keys.count, BooksCompared.differences(order, told) + differences)
     }
 
     private static func words(_ books: Money?, _ crm: Money?, _ report: Money?) -> String {
@@ -89,26 +86,82 @@ struct Reconciliation: Sendable {
         }
     }
 
-    private func all(_ service: ServiceIdentity, _ path: String, _ session: String) async throws -> [RawJSON] {
-        var items: [RawJSON] = []
-        var after: String?
-        repeat {
-            let mark = after.map { "&after=\(Form.encoded($0))" } ?? ""
-            let answer = try await others.get(
-                service, path + (path.contains("?") ? "&" : "?") + "limit=\(Self.pageSize)\(mark)", session: session)
-            guard answer.status == 200 else { throw OtherServices.Away() }
-            items += answer.json["items"]?.items ?? []
-            after = answer.json["next"]?.stringValue
-            guard items.count <= Self.documentLimit else { throw Self.tooMany }
-        } while after != nil
-        return items
+    // MARK: the sides
+
+    private func told(_ session: String) -> MoneyByOrder {
+        MoneyByOrder { after in
+            let answer = try await page(.accountingBridge, "/api/v1/told-money", after, session)
+            return (
+                answer.items.compactMap { item in
+                    guard var money = Self.money(item) else { return nil }
+                    (money.base, money.kind) = (item["base"]?.stringValue ?? "", item["kind"]?.stringValue ?? "")
+                    money.counted = item["counted"] == .bool(true)
+                    money.stands = item["stands"] == .bool(true)
+                    return money
+                }, answer.next
+            )
+        }
     }
 
-    static func money(_ json: RawJSON?) -> Money? {
-        guard let currency = json?["currency"]?.stringValue.flatMap({ Currency($0) }) else { return nil }
-        return plain(json?["amount"]?.stringValue, currency)
+    private func reported(_ session: String) -> MoneyByOrder {
+        MoneyByOrder { after in
+            let answer = try await page(.biAggregator, "/api/v1/money-facts", after, session)
+            return (answer.items.compactMap(Self.money), answer.next)
+        }
     }
 
-    /// BI's amounts have more places than a currency: `30.0000`.
-    private static func plain(_ text: String?, _ currency: Currency) -> Money? { text.flatMap { Money($0, currency) } }
+    private func counted() -> MoneyByOrder {
+        MoneyByOrder { [pool] after in
+            let rows = try await pool.query(
+                """
+                SELECT o.number, c.base, c.kind, c.onec_id, c.amount_minor, c.currency FROM (
+                    SELECT id, number, tells_payments FROM sales_order o WHERE ($1::text IS NULL OR number > $1) AND EXISTS (
+                        SELECT 1 FROM document c WHERE c.order_id = o.id AND c.kind IN ('payment', 'refund'))
+                    ORDER BY number LIMIT \(Self.pageSize)) AS o
+                LEFT JOIN document c ON c.order_id = o.id AND c.kind IN ('payment', 'refund') AND c.amount_minor IS NOT NULL
+                    AND \(OrderDocuments.counts)
+                ORDER BY o.number
+                """, [.text(after)])
+            let numbers = try rows.map { try $0.string("number") }
+            let entries = try rows.compactMap { row -> CountedMoney? in
+                guard let base = try row.optionalString("base"), let amount = try row.money("amount_minor") else {
+                    return nil
+                }
+                let order = try row.string("number")
+                let key = PaymentRecorded.key(
+                    base: base, kind: try row.string("kind"), onecId: try row.string("onec_id"), order: order)
+                return CountedMoney(key: key, order: order, amount: amount)
+            }
+            return (entries, Set(numbers).count == Self.pageSize ? numbers.last : nil)
+        }
+    }
+
+    private func sources(_ session: String) async throws -> [Source] {
+        let answer = try await others.get(.accountingBridge, "/api/v1/bases", session: session)
+        guard answer.status == 200 else { throw OtherServices.Away() }
+        return (answer.json["items"]?.items ?? []).compactMap { item in
+            guard let base = item["base"]?.stringValue else { return nil }
+            let told = item["lastRead"]?.stringValue ?? item["lastContact"]?.stringValue
+            return Source(
+                base: base, isAsked: item["isAsked"] == .bool(true), lastTold: told.flatMap { Timestamp($0) },
+                unread: item["unread"]?.intValue ?? 0)
+        }
+    }
+
+    private func page(
+        _ service: ServiceIdentity, _ path: String, _ after: String?, _ session: String
+    ) async throws -> (items: [RawJSON], next: String?) {
+        let mark = after.map { "&after=\(Form.encoded($0))" } ?? ""
+        let answer = try await others.get(service, "\(path)?limit=\(Self.pageSize)\(mark)", session: session)
+        guard answer.status == 200 else { throw OtherServices.Away() }
+        return (answer.json["items"]?.items ?? [], answer.json["next"]?.stringValue)
+    }
+
+    private static func money(_ item: RawJSON) -> CountedMoney? {
+        guard let key = item["key"]?.stringValue, let order = item["orderNumber"]?.stringValue,
+            let currency = item["amount"]?["currency"]?.stringValue.flatMap({ Currency($0) }),
+            let amount = item["amount"]?["amount"]?.stringValue.flatMap({ Money($0, currency) })
+        else { return nil }
+        return CountedMoney(key: key, order: order, amount: amount)
+    }
 }
