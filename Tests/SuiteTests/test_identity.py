@@ -86,6 +86,8 @@ def test_five_thousand_cards_are_read_though_the_bridge_dies_on_the_way(world):
     wait_for(lambda: int(place()[-1]) >= 1000, 60, "the first pages")
     assert place()[0] == "after", "pages go by key"
     os.kill(world.suite.pids()["accounting-bridge"], signal.SIGKILL)
+    # An order that comes meanwhile waits until all clients of the base are known.
+    early = order(world, deal(world, "early")[0], "early", "active")
     # What has been read goes away meanwhile: those behind it move up, and none is passed over.
     with world.onec.lock:
         for number in range(100):
@@ -96,6 +98,8 @@ def test_five_thousand_cards_are_read_though_the_bridge_dies_on_the_way(world):
     assert said == [[str(COUNT), str(COUNT)]], "each is told once"
     assert world.suite.sql("crm_core", "SELECT state, count(*) FROM onec_card GROUP BY state ORDER BY state") == [["linked", "1"], ["waiting", str(COUNT - 1)]]
     assert card(world, key)["clientId"] == known["id"]
+    given = lambda: world.suite.sql("accounting_bridge", f"SELECT e.at > b.clients_read_at FROM exchange e, base_state b WHERE e.kind = 'odata.order' AND b.base = e.base AND e.orders @> ARRAY['{early['number']}']")
+    assert wait_for(given, what="the order to be given") == [["t"]]
     wait_for(lambda: world.suite.sql("accounting_bridge", f"SELECT client_id FROM counterparty_link WHERE onec_id = '{key}'") == [[known["id"]]], what="the bridge to know")
     wait_for(world.suite.ready, 60, "the bridge")
 

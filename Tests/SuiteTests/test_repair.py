@@ -244,12 +244,43 @@ def test_a_base_that_does_not_come_for_five_minutes_is_alarmed_once(suite):
     letters = lambda: [m for m in suite.mailbox.letters if "не работает" in str(m["Subject"])]
     before = len(letters())
     suite.sql("accounting_bridge", f"UPDATE order_out SET requested_at = now() - interval '6 minutes' WHERE number = '{order['number']}'")
-    suite.sql("accounting_bridge", "UPDATE base_state SET last_contact = now() - interval '301 seconds', resumed_at = NULL WHERE base = 'unf'")
+    earlier = lambda: suite.sql("accounting_bridge", "UPDATE onec_session SET started_at = started_at - interval '6 minutes' WHERE base = 'unf'; "
+                                "UPDATE base_state SET last_contact = now() - interval '301 seconds', resumed_at = NULL WHERE base = 'unf'")
+    earlier()
+    # Bringing goods, and a mere log-in, is no asking for orders.
+    for type in ("catalog", "sale"):
+        OneC(suite).call("checkauth", type=type)
     assert wait_for(alarms, 40, "the alarm") == ["1С не обращается за заказами дольше 5 минут"]
     wait_for(lambda: len(letters()) == before + 1, what="the letter")
     assert order["number"] in OneC(suite).take_orders()
     wait_for(lambda: not alarms(), 40, "its end")
     assert len(letters()) == before + 1, "once"
+    # A base that came every few moments and comes no more is missed, though nothing waits for it.
+    for _ in range(4):
+        OneC(suite).open()
+    earlier()
+    assert "перестала обращаться" in wait_for(alarms, 40, "the alarm")[0]
+    OneC(suite).open()
+    wait_for(lambda: not alarms(), 40, "its end")
+
+
+def test_what_was_refused_is_planned_again_in_the_browser(suite):
+    """Chosen by base, kind and client, on the page of replays."""
+    token = suite.token()
+    order = suite.order(token, "browser-plan")
+    suite.sql("accounting_bridge", f"UPDATE order_out SET state = 'refused', reason = 'нет склада', refused_at = now() WHERE number = '{order['number']}'")
+    browser = requests.Session()
+    browser.post(suite.url("crm-core") + "/login", data={"login": "olga", "password": "olga-password"}, timeout=20)
+    page = browser.get(suite.url("crm-core") + "/replays", timeout=20).text
+    csrf = re.search(r'name="csrf" value="([^"]+)"', page)[1]
+    assert '<option value="exchanges">' in page and '<option value="order">отклонённые заказы' in page
+    plan = browser.post(suite.url("crm-core") + "/replays", timeout=30, data={
+        "csrf": csrf, "service": "crm-core", "source": "exchanges", "base": "unf", "kind": "order", "counterparty": "browser-plan", "error": "склада", "type": "passed.over"})
+    assert plan.status_code == 200 and "/replays/accounting-bridge/" in plan.url and "1 сообщение" in plan.text, plan.text
+    assert "клиент: browser-plan" in plan.text
+    applied = browser.post(f"{plan.url}/apply", data={"csrf": csrf}, timeout=30)
+    assert applied.status_code == 200
+    wait_for(lambda: suite.sql("accounting_bridge", f"SELECT state FROM order_out WHERE number = '{order['number']}'") == [["ready"]], what="it to be offered again")
 
 
 def test_causes_that_come_together_are_told_each_and_none_twice(suite):

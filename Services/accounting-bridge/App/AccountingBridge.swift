@@ -55,6 +55,7 @@ public struct AccountingBridge: SuiteService {
         var crm = OrderQueue.handlers(authority) { wakers[$0]?.poke() }
         RevokedSessions.take(in: &crm, context.access)
         ClientCards.take(in: &crm)
+        JourneyStarts.take(in: &crm)
         let bus = try context.bus(subscriptions: [StreamName(publisher: "crm-core"): crm])
         self.bus = bus
         keeper = JournalKeeper(

@@ -39,6 +39,9 @@ protocol AccountingDriver: Sendable {
     /// What was read is kept or set aside: the system may forget it.
     func accept(_ heard: [HeardReport]) async throws
 
+    /// Whether its cards of counterparties can be read before it is given the first order.
+    var tellsCards: Bool { get }
+
     /// Cards of counterparties from a place on, the beginning when it is nil; nil when the system tells none.
     ///
     /// - Parameter place: as the page before named it.

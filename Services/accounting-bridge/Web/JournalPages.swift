@@ -143,6 +143,10 @@ struct JournalPages: Sendable {
             facts.append(
                 "\(word("drain")): \(base.drainSeconds.map { HumanText.span($0, language) } ?? word("unknown"))")
         }
+        if base.exchanges > 0 {
+            let share = (100 * Double(base.troubles) / Double(base.exchanges)).rounded()
+            facts.append("\(word("errorShare")): \(base.troubles) / \(base.exchanges) (\(Int(share)) %)")
+        }
         if base.duplicatesPrevented > 0 { facts.append("\(word("prevented")): \(base.duplicatesPrevented)") }
         if let hours = base.quietHours { facts.append("\(word("quiet")): \(hours)") }
         return [

@@ -32,6 +32,7 @@ enum JournalWords {
         "lagIn": ("с последнего чтения ответов прошло", "since answers were last read"),
         "drain": ("пройдут за", "through in"),
         "unknown": ("неизвестно", "unknown"), "prevented": ("двойных документов предотвращено", "duplicates prevented"),
+        "errorShare": ("ошибок за сутки", "errors in 24 hours"),
         "quiet": ("тихие часы", "quiet hours"), "pausedBy": ("приостановил", "paused by"),
         "breakerOpen": ("не отвечает, следующая попытка в", "does not answer, next attempt at"),
         "pause": ("Приостановить", "Pause"), "resume": ("Возобновить", "Resume"),

@@ -93,7 +93,9 @@ public struct CRMCore: SuiteService {
             disputes: Disputes(pool: bus.pool), comparison: comparison, sessions: sessions,
             renderer: renderer
         ).add(to: router)
-        ReplayPages(sessions: sessions, renderer: renderer, others: others).add(to: router)
+        ReplayPages(
+            sessions: sessions, renderer: renderer, others: others, bases: context.settings.bases.map(\.base)
+        ).add(to: router)
         Assets().add(to: router)
     }
 

@@ -8,6 +8,8 @@ struct ReplayPages: Sendable {
     let sessions: Sessions
     let renderer: PageRenderer
     let others: OtherServices
+    /// The bases of 1C that there are.
+    let bases: [String]
 
     func add(to router: Router<ServiceRequestContext>) {
         router.get("/replays") { request, context in
@@ -26,6 +28,10 @@ struct ReplayPages: Sendable {
                 "replays": replays, "isEmpty": replays.isEmpty, "error": request.query("error") ?? "",
                 "services": ServiceIdentity.allCases.map {
                     ["name": $0.name, "chosen": $0.name == chosen] as [String: Any]
+                },
+                "bases": bases,
+                "exchangeKinds": ["order", "document", "file", "catalog", "report", "sent"].map {
+                    ["kind": $0, "word": ScreenTexts.word("exchangeKind.\($0)", language)]
                 },
             ]
             return try await renderer.page(
@@ -47,7 +53,9 @@ struct ReplayPages: Sendable {
         }
         router.post("/replays") { request, context in
             let (form, session) = try await submitted(request, context)
-            guard let service = form["service"].flatMap({ ServiceIdentity(rawValue: $0) }) else {
+            // Exchanges with 1C are the bridge's, whoever was chosen.
+            let named = form["source"] == "exchanges" ? ServiceIdentity.accountingBridge.name : form["service"]
+            guard let service = named.flatMap({ ServiceIdentity(rawValue: $0) }) else {
                 throw Problem.badRequest("service is wanted")
             }
             let body = RawJSON.object(["filter": try filter(form), "dryRun": .bool(true)])
@@ -82,11 +90,16 @@ struct ReplayPages: Sendable {
     }
 
     private func filter(_ form: Form) throws -> RawJSON {
-        var filter: [String: RawJSON] = ["source": .string(form["source"] == "taken" ? "taken" : "parked")]
-        for name in ["error", "text", "publisher", "journeyId"] {
+        let source = form["source"].flatMap { ["taken", "exchanges"].contains($0) ? $0 : nil } ?? "parked"
+        var filter: [String: RawJSON] = ["source": .string(source)]
+        // Of exchanges other things are asked than of messages.
+        let names =
+            source == "exchanges"
+            ? ["base", "kind", "counterparty", "order", "error"] : ["error", "text", "publisher", "journeyId"]
+        for name in names {
             if let value = form.filled(name) { filter[name] = .string(value) }
         }
-        for (name, list) in [("type", "types"), ("key", "keys")] {
+        for (name, list) in source == "exchanges" ? [] : [("type", "types"), ("key", "keys")] {
             if let value = form.filled(name) { filter[list] = .array([.string(value)]) }
         }
         for name in ["from", "to"] {

@@ -101,6 +101,7 @@ struct EnterpriseDataDriver: AccountingDriver, ExchangesFiles {
     }
 
     var limits: [String] { seenLimits.all }
+    var tellsCards: Bool { false }
     var tellsUnasked: Bool { true }
 
     /// The first message: what we can, and no objects.

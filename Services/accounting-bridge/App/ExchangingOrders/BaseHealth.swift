@@ -183,7 +183,11 @@ enum BaseHealth {
         let row = try await transaction.query(
             """
             SELECT b.paused_by, b.last_read < now() - make_interval(secs => $2::int) AS is_unread,
-                coalesce(b.last_contact, '-infinity') < now() - interval '\(lagMinutes) minutes' AS is_away,
+                -- Who logs in, or brings goods, has not asked for orders by that.
+                NOT EXISTS (SELECT 1 FROM onec_session s WHERE s.base = $1 AND s.type = 'sale' AND s.batch IS NOT NULL
+                    AND s.started_at > now() - interval '\(lagMinutes) minutes') AS is_away,
+                -- A base that comes every half hour is not late before it has missed its turn twice.
+                g.n >= 3 AND b.last_contact < now() - greatest(interval '\(lagMinutes) minutes', 3 * g.gap) AS is_gone,
                 EXISTS (SELECT 1 FROM order_out o WHERE o.base = $1 AND o.\(OrderQueue.waits)
                     AND greatest(o.requested_at, o.ready_since, b.resumed_at)
                         < now() - interval '\(lagMinutes) minutes') AS waits,
@@ -196,11 +200,18 @@ enum BaseHealth {
                                 SELECT at, message_no FROM exchange_confirmation WHERE base = $1
                                 ORDER BY message_no DESC LIMIT 10) AS latest) AS gaps))) AS unconfirmed
             FROM (SELECT 1) AS one LEFT JOIN base_state b ON b.base = $1
+            CROSS JOIN LATERAL (
+                SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY gap) AS gap, count(gap) AS n FROM (
+                    SELECT started_at - lag(started_at) OVER (ORDER BY started_at) AS gap FROM (
+                        SELECT started_at FROM onec_session WHERE base = $1 AND type = 'sale'
+                        ORDER BY started_at DESC LIMIT 10) AS latest) AS gaps) AS g
             """, [.text(base.base), .int(patience)])[0]
         if try row.optionalString("paused_by") != nil { return nil }
         let waits = try row.bool("waits")
         guard isActive else {
-            return try waits && row.bool("is_away") ? "1С не обращается за заказами дольше \(lagMinutes) минут" : nil
+            if try waits && row.bool("is_away") { return "1С не обращается за заказами дольше \(lagMinutes) минут" }
+            return try row.optionalBool("is_gone") == true
+                ? "1С перестала обращаться: она не выходит на связь втрое дольше обычного" : nil
         }
         // Nor were they sent a moment ago, when it was still quiet.
         let isQuiet = base.quietHours.map { $0.holds(clock) || $0.holds(before) } ?? false

@@ -213,11 +213,10 @@ struct ExchangeRoute: Sendable {
         let found = try await ReceivedFiles(pool: bus.pool).find(name, session: session)
         let place = ReceivedFiles.Place(session: session, filename: found?.sent ?? name)
         let outcome = try await files.read(place, base: base, exchange: exchange, isLast: true)
-        if let problem = outcome.problem {
-            return .init(body: "failure\n\(problem)", result: "parked", reason: problem)
-        }
+        // Stored safely, as in ``file(_:_:_:_:_:)``.
         return .init(
-            body: "success", understood: outcome.understood, journeys: outcome.journeys, orders: outcome.orders)
+            body: "success", result: outcome.problem == nil ? "ok" : "parked", reason: outcome.problem,
+            understood: outcome.understood, journeys: outcome.journeys, orders: outcome.orders)
     }
 }
 

@@ -56,6 +56,7 @@ struct FolderDriver: AccountingDriver, ExchangesFiles {
         try await folder.work { try [orders, taken].contains { try Files.exists("\($0)/\(name)") } }
     }
 
+    var tellsCards: Bool { false }
     var tellsUnasked: Bool { true }
     var limits: [String] { held.withLock { $0 } }
 

@@ -118,6 +118,7 @@ struct ODataDriver: AccountingDriver {
         known.set(unreadable: unreadable)
     }
 
+    var tellsCards: Bool { true }
     var tellsUnasked: Bool { false }
     var limits: [String] { known.limits }
 

@@ -39,8 +39,9 @@ struct ExchangeReplays: OwnReplays {
         let wanted = try JSON.decode(ExchangeFilter.self, from: JSON.encode(filter))
         guard wanted.isMeant else { return nil }
         guard !wanted.isEmpty else { throw ReplayRefused("a filter must choose something: it is empty") }
-        if let kind = wanted.kind, Repair.Kind(rawValue: kind) == nil {
-            throw ReplayRefused("kind is \(Repair.Kind.allCases.map(\.rawValue).joined(separator: ", "))")
+        let kinds = Repair.Kind.allCases.filter { $0 != .base }.map(\.rawValue)
+        if let kind = wanted.kind, !kinds.contains(kind) {
+            throw ReplayRefused("kind is \(kinds.joined(separator: ", "))")
         }
         let id = ID.make()
         let words = filter.text

@@ -26,6 +26,8 @@ struct Repair: Sendable {
         case catalog
         /// What a system that we talk to told of an order.
         case report
+        /// An order that waits for a base which does not work: what was wrong is mended, and it is tried at once.
+        case base
         /// An order that its base had taken, and has lost since: it was restored from a backup, or the document was deleted.
         case sent
     }
@@ -74,6 +76,7 @@ struct Repair: Sendable {
         case .catalog: return try await queue(ref, by: by, in: transaction)
         case .report: return try await report(ref, by: by, in: transaction)
         case .sent: return try await giveAgain(ref, in: transaction)
+        case .base: return try await tryBase(of: ref, in: transaction)
         }
     }
 
@@ -103,6 +106,24 @@ struct Repair: Sendable {
             """,
             [.id(id), .id(event)])
         return "заказ \(number) снова ждёт 1С"
+    }
+
+    /// Whoever has mended it does not wait for the next attempt: the base is met as if for the first time.
+    private func tryBase(of id: ID, in transaction: EventTransaction) async throws -> String {
+        let row = try await transaction.query(
+            """
+            UPDATE base_state SET failures = 0, closed_until = NULL, resumed_at = now()
+            WHERE base = (SELECT base FROM order_out WHERE id = $1) AND paused_by IS NULL RETURNING base
+            """, [.id(id)]
+        ).first
+        guard let base = try row?.string("base"), let line = systems.first(where: { $0.base.base == base }) else {
+            throw Refused(reason: "эта база выходит на связь сама, или обмен с ней приостановлен")
+        }
+        transaction.afterCommit {
+            line.signal.poke()
+            line.reading.poke()
+        }
+        return "база \(base) проверяется заново: заказ уйдёт, как только она ответит"
     }
 
     /// What its base has by now is found there and stays as it is; what it has lost is given to it under the same key.

@@ -21,6 +21,8 @@ struct BaseStates: Sendable {
         /// Whether it answers when it is asked, and orders that are to be asked for now.
         let isAsked: Bool
         let unread: Int64
+        /// Exchanges of the last 24 hours, and those of them that failed, were refused or parked.
+        let exchanges, troubles: Int64
         /// Seconds that the oldest order waits, and since what the base tells was read or it was here.
         let lagOutSeconds, lagInSeconds: Double?
         /// Seconds until all that waits is through; null while nobody can say.
@@ -46,6 +48,7 @@ struct BaseStates: Sendable {
                     s.batch_limit, w.n AS waiting, w.doubtful, w.since AS waiting_since,
                     extract(epoch FROM now() - w.since) AS lag_out,
                     extract(epoch FROM now() - coalesce(s.last_read, s.last_contact)) AS lag_in,
+                    t.exchanges, t.troubles,
                     (SELECT count(*) FROM order_out o WHERE o.base = b.base AND o.ask_at <= now())
                         + (SELECT count(*) FROM order_books o WHERE o.base = b.base AND o.ask_at <= now()) AS unread,
                     (SELECT extract(epoch FROM max(started_at) - min(started_at)) / nullif(count(*) - 1, 0) FROM (
@@ -56,6 +59,9 @@ struct BaseStates: Sendable {
                     SELECT count(*) AS n, count(*) FILTER (WHERE o.state = 'doubtful') AS doubtful,
                         min(o.requested_at) AS since
                     FROM order_out o WHERE o.base = b.base AND o.\(OrderQueue.waits)) AS w
+                CROSS JOIN LATERAL (
+                    SELECT count(*) AS exchanges, count(*) FILTER (WHERE result IN ('failed', 'refused', 'parked')) AS troubles
+                    FROM exchange e WHERE e.base = b.base AND e.at > now() - interval '24 hours') AS t
                 """, [.texts(settings.bases.map(\.base))]),
             Statement(
                 "SELECT base, kind, cause, since FROM base_alarm WHERE base = ANY($1::text[]) ORDER BY since",
@@ -86,6 +92,7 @@ struct BaseStates: Sendable {
             lastSuccess: try row.optionalTime("last_success"), lastRead: try row.optionalTime("last_read"),
             isAsked: ReadingAnew.isAsked(base.driver),
             unread: ReadingAnew.isAsked(base.driver) ? try row.int("unread") : 0,
+            exchanges: try row.int("exchanges"), troubles: try row.int("troubles"),
             lagOutSeconds: try row.optionalDouble("lag_out") ?? 0,
             lagInSeconds: try row.optionalDouble("lag_in"), drainSeconds: drain,
             drainSecondsUnknown: drain == nil

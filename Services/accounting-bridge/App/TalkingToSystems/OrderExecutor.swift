@@ -23,6 +23,7 @@ struct OrderExecutor: Sendable {
             return 0
         }
         if case .wait(let seconds) = line.maySend() { return min(seconds, 2) }
+        if try await isMeetingClients() { return 1 }
         guard let order = try await take() else {
             // Nothing is to be given that would tell that it works again.
             try await line.probe()
@@ -31,6 +32,15 @@ struct OrderExecutor: Sendable {
         line.sent()
         try await give(order)
         return 0
+    }
+
+    /// Before the first order all clients of the base are known, so that none is made twice. A base whose cards cannot be read gets its orders all the same:
+    /// each client is looked up by INN then.
+    private func isMeetingClients() async throws -> Bool {
+        guard line.driver.tellsCards, case .go = line.mayTalk(.clients) else { return false }
+        return try await line.bus.pool.query(
+            "SELECT 1 AS one FROM base_state WHERE base = $1 AND clients_read_at IS NOT NULL", [.text(base)]
+        ).isEmpty
     }
 
     struct Work: Sendable {

@@ -139,14 +139,16 @@ struct OrderStories: Sendable {
                 """
                 SELECT o.id, o.number, o.base, o.client, o.inn, o.journey_id, o.state, o.reason, o.requested_at, o.sent_at,
                     o.onec_number, o.onec_id, o.told_posted, o.told_cancelled, b.paused_by, b.last_contact,
-                    -- One outage is said once, by the side that met it first: it may have been the reading.
-                    (SELECT cause FROM base_alarm a WHERE a.base = o.base AND (a.kind = ANY($2::text[])
-                        OR a.kind = $3 AND b.failures > 0) ORDER BY since LIMIT 1) AS failing,
+                    j.lead_number, j.lead_at, j.deal_number, j.deal_at, f.cause AS failing, f.since AS failing_since,
                     (SELECT coalesce(r.sent_no, 0) FROM registered_order r JOIN exchange_node n USING (base) WHERE r.base = o.base
                         AND r.order_id = o.id AND (r.sent_no IS NULL OR r.sent_no > n.confirmed_no)) AS unconfirmed,
                     (SELECT count(*) FROM order_out w WHERE w.base = o.base AND w.\(OrderQueue.waits)
                         AND (w.requested_at, w.number) < (o.requested_at, o.number)) AS ahead
-                FROM order_out o LEFT JOIN base_state b ON b.base = o.base WHERE o.number = $1
+                FROM order_out o LEFT JOIN base_state b ON b.base = o.base LEFT JOIN journey_start j ON j.journey_id = o.journey_id
+                -- One outage is said once, by the side that met it first: it may have been the reading.
+                LEFT JOIN LATERAL (SELECT cause, since FROM base_alarm a WHERE a.base = o.base AND (a.kind = ANY($2::text[])
+                    OR a.kind = $3 AND b.failures > 0) ORDER BY since LIMIT 1) AS f ON true
+                WHERE o.number = $1
                 """,
                 [
                     .text(number.withoutNUL), .texts(BaseAlarm.stopping.map(\.rawValue)),
@@ -194,6 +196,15 @@ struct OrderStories: Sendable {
                 at: requested, sign: "ok", words: "Заказ \(number) пришёл из CRM, клиент \(try order.string("client"))",
                 exchangeId: nil)
         ]
+        lines += try JourneyStarts.lines(order)
+        let isHeldUp = facts.state == "ready" && facts.pausedBy == nil && facts.failing != nil
+        if isHeldUp, let cause = facts.failing, let since = try order.optionalTime("failing_since") {
+            // Since it failed, or since there is something to give.
+            lines.append(
+                .init(
+                    at: max(since, requested), sign: "wrong", words: "Передать в 1С не удаётся: \(cause)",
+                    exchangeId: nil))
+        }
         // What was set aside is told once, by what was wrong with it.
         let setAside = Set(try parked.map { try $0.id("exchange_id") })
         lines += try exchanges.filter { !setAside.contains(try $0.id("id")) }.map { try Self.line($0, number) }
@@ -226,6 +237,9 @@ struct OrderStories: Sendable {
             OrderStory.Repairable(
                 kind: try $0.string("kind"), ref: try $0.id("id"), reason: try $0.string("reason"),
                 at: try $0.time("at"))
+        }
+        if isHeldUp, facts.isActive {
+            repairs.append(.init(kind: "base", ref: try order.id("id"), reason: facts.failing ?? "", at: requested))
         }
         if ["refused", "doubtful"].contains(facts.state) {
             repairs.append(.init(kind: "order", ref: try order.id("id"), reason: facts.reason ?? "", at: requested))

@@ -14,8 +14,12 @@ struct StepWords {
         let kind = type.split(separator: ".").dropLast().joined(separator: ".")
         self.kind = kind
         self.data = data
-        let variant = Self.variants[kind, default: []].lazy.compactMap { data[$0]?.variant }
-            .compactMap { Self.table["\(kind)/\($0)"] }.first
+        let variant = Self.variants[kind, default: []].lazy.compactMap { name in
+            // One that ends with `?` asks whether the field is there at all.
+            name.hasSuffix("?")
+                ? data[String(name.dropLast())].flatMap { $0 == .null ? nil : name } : data[name]?.variant
+        }
+        .compactMap { Self.table["\(kind)/\($0)"] }.first
         pair = variant ?? Self.table[kind]
         ref = Self.links.lazy.compactMap { key, name in data[key]?.stringValue.map { "\(name):\($0)" } }.first
     }
@@ -52,7 +56,7 @@ struct StepWords {
     private static let variants = [
         "bot.message.sent": ["state"], "bot.answers.changed": ["state"], "bot.conversation.handed_over": ["to"],
         "crm.payment.recorded": ["counted", "kind"], "onec.bank_payment.allocated": ["stands"],
-        "crm.order.flagged": ["done"],
+        "crm.order.flagged": ["done"], "onec.order.reported": ["onecNumber?"],
         "notifier.notification.sent": ["state"],
     ]
 
@@ -130,6 +134,10 @@ struct StepWords {
         "onec.order.sent": ("Заказ {number} забрала 1С {base}", "1C {base} fetched order {number}"),
         "onec.order.reported": (
             "1С {base} сообщила состояние заказа {number}", "1C {base} told the state of order {number}"
+        ),
+        "onec.order.reported/onecNumber?": (
+            "Заказ {number} учтён в 1С {base}, получен № {onecNumber}",
+            "Order {number} stands in 1C {base} as № {onecNumber}"
         ),
         "onec.books.reported": (
             "1С {base} сообщила документы заказа {number}", "1C {base} told documents of order {number}"
