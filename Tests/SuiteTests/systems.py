@@ -21,7 +21,7 @@ class System:
     """What a test may ask of any of them. `tells_strangers`: it may speak of orders that are not ours, or not its own."""
 
     tells_strangers, trouble = True, "валюта «фантик» неизвестна"
-    tells_cost, tells_refunds = False, True
+    tells_cost, tells_refunds, tells_marks, tells_returns = False, True, True, False
 
     def begin(self, suite):
         self.suite = suite
@@ -72,6 +72,10 @@ class CommerceML(System):
                 return
             self.onec.call("success")
 
+    def mark(self, number, total, **done):
+        self.onec.open()
+        self.onec.send(number, total, extra=[(f"Исполнено: {department}", str(is_done).lower()) for department, is_done in done.items()])
+
     def tell(self, number, total, payments=(), refunds=(), shipments=(), cancelled=False, posted=True, broken=False):
         self.onec.open()
         real = self.onec.call
@@ -118,6 +122,14 @@ class Folder(System):
             return {**order, "client": order["counterparty"]["name"]}
         rows = list(csv.DictReader(io.StringIO(file.read_text("utf-8-sig"), newline=""), delimiter=";"))
         return {**rows[0], "lines": rows}
+
+    def mark(self, number, total, **done):
+        if self.format == "json":
+            self.put(json.dumps({"orders": [{"number": number, "total": total, "currency": "RUB", "marks": [
+                {"department": department, "done": is_done, "by": "Анна Котова"} for department, is_done in done.items()]}]}))
+        else:
+            self.put(f"Заказ;Запись;Сумма;Отдел;Исполнено\r\n{number};Заказ;{total};;\r\n"
+                     + "".join(f"{number};Отметка;;{department};{'да' if is_done else 'нет'}\r\n" for department, is_done in done.items()))
 
     def refuse(self, number, reason):
         if self.format == "json":
@@ -168,7 +180,8 @@ class OData(System):
     """1C behind its OData interface. We go to it: it does nothing by itself."""
 
     driver, tells_strangers, trouble = "odata", False, "сумма заказа (СуммаДокумента) не читается"
-    tells_cost = True
+    # Which field is whose mark a company says in a mapping of its own.
+    tells_marks = False
 
     def __init__(self, folder, mapping, configuration, first, **more):
         self.mapping, self.organization, self.base = mapping, f"odata-{mapping}", f"odata-{mapping}"
@@ -179,7 +192,7 @@ class OData(System):
                          f'firstNumber: {first}, ' + ", ".join(f"{k}: {v}" for k, v in settings.items()) + " }")
         self.onec.add("Catalog_Организации", ИНН="7707083893", Description="ООО Станкоторг")
         self.names = configuration
-        self.tells_cost, self.tells_refunds = "costs" in configuration, "refunds" in configuration
+        self.tells_cost, self.tells_refunds, self.tells_returns = ("costs" in configuration, "refunds" in configuration, "returns" in configuration)
         self.documents = {}
 
     def good(self, sku, name=None):
@@ -225,15 +238,15 @@ class OData(System):
             order = self.orders()[key]
             order.update(СуммаДокумента="сто рублей" if broken else Decimal(total), Posted=posted, DeletionMark=cancelled)
             self.onec.changed(names["orders"], key)
-            for kind, list in [("payments", payments), ("refunds", refunds), ("shipments", shipments)]:
+            for kind, list in [("payments", payments), ("refunds", refunds), ("shipments", shipments), ("returns", returns)]:
                 for id, amount in list if kind in names else []:
                     name = f"{number}-{id}"
-                    field = names["shipped"] if kind == "shipments" else "Заказ" if kind == "refunds" else names["order"]
+                    field = names["shipped"] if kind in ("shipments", "returns") else "Заказ" if kind == "refunds" else names["order"]
                     link = {field: key}
                     if not field.endswith("_Key"):
                         link[f"{field}_Type"] = f"StandardODATA.{names['orders']}"
                     own = {"Number": id, "Date": "2026-11-20T10:00:00", "Posted": True}
-                    if kind == "shipments":
+                    if kind in ("shipments", "returns"):
                         own.update(СуммаДокумента=Decimal(amount), **link)
                     else:
                         # In two rows: what they give to one order is one sum.
@@ -268,6 +281,14 @@ class EnterpriseData(System):
     """1C behind a folder of EnterpriseData messages: an exchange of states, which it runs when it likes."""
 
     driver, tells_strangers, trouble = "enterprisedata", False, "(Сумма) не читается"
+
+    def mark(self, number, total, **done):
+        with self.node.lock:
+            key = self.key(number)
+            self.node.base.orders[key]["attributes"] = {f"Исполнено: {department}": str(is_done).lower() for department, is_done in done.items()}
+            self.node.register(key)
+            self.node.run()
+
     organization = base = "enterprise"
 
     def __init__(self, folder, first=6000):

@@ -105,7 +105,14 @@ def test_a_file_from_1c_is_read_as_if_it_had_come_itself(world):
 def test_goods_by_file(world):
     told = hand(world, "unf", (DATA / "carono-yii2__import.xml").read_bytes(), "import.xml")
     assert told["reason"] is None
-    wait_for(lambda: world.get("accounting-bridge", "/api/v1/goods", world.token(), limit=5)["items"], what="the goods")
+    goods = wait_for(lambda: [g for g in world.get("accounting-bridge", "/api/v1/goods", world.token(), limit=50)["items"] if g["sku"]], what="the goods")
+    # From now on orders name such a good by 1C's own id: by an article another might be found.
+    good = next(g for g in goods if [other["sku"] for other in goods].count(g["sku"]) == 1)
+    lines = [{"sku": good["sku"], "name": "как угодно", "quantity": "1", "price": "10.00"}, {"sku": "нет такого", "name": "Иное", "quantity": "1", "price": "1.00"}]
+    order = world.order(world.token(), "hand-good", lines=lines, organization="ooo")
+    xml = ElementTree.fromstring(content(world, prepare(world)))
+    document = next(d for d in xml.iterfind("{*}Документ") if d.findtext("{*}Номер") == order["number"])
+    assert [line.findtext("{*}Ид") for line in document.iterfind("{*}Товары/{*}Товар")] == [good["id"], "нет такого"]
 
 
 def test_what_is_no_file_of_1c_is_kept_and_named(world):

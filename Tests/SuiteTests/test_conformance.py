@@ -136,6 +136,8 @@ def test_what_the_goods_have_cost_makes_the_margin_and_a_return_changes_it(syste
     becomes(system, order, revenue=rub("10.00"), cost=rub("6.25"), margin=rub("3.75"))
     system.tell(order["number"], "10.00", shipments=[("c1", "10.00")], returns=[("c2", "4.00")], cost="3.75")
     becomes(system, order, revenue=rub("6.00"), cost=rub("3.75"), margin=rub("2.25"))
+    if system.tells_returns:
+        becomes(system, order, returned=rub("4.00"), shipment="partly")
     if system.driver == "odata":
         # Nothing stands in the register any more, then revenue without its cost, which is reckoned later.
         with system.onec.lock:
@@ -143,6 +145,24 @@ def test_what_the_goods_have_cost_makes_the_margin_and_a_return_changes_it(syste
         becomes(system, order, revenue=rub("0.00"), cost=rub("0.00"), margin=rub("0.00"))
         system.tell(order["number"], "10.00", shipments=[("c1", "10.00")], cost="0.00")
         becomes(system, order, revenue=rub("10.00"), cost=None, margin=None)
+
+
+def test_a_kind_of_order_reaches_it_and_departments_close_one_for_signing(system):
+    """What it has no field for its comment says."""
+    order = ordered(system, "signing", kind="signing")
+    taken(system, order)
+    if system.driver in ("odata", "enterprisedata"):
+        comments = [o["Комментарий"] for o in system.orders().values()] if system.driver == "odata" else [o["comment"] for o in system.node.base.orders.values()]
+        assert any("Вид заказа: Подписание документов." in c and order["number"] in c for c in comments), comments
+    if not system.tells_marks:
+        return
+    system.mark(order["number"], "10.00", Бухгалтерия=True, Юристы=False)
+    becomes(system, order, status="accepted")
+    wait_for(lambda: {f["department"]: f["done"] for f in state(system, order)["flags"]} == {"Бухгалтерия": True, "Юристы": False}, what="the first mark")
+    system.mark(order["number"], "10.00", Бухгалтерия=True, Юристы=True)
+    becomes(system, order, status="closed")
+    system.mark(order["number"], "10.00", Бухгалтерия=True, Юристы=False)
+    becomes(system, order, status="accepted")
 
 
 def test_the_same_told_again_is_no_news_and_a_cancellation_is(system):

@@ -67,6 +67,8 @@ struct OutgoingOrder: Sendable {
     /// The client's card there, once it is known: its id, and its name as the system writes it. A system that looks a client up by name would make a
     /// double of one whom we call otherwise.
     var card: (id: String, name: String, fullName: String?)?
+    /// The system's ids of goods by their articles, where it has told of exactly one by that article.
+    var goods: [String: String] = [:]
 }
 
 /// An order that the system has.

@@ -149,29 +149,8 @@ struct OrderReportReader {
     var posted: Bool? { flag("Проведен") }
     var cancelled: Bool { flag("Отменен") == true || flag("ПометкаУдаления") == true }
     var statusText: String? { requisites["Статус заказа"] ?? requisites["Статуса заказа ИД"] }
-    /// «Исполнено: Бухгалтерия» = true, with «Исполнил: Бухгалтерия» and «Дата исполнения: Бухгалтерия» beside it: what the people of a department
-    /// set on an order, sent as attributes that the node's owner chose (fact 48).
-    var flags: [ReportedFlag] {
-        var (done, by, at) = ([String: String](), [String: String](), [String: String]())
-        for (name, value) in requisites {
-            if let department = Self.department(name, "исполнено") { done[department] = value }
-            if let department = Self.department(name, "исполнил") { by[department] = value.nonEmpty }
-            if let department = Self.department(name, "дата исполнения") { at[department] = value }
-        }
-        return done.map { department, value in
-            ReportedFlag(
-                department: department, done: OrderReport.isTrue(value), by: by[department],
-                at: at[department].flatMap { Timestamp($0) })
-        }.sorted { $0.department < $1.department }
-    }
-
-    /// The department of `Исполнено: Бухгалтерия`, `Исполнено Бухгалтерия` or `Исполнено (Бухгалтерия)`.
-    private static func department(_ name: String, _ word: String) -> String? {
-        guard name.lowercased().hasPrefix(word) else { return nil }
-        let rest = name.dropFirst(word.count)
-        guard let mark = rest.first, " :(.".contains(mark) else { return nil }
-        return String(rest.drop { " :(.".contains($0) }.prefix { $0 != ")" }).trimmed.nonEmpty
-    }
+    /// Sent as attributes that the node's owner chose (fact 48).
+    var flags: [ReportedFlag] { DepartmentMarks.read(requisites) }
 
     /// УНФ says it; УТ only by giving the last payment's number once nothing is left to pay (fact 49).
     var paidFlag: Bool? { flag("Оплачен") ?? (isFilled("Номер оплаты по 1С") ? true : nil) }

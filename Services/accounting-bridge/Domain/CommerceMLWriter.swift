@@ -20,17 +20,12 @@ enum CommerceMLWriter {
         out += "    <Контрагенты>\n" + counterparty(outgoing) + "    </Контрагенты>\n"
         let comment = [order.comment, order.address.map { "Адрес доставки: \($0)" }].compactMap { $0 }
         if !comment.isEmpty { out += tag("Комментарий", String(comment.joined(separator: "\n").prefix(3000))) }
-        out += "    <Товары>\n" + order.lines.map(line).joined() + "    </Товары>\n"
+        out += "    <Товары>\n" + order.lines.map { line($0, outgoing.goods) }.joined() + "    </Товары>\n"
         out += "    <ЗначенияРеквизитов>\n"
-        out += requisite("Вид заказа", kinds[order.kind] ?? order.kind)
+        out += requisite("Вид заказа", OrderKind.words(order.kind))
         out += "    </ЗначенияРеквизитов>\n"
         return out + "  </Документ>\n"
     }
-
-    private static let kinds = [
-        "goods": "Заказ товара", "prepayment": "Предварительная оплата",
-        "signing": "Подписание документов",
-    ]
 
     /// The client under the id and the name of 1C's own card once it is known: УТ looks people up by their exact name, and whom we call otherwise
     /// would become a second one (reference 59, 61).
@@ -54,9 +49,10 @@ enum CommerceMLWriter {
         return out + tag("Роль", "Покупатель") + "      </Контрагент>\n"
     }
 
-    private static func line(_ line: OrderLine) -> String {
+    /// - Parameter goods: 1C's own ids by article: under its id a good is found for sure, by an article or a name perhaps another one (fact 44).
+    private static func line(_ line: OrderLine, _ goods: [String: String]) -> String {
         var out = "      <Товар>\n"
-        out += tag("Ид", line.sku.isEmpty ? line.name : line.sku)
+        out += tag("Ид", goods[line.sku] ?? (line.sku.isEmpty ? line.name : line.sku))
         if !line.sku.isEmpty { out += tag("Артикул", line.sku) }
         out += tag("Наименование", line.name)
         out += "        " + unit(line.unit ?? "шт") + "\n"

@@ -48,6 +48,7 @@ struct EnterpriseOrderState {
         report.cancelled = object.isGone || OrderReport.isTrue(element.value("ПометкаУдаления"))
         report.posted = element.value("Проведен").map { OrderReport.isTrue($0) } ?? true
         report.statusText = element.value("Статус")
+        report.flags = DepartmentMarks.read(Self.attributes(element))
         report.client = Self.card(element.first("Контрагент"), isDeleted: false)
         let own = try Self.currency(element, currency)
         guard own == currency else {
@@ -57,6 +58,14 @@ struct EnterpriseOrderState {
             throw DriverFailure.refused("сумма заказа «\(element.value("Сумма") ?? "")» (Сумма) не читается")
         }
         report.total = total
+    }
+
+    /// «Дополнительные реквизиты» of a document, by their names.
+    private static func attributes(_ element: XMLElement) -> [String: String] {
+        (element.first("ДополнительныеРеквизиты")?.all("Строка") ?? []).reduce(into: [:]) { found, row in
+            guard let name = row.first("Свойство")?.anywhere("Наименование")?.text.nonEmpty else { return }
+            found[name] = row.first("ЗначениеСвойства").map { $0.anywhere("Значение")?.text ?? $0.text } ?? ""
+        }
     }
 
     private func document(_ object: Object) throws -> ReportedDocument {

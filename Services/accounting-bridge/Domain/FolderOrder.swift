@@ -10,6 +10,15 @@ struct FolderOrder: Sendable {
     var number = ""
     var id, systemNumber, total, cost, currency, posted, cancelled, status, paid, shipped, dueDate, refused: String?
     var documents: [Document] = []
+    /// Marks of departments, on an order for signing.
+    var marks: [Mark] = []
+
+    struct Mark: Sendable {
+        var department = ""
+        var done, by, at: String?
+    }
+    /// Marks of one order at most.
+    static let markLimit = 50
 
     static let documentKinds = ["invoice", "payment", "refund", "shipment", "return"]
     /// Documents of one order at most.
@@ -34,6 +43,19 @@ struct FolderOrder: Sendable {
             paid.map { OrderReport.isTrue($0) }, shipped.map { OrderReport.isTrue($0) }
         )
         report.rejection = refused?.nonEmpty
+        guard marks.count <= Self.markLimit else {
+            throw DriverFailure.refused("у заказа больше \(Self.markLimit) отметок")
+        }
+        report.flags = try marks.map { mark in
+            guard let department = mark.department.nonEmpty else { throw DriverFailure.refused("у отметки нет отдела") }
+            let at = try mark.at?.nonEmpty.map { text in
+                guard let at = Timestamp(text) else { throw DriverFailure.refused("дата «\(text)» не читается") }
+                return at
+            }
+            return ReportedFlag(
+                department: department, done: mark.done.map { OrderReport.isTrue($0) } ?? true, by: mark.by?.nonEmpty,
+                at: at)
+        }
         (report.tellsPayments, report.isAsked, report.isWhole) = (true, true, true)
         for document in documents {
             do { report.documents.append(try Self.document(document, own)) } catch let failure as DriverFailure {
@@ -96,6 +118,17 @@ extension FolderOrder {
         (posted, cancelled, status) = (try text("posted"), try text("cancelled"), try text("status"))
         (paid, shipped) = (try text("paid"), try text("shipped"))
         (dueDate, refused) = (try text("dueDate"), try text("refused"))
+        if let list = fields["marks"] {
+            guard case .array(let items) = list else { throw DriverFailure.refused("marks должен быть списком") }
+            marks = try items.map { item in
+                guard case .object(let fields) = item else {
+                    throw DriverFailure.refused("отметка должна быть объектом")
+                }
+                return Mark(
+                    department: try Self.text(fields, "department") ?? "", done: try Self.text(fields, "done"),
+                    by: try Self.text(fields, "by"), at: try Self.text(fields, "at"))
+            }
+        }
         guard let list = fields["documents"] else { return }
         guard case .array(let items) = list else { throw DriverFailure.refused("documents должен быть списком") }
         documents = try items.map { item in

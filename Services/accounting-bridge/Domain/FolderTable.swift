@@ -8,10 +8,13 @@ enum FolderTable {
         "currency": "currency", "валюта": "currency", "posted": "posted", "проведен": "posted",
         "cancelled": "cancelled", "отменен": "cancelled", "status": "status", "статус": "status", "due": "due",
         "срок": "due", "cost": "cost", "себестоимость": "cost", "reason": "reason", "причина": "reason",
+        "department": "department", "отдел": "department", "done": "done", "исполнено": "done", "by": "by",
+        "исполнил": "by",
     ]
     private static let records = [
         "заказ": "order", "счет": "invoice", "счёт": "invoice", "оплата": "payment", "возврат денег": "refund",
         "отгрузка": "shipment", "возврат товара": "return", "отказ": "refused",
+        "отметка": "mark",
     ]
 
     static func reports(_ text: String, fallback: Currency) throws -> [FolderFormat.Heard] {
@@ -60,6 +63,10 @@ enum FolderTable {
                 fields["currency"], fields["posted"], fields["cancelled"]
             )
             (order.status, order.dueDate, order.cost) = (fields["status"], fields["due"], fields["cost"])
+        case "mark":
+            order.marks.append(
+                .init(
+                    department: fields["department"] ?? "", done: fields["done"], by: fields["by"], at: fields["date"]))
         case "refused": order.refused = fields["reason"] ?? "без причины"
         case let kind where FolderOrder.documentKinds.contains(kind):
             order.documents.append(

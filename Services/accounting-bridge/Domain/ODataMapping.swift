@@ -34,11 +34,19 @@ struct ODataMapping: Decodable, Sendable {
         let table, good, quantity, price, sum: String
         let vat: String?
     }
+    struct Kind: Decodable, Sendable {
+        let field: String
+        let values: [String: Constant]
+    }
     struct Order: Decodable, Sendable {
         let entity, counterparty, organization, currency, total: String
         /// Fields of text: what a person reads, and where our number is found again.
         let comment, ourNumber: String?
         let status: String?
+        /// The field for the kind of an order, and what stands in it for each; without it the comment says it.
+        let kind: Kind?
+        /// Fields that are true once a department has done its part of an order for signing, by department.
+        let marks: [String: String]?
         let post: Bool
         let lines: Lines
         /// Fields that always have these values.
@@ -71,6 +79,8 @@ struct ODataMapping: Decodable, Sendable {
         let currency: String?
         /// The number that people know it by, when that is not its own.
         let number: String?
+        /// Not every release of the configuration has it: where it is missing nothing is missed.
+        let optional: Bool?
     }
 
     /// The register of sales, whose records say what the goods of an order have brought and cost; a return stands in it with a minus.
@@ -104,7 +114,9 @@ extension ODataMapping {
                 order.currency, order.total,
             ])
         fields[order.entity, default: []].formUnion(
-            [order.comment, order.ourNumber, order.status].compactMap { $0 } + (order.set ?? [:]).keys)
+            [order.comment, order.ourNumber, order.status, order.kind?.field].compactMap { $0 }
+                + (order.set ?? [:]).keys
+                + (order.marks ?? [:]).values)
         fields["\(order.entity)_\(order.lines.table)", default: []].formUnion(
             [order.lines.good, order.lines.quantity, order.lines.price, order.lines.sum, order.lines.vat].compactMap {
                 $0

@@ -16,7 +16,7 @@ struct ODataOrderState: Sendable {
 
     var orderFields: [String] {
         ["Ref_Key", "Number", "Date", "Posted", "DeletionMark", mapping.order.total, mapping.order.currency]
-            + [mapping.order.status].compactMap { $0 }
+            + [mapping.order.status].compactMap { $0 } + (mapping.order.marks ?? [:]).values.sorted()
     }
 
     func fields(of part: ODataMapping.Document) -> [String] {
@@ -62,6 +62,9 @@ struct ODataOrderState: Sendable {
             report.posted = row["Posted"] == .bool(true)
             report.cancelled = row["DeletionMark"] == .bool(true)
             report.statusText = mapping.order.status.flatMap { row[$0]?.stringValue?.nonEmpty }
+            report.flags = (mapping.order.marks ?? [:]).sorted { $0.key < $1.key }.map { department, field in
+                ReportedFlag(department: department, done: row[field] == .bool(true), by: nil, at: nil)
+            }
         } else if !asked.isOthers {
             return .failure(.refused("в 1С больше нет документа заказа: его удалили"))
         }

@@ -217,6 +217,8 @@ class Node:
                 return self.deletion("ЗаказКлиента", id)
             return tag("Документ.ЗаказКлиента", tag("КлючевыеСвойства", Ссылка=id, Номер=order["onec"], Дата="2026-11-20T10:00:00"),
                        self.currency(), tag("Контрагент", self.keys(order["client"])),
+                       tag("ДополнительныеРеквизиты", "".join(tag("Строка", tag("Свойство", Наименование=name), ЗначениеСвойства=value)
+                                                              for name, value in order.get("attributes", {}).items())),
                        Сумма=order["total"], Проведен=str(order["posted"]).lower())
         if id in base.documents:
             document = base.documents[id]

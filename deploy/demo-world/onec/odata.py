@@ -20,6 +20,7 @@ CATALOG, DOCUMENT = STANDARD + ["Code", "Description"], STANDARD + ["Number", "D
 UT = {
     "orders": "Document_ЗаказКлиента", "lines": "Товары", "payments": "Document_ПоступлениеБезналичныхДенежныхСредств",
     "refunds": "Document_СписаниеБезналичныхДенежныхСредств", "shipments": "Document_РеализацияТоваровУслуг",
+    "returns": "Document_ВозвратТоваровОтКлиента",
     "amount": "Сумма", "order": "Заказ", "shipped": "ЗаказКлиента", "any": True, "any shipped": True,
     "costs": "AccumulationRegister_ВыручкаИСебестоимостьПродаж_RecordType", "cost": "Стоимость", "revenue": "СуммаВыручки", "cost order": "ЗаказКлиента",
     "schema": {
@@ -36,6 +37,7 @@ UT = {
         "Document_СписаниеБезналичныхДенежныхСредств": DOCUMENT + ["Валюта_Key", "РасшифровкаПлатежа"],
         "Document_СписаниеБезналичныхДенежныхСредств_РасшифровкаПлатежа": ["Ref_Key", "LineNumber", "Заказ", "Сумма"],
         "Document_РеализацияТоваровУслуг": DOCUMENT + ["ЗаказКлиента", "СуммаДокумента"],
+        "Document_ВозвратТоваровОтКлиента": DOCUMENT + ["ЗаказКлиента", "СуммаДокумента"],
         "AccumulationRegister_ВыручкаИСебестоимостьПродаж_RecordType": ["Recorder", "LineNumber", "Active", "ЗаказКлиента", "Стоимость", "СуммаВыручки"],
     },
 }

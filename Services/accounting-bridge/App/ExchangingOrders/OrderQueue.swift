@@ -89,7 +89,7 @@ struct OrderQueue: Sendable {
                 LEFT JOIN counterparty_card c ON c.base = l.base AND c.onec_id = l.onec_id AND NOT c.is_deleted
                 WHERE o.id = ANY($1::text[]::uuid[]) ORDER BY o.requested_at, o.number
                 """, [.texts(ids), .text(timeZone)])
-            return try rows.map { row in
+            var found = try rows.map { row in
                 var outgoing = OutgoingOrder(
                     order: try JSON.decode(OrderRequested.self, from: try row.string("request").utf8),
                     day: try row.string("day"))
@@ -98,7 +98,25 @@ struct OrderQueue: Sendable {
                 }
                 return outgoing
             }
+            let goods = try await Self.goods(base, Set(found.flatMap { $0.order.lines.map(\.sku) }), in: transaction)
+            for index in found.indices { found[index].goods = goods }
+            return found
         }
+    }
+
+    /// The base's own ids of goods by their articles; one that two goods have is none.
+    private static func goods(
+        _ base: String, _ articles: Set<String>, in transaction: EventTransaction
+    ) async throws -> [String: String] {
+        let wanted = articles.filter { !$0.isEmpty }.sorted()
+        guard !wanted.isEmpty else { return [:] }
+        let rows = try await transaction.query(
+            """
+            SELECT w.sku, min(g.id) AS id FROM unnest($2::text[]) AS w (sku)
+            JOIN good g ON g.base = $1 AND lower(left(g.sku, 200)) = lower(left(w.sku, 200)) AND NOT g.is_deleted
+            GROUP BY w.sku HAVING count(*) = 1
+            """, [.text(base), .texts(wanted)])
+        return try rows.reduce(into: [:]) { $0[try $1.string("sku")] = try $1.string("id") }
     }
 
     private func choose(_ session: ID, _ base: String, in transaction: EventTransaction) async throws -> [String] {

@@ -103,8 +103,17 @@ extension ODataDriver {
         fields[names.currency] = .string(currency)
         fields[names.total] = .double(Self.number(order.total.amount))
         if let field = names.ourNumber { fields[field] = .string(Self.mark(outgoing)) }
+        if let kind = names.kind {
+            guard let value = kind.values[order.kind] else {
+                throw DriverFailure.refused("вид заказа «\(order.kind)» не сопоставлен в профиле \(mapping.name)")
+            }
+            fields[kind.field] = value.json
+        }
         if let field = names.comment {
-            let words = [Self.title(outgoing), order.comment, order.address.map { "Адрес доставки: \($0)" }]
+            let words = [
+                Self.title(outgoing), names.kind == nil ? OrderKind.comment(order.kind) : nil, order.comment,
+                order.address.map { "Адрес доставки: \($0)" },
+            ]
             fields[field] = .string(words.compactMap { $0 }.joined(separator: "\n"))
         }
         fields[names.lines.table] = .array(

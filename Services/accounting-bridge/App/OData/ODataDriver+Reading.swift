@@ -63,7 +63,9 @@ extension ODataDriver {
         let currencies = Dictionary(asked.map { (key($0), $0.currency) }) { first, _ in first }
         let cards = orders.compactMapValues { $0[mapping.order.currency]?.stringValue }
         var documents: [String: [ODataOrderState.Told]] = [:]
-        let readable = mapping.documents.filter { isReadable($0.entity) }
+        let absent = known.absent
+        let wanted = mapping.documents.filter { !absent.contains($0.entity) }
+        let readable = wanted.filter { isReadable($0.entity) }
         for part in readable {
             let answer: (rows: [RawJSON], exchange: ID?)
             do {
@@ -80,8 +82,8 @@ extension ODataDriver {
         }
         let sales = try await sales(currencies, wire)
         guard let exchange else { return [] }
-        let tellsPayments = mapping.documents.allSatisfy { $0.kind != "payment" || isReadable($0.entity) }
-        let isWhole = mapping.documents.allSatisfy { isReadable($0.entity) }
+        let tellsPayments = wanted.allSatisfy { $0.kind != "payment" || isReadable($0.entity) }
+        let isWhole = wanted.allSatisfy { isReadable($0.entity) }
         return asked.map { one in
             let (row, told) = (orders[key(one)], documents[key(one)] ?? [])
             // Of another base's order that has not come to this one yet it tells nothing.

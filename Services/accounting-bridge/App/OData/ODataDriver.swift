@@ -24,6 +24,8 @@ struct ODataDriver: AccountingDriver {
         private struct Facts {
             /// Kinds of documents that cannot be read, and why.
             var unreadable: [String: String] = [:]
+            /// Optional kinds that this base does not have.
+            var absent: Set<String> = []
             var keys: [String: (key: String, at: ContinuousClock.Instant)] = [:]
             /// Questions for changes in a row that nobody answered.
             var unanswered = 0
@@ -36,7 +38,10 @@ struct ODataDriver: AccountingDriver {
 
         var unreadable: [String: String] { facts.withLock { $0.unreadable } }
         var limits: [String] { unreadable.sorted { $0.key < $1.key }.map(\.value) }
-        func set(unreadable: [String: String]) { facts.withLock { $0 = Facts(unreadable: unreadable) } }
+        var absent: Set<String> { facts.withLock { $0.absent } }
+        func set(unreadable: [String: String], absent: Set<String>) {
+            facts.withLock { $0 = Facts(unreadable: unreadable, absent: absent) }
+        }
         func add(unreadable entity: String, _ why: String) { facts.withLock { $0.unreadable[entity] = why } }
 
         func key(_ question: String) -> String? {
@@ -106,16 +111,21 @@ struct ODataDriver: AccountingDriver {
             mapping.entities, for: "профиль \(mapping.name), версия \(mapping.version)", wire: wire)
         let missing = ODataMapping.missing(mapping.needed, in: metadata)
         guard missing.isEmpty else { throw DriverFailure.unfit(missing) }
-        var unreadable: [String: String] = [:]
+        var (unreadable, absent) = ([String: String](), Set<String>())
         for document in mapping.documents {
             let lacks = ODataMapping.missing(mapping.needed(by: document), in: metadata)
-            if !lacks.isEmpty { unreadable[document.entity] = lacks.joined(separator: "; ") }
+            guard !lacks.isEmpty else { continue }
+            if document.optional == true {
+                absent.insert(document.entity)
+            } else {
+                unreadable[document.entity] = lacks.joined(separator: "; ")
+            }
         }
         if let cost = mapping.cost {
             let lacks = ODataMapping.missing(mapping.needed(by: cost), in: metadata)
             if !lacks.isEmpty { unreadable[cost.entity] = lacks.joined(separator: "; ") }
         }
-        known.set(unreadable: unreadable)
+        known.set(unreadable: unreadable, absent: absent)
     }
 
     var tellsCards: Bool { true }
