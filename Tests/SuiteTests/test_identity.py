@@ -209,3 +209,39 @@ def test_a_base_that_looks_by_name_is_given_the_name_of_its_own_card(world):
     party = next(d for d in onec.documents() if d.findtext("{*}Номер") == second["number"]).find("{*}Контрагенты/{*}Контрагент")
     assert (party.findtext("{*}Ид"), party.findtext("{*}Наименование")) == ("onec-petrov", "Petrov P.")
     assert ("name", "Petrov P.", "Petrov Petr Petrovich", "crm") in changes(world, contact)
+
+
+def test_whose_a_field_is_a_person_says_and_a_write_by_another_is_refused_and_kept(world):
+    client = firm(world, "ООО Владение", "7704217370")
+    key = world.onec.add("Catalog_Контрагенты", Description="Владение", НаименованиеПолное="ООО Владение", ИНН="7704217370", КПП="770701001")
+    again(world)
+    wait_for(lambda: (card(world, key) or {}).get("clientId") == client["id"], what="the card to be linked")
+    call = lambda field, owner, token=None: requests.put(
+        world.suite.url("crm-core") + f"/api/v1/ownership/{field}", json={"owner": owner}, headers={"Authorization": f"Bearer {token or world.token}"}, timeout=20)
+    assert call("kpp", "nobody").status_code == 422 and call("inn", "onec", world.suite.token("maria")).status_code == 403 and call("age", "crm").status_code == 404
+    assert {f["field"]: f["owner"] for f in call("kpp", "onec").json()["fields"]} == {"name": "both", "inn": "both", "kpp": "onec"}
+    current = lambda: world.suite.get("crm-core", f"/api/v1/companies/{client['id']}", world.token)
+    refused = requests.patch(world.suite.url("crm-core") + f"/api/v1/companies/{client['id']}", json={"kpp": "770801001"},
+                             headers={**bearer(world), "If-Match": str(current()["version"])}, timeout=20)
+    assert refused.status_code == 409 and "КПП: ведёт 1С" in refused.json()["detail"], refused.text
+    assert current()["kpp"] == "770701001"
+    kept = world.suite.get("crm-core", "/api/v1/ownership", world.token)["refused"][0]
+    assert (kept["by"], kept["data"], kept["value"]) == ("Администратор", "client.kpp", "770801001")
+    # Of one who has no card there it is nobody else's yet, and what is not its own the CRM changes as before.
+    other = firm(world, "ООО Без карточки", "7710140679")
+    assert patch(world, f"/api/v1/companies/{other['id']}", {"kpp": "771001001"}, other["version"])["kpp"] == "771001001"
+    # The other way round: what is the CRM's alone 1C does not change; both values stand in the list.
+    call("name", "crm"), call("kpp", "both")
+    with world.onec.lock:
+        world.onec.sets["Catalog_Контрагенты"][key].update(Description="Владение Плюс", НаименованиеПолное="ООО Владение Плюс")
+    again(world)
+    conflict = wait_for(lambda: [c for c in world.suite.get("crm-core", "/api/v1/client-conflicts", world.token)["items"] if c["clientId"] == client["id"]], what="the conflict")[0]
+    assert (conflict["kept"], conflict["rule"]) == ("crm", "имя клиента: ведёт CRM") and conflict["onecValue"].endswith("Владение Плюс")
+    assert current()["name"] == "ООО Владение"
+    browser = requests.Session()
+    browser.post(world.suite.url("crm-core") + "/login", data={"login": "admin", "password": "admin-password"}, timeout=20)
+    page = browser.get(world.suite.url("crm-core") + "/clients", timeout=20).text
+    assert "Отклонённые записи" in page and "770801001" in page and "ведёт CRM, 1С не меняет" in page
+    csrf = page.split('name="csrf" value="')[1].split('"')[0]
+    browser.post(world.suite.url("crm-core") + "/clients", data={"csrf": csrf, "verb": "own", "field": "name", "owner": "both"}, timeout=20)
+    assert {f["field"]: f["owner"] for f in world.suite.get("crm-core", "/api/v1/ownership", world.token)["fields"]} == {"name": "both", "inn": "both", "kpp": "both"}

@@ -73,6 +73,7 @@ public struct CRMCore: SuiteService {
         OrderRoutes(bus: bus, orders: orders, books: books).add(to: router)
         DirectoryRoutes(bus: bus).add(to: router)
         CardRoutes(bus: bus).add(to: router)
+        OwnershipRoutes(pool: bus.pool).add(to: router)
         Settlements(pool: bus.pool).add(to: router)
         ClientPages(
             routes: CardRoutes(bus: bus), sessions: sessions, renderer: renderer, settings: context.settings

@@ -7,3 +7,20 @@ ALTER TABLE document ADD COLUMN counts boolean NOT NULL DEFAULT true;
 ALTER TABLE reconciliation_run ADD COLUMN found bigint, ADD COLUMN sources jsonb NOT NULL DEFAULT '[]';
 UPDATE reconciliation_run SET found = jsonb_array_length(differences);
 ALTER TABLE reconciliation_run ALTER COLUMN found SET NOT NULL;
+
+-- Who owns a client's fields, where a person has said otherwise than the rule; and writes that were refused because the data are another's.
+CREATE TABLE data_owner (
+    field text PRIMARY KEY CHECK (field IN ('name', 'inn', 'kpp')),
+    owner text NOT NULL CHECK (owner IN ('crm', 'onec', 'both')),
+    by_whom text NOT NULL,
+    at timestamptz NOT NULL DEFAULT now()
+);
+CREATE TABLE refused_write (
+    id uuid PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT now(),
+    by_whom text NOT NULL,
+    data text NOT NULL,
+    subject text NOT NULL,
+    value text,
+    reason text NOT NULL
+);

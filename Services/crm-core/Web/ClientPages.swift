@@ -17,7 +17,7 @@ struct ClientPages: Sendable {
             try context.require("head", "accountant", "manager")
             return try await renderer.page(
                 "clients", title: ScreenTexts.word("onecClients", renderer.language(request)),
-                try await fields(renderer.language(request), error: request.query("error")), request, caller)
+                try await fields(renderer.language(request), caller, error: request.query("error")), request, caller)
         }
         router.post("/clients") { request, context in
             let caller = try context.person()
@@ -26,7 +26,11 @@ struct ClientPages: Sendable {
             try sessions.checkCSRF(form["csrf"], caller)
             var place = "/clients"
             do {
-                if form["verb"] == "revert" {
+                if form["verb"] == "own" {
+                    try context.require("head", "integrator")
+                    try await OwnershipRoutes(pool: routes.bus.pool).set(
+                        form["field"] ?? "", form["owner"] ?? "", by: caller.name)
+                } else if form["verb"] == "revert" {
                     try context.require("head", "accountant")
                     guard let id = form["id"].flatMap({ ID($0) }) else { throw Problem.notFound("conflict") }
                     try await routes.revert(id, by: caller.name)
@@ -44,10 +48,38 @@ struct ClientPages: Sendable {
         }
     }
 
-    private func fields(_ language: Language, error: String?) async throws -> [String: Any] {
+    /// Who owns each field of a client, to be chosen by whoever may, and what was refused because of it.
+    private func ownership(_ language: Language, _ caller: Caller) async throws -> [String: Any] {
+        let answer = try await OwnershipRoutes(pool: routes.bus.pool).answer()
+        let mayOwn = caller.isAdmin || !caller.roles.isDisjoint(with: ["head", "integrator"])
+        return [
+            "mayOwn": mayOwn, "anyRefused": !answer.refused.isEmpty,
+            "fieldOwners": answer.fields.map { field in
+                [
+                    "field": field.field, "fieldName": ScreenTexts.word("field.\(field.field)", language),
+                    "ownerName": ScreenTexts.word("fieldOwner.\(field.owner)", language),
+                    "choices": ClientTruth.Owner.allCases.map {
+                        [
+                            "owner": $0.rawValue, "word": ScreenTexts.word("fieldOwner.\($0.rawValue)", language),
+                            "chosen": $0.rawValue == field.owner,
+                        ] as [String: Any]
+                    },
+                ] as [String: Any]
+            },
+            "refused": answer.refused.map {
+                [
+                    "at": LocalTime.text($0.at), "by": $0.by, "value": $0.value ?? "", "subject": $0.subject,
+                    "reason": $0.reason,
+                ]
+            },
+        ]
+    }
+
+    private func fields(_ language: Language, _ caller: Caller, error: String?) async throws -> [String: Any] {
         let waiting = try await routes.list("waiting", limit: Self.shown)
         let conflicts = try await routes.conflicts(limit: Self.shown)
-        return [
+        let own = try await ownership(language, caller)
+        return own.merging([
             "owners": OwnershipMatrix.lines.map { line in
                 [
                     "data": language.pick(line.data.ru, line.data.en),
@@ -89,6 +121,6 @@ struct ClientPages: Sendable {
                     "revertedBy": conflict.reverted ? conflict.settledBy ?? "—" : "",
                 ]
             },
-        ]
+        ]) { first, _ in first }
     }
 }

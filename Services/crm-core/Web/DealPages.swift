@@ -59,16 +59,20 @@ struct DealPages: Sendable {
             }
             let entry = OwnBooks.Entry(
                 kind: form["kind"] ?? "", amount: amount, date: form.filled("date"), number: form.filled("number"))
-            _ = try await Idempotency(bus: bus).once(
-                form.filled("key") ?? ID.make().description, route: "/orders/\(id)/documents", caller, []
-            ) { transaction, _ in
-                try .init(.created, try await books.record(id, entry, by: caller, in: transaction))
+            _ = try await RefusedWrites(pool: bus.pool).guarding(caller) {
+                try await Idempotency(bus: bus).once(
+                    form.filled("key") ?? ID.make().description, route: "/orders/\(id)/documents", caller, []
+                ) { transaction, _ in
+                    try .init(.created, try await books.record(id, entry, by: caller, in: transaction))
+                }
             }
             return "/orders/\(id)"
         }
         router.action("/orders/:id/documents/cancel", sessions, roles: ["accountant", "head"]) { id, form, caller in
-            _ = try await bus.transaction {
-                try await books.cancel(id, document: form["document"] ?? "", by: caller, in: $0)
+            _ = try await RefusedWrites(pool: bus.pool).guarding(caller) {
+                try await bus.transaction {
+                    try await books.cancel(id, document: form["document"] ?? "", by: caller, in: $0)
+                }
             }
             return "/orders/\(id)"
         }

@@ -59,6 +59,11 @@ enum ScreenTexts {
             "For each kind of document one base counts; the same documents in others are seen and not counted."
         ),
         "organization": ("Организация", "Organization"),
+        "fieldOwners": ("Поля клиента: чьё слово верно", "A client's fields: whose word counts"),
+        "fieldOwner.crm": ("ведёт CRM, 1С не меняет", "the CRM's, 1C does not change it"),
+        "fieldOwner.onec": ("ведёт 1С, CRM не меняет", "1C's, the CRM does not change it"),
+        "fieldOwner.both": ("обе стороны, спорное — по правилу", "both, disputes by the rule"),
+        "refusedWrites": ("Отклонённые записи в чужие данные", "Refused writes to another's data"),
         "owners": ("Кто за что отвечает", "Who owns which data"),
         "own.owner": ("ведёт", "owns"), "own.copy": ("копия", "copy"), "own.none": ("не хранит", "—"),
         "ownData": ("Данные", "Data"), "ownRefusal": ("Чужая запись", "A write by another"),

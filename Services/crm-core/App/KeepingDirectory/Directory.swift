@@ -30,6 +30,11 @@ struct Directory: Sendable {
     func changeCompany(_ id: ID, _ body: CompanyBody, version: Int64?, by: String) async throws -> CompanyView {
         try check(body)
         let before = try await ClientRecord.find(id, in: runner)
+        let wanted = [(ClientTruth.Field.name, body.name), (.inn, body.inn), (.kpp, body.kpp)]
+        let changes = wanted.compactMap { field, value in
+            value.flatMap { $0 == before?.values[field] ? nil : (field, $0) }
+        }
+        try await DataOwners(runner: runner).demandOurs(id, changes, before?.values[.name] ?? "")
         let changed = try await runner.query(
             """
             UPDATE company SET name = coalesce($2, name), inn = coalesce($3, inn), kpp = coalesce($4, kpp),
@@ -42,8 +47,7 @@ struct Directory: Sendable {
         ).affected
         let now = try await company(id)
         guard changed == 1 else { throw staleVersion(now.version) }
-        for (field, value) in [(ClientTruth.Field.name, body.name), (.inn, body.inn), (.kpp, body.kpp)] {
-            guard let value, value != before?.values[field] else { continue }
+        for (field, value) in changes {
             try await ClientRecord.note(
                 id, field.rawValue, before?.values[field], value, source: "crm", by: by, in: runner)
         }
@@ -79,6 +83,9 @@ struct Directory: Sendable {
     /// Within a transaction, for what was there before is kept with it.
     func changeContact(_ id: ID, _ body: ContactBody, version: Int64?, by: String) async throws -> ContactView {
         let before = try await ClientRecord.find(id, in: runner)
+        if let name = body.name, name != before?.values[.name] {
+            try await DataOwners(runner: runner).demandOurs(id, [(.name, name)], before?.values[.name] ?? "")
+        }
         let changed = try await runner.query(
             """
             UPDATE contact SET name = coalesce($2, name),

@@ -28,7 +28,8 @@ struct OwnBooks: Sendable {
         guard Self.kinds.contains(entry.kind) else {
             throw Problem.invalid("kind is \(Self.kinds.joined(separator: ", "))")
         }
-        let order = try await open(orderID, caller, in: transaction)
+        let order = try await open(
+            orderID, "\(entry.kind) \(entry.amount.amount) \(entry.amount.currency.code)", in: transaction)
         guard entry.amount.currency == order.askedTotal.currency else {
             throw Problem.invalid("the order is in \(order.askedTotal.currency.code)")
         }
@@ -49,7 +50,7 @@ struct OwnBooks: Sendable {
     func cancel(
         _ orderID: ID, document: String, by caller: Caller, in transaction: EventTransaction
     ) async throws -> OrderView {
-        let order = try await open(orderID, caller, in: transaction)
+        let order = try await open(orderID, document, in: transaction)
         guard let known = order.documents.first(where: { $0.onecId == document }) else {
             throw Problem.notFound("document")
         }
@@ -61,12 +62,15 @@ struct OwnBooks: Sendable {
     }
 
     /// The order, locked against a second entry at the same time.
-    private func open(_ id: ID, _ caller: Caller, in transaction: EventTransaction) async throws -> OrderView {
+    ///
+    /// - Parameter value: what somebody would have written.
+    private func open(_ id: ID, _ value: String, in transaction: EventTransaction) async throws -> OrderView {
         try await transaction.query("SELECT 1 AS one FROM sales_order WHERE id = $1 FOR UPDATE", [.id(id)])
         guard let order = try await OrderView.load(id, in: transaction) else { throw Problem.notFound("order") }
         guard order.base == Self.name else {
-            throw Problem.conflict(
-                "base \(order.base) of 1C keeps the books of this order: payments are written down there")
+            throw NotOwner(
+                data: "document", subject: "№ \(order.number)", value: value,
+                reason: "base \(order.base) of 1C keeps the books of this order: payments are written down there")
         }
         return order
     }

@@ -183,10 +183,12 @@ struct ClientCards: Sendable {
         in transaction: EventTransaction
     ) async throws {
         guard var record = try await ClientRecord.find(client, in: transaction) else { return }
+        let owners = try await DataOwners(runner: transaction).all()
         for field in ClientTruth.Field.allCases where record.has(field) {
             let (old, now) = (try before?.optionalString(field.rawValue), field.usable(told[field] ?? nil))
             let verdict = ClientTruth.decide(
-                field, ours: record.values[field], before: old, now: now, isFirst: before == nil)
+                field, owner: owners[field] ?? .both, ours: record.values[field], before: old, now: now,
+                isFirst: before == nil)
             switch verdict {
             case .nothing: continue
             case .taken: try await record.set(field, now, source: Self.system(base), by: by, in: transaction)

@@ -30,16 +30,20 @@ struct OrderRoutes: Sendable {
         }
         router.post("/api/v1/orders/:id/documents") { request, context in
             let (caller, order) = (try context.require("accountant", "head"), try context.id("order"))
-            return try await once.run(request, caller, required: true) { transaction, bytes in
-                let entry = try decodeBody(OwnBooks.Entry.self, bytes)
-                return try .init(.created, try await books.record(order, entry, by: caller, in: transaction))
+            return try await RefusedWrites(pool: bus.pool).guarding(caller) {
+                try await once.run(request, caller, required: true) { transaction, bytes in
+                    let entry = try decodeBody(OwnBooks.Entry.self, bytes)
+                    return try .init(.created, try await books.record(order, entry, by: caller, in: transaction))
+                }
             }
         }
         router.delete("/api/v1/orders/:id/documents/:document") { _, context in
             let (caller, order) = (try context.require("accountant", "head"), try context.id("order"))
             let document = try context.parameters.require("document")
             return try Response.json(
-                try await bus.transaction { try await books.cancel(order, document: document, by: caller, in: $0) })
+                try await RefusedWrites(pool: bus.pool).guarding(caller) {
+                    try await bus.transaction { try await books.cancel(order, document: document, by: caller, in: $0) }
+                })
         }
     }
 }
