@@ -261,6 +261,27 @@ def test_a_rename_in_1c_is_told_with_its_card(system):
     wait_for(lambda: told()["name"] == "ООО Новое", what="its new name")
 
 
+def test_what_a_card_was_before_finds_its_client_and_is_his_history(system):
+    """A firm that we know by the КПП that it had: the card is his all the same, and the new one is taken."""
+    suite, token = system.suite, system.suite.token()
+    firm = suite.post("crm-core", "/api/v1/companies", token, {"name": "ООО Было", "inn": "7704217370", "kpp": "770401001"}, status=201)
+    card = system.node.client("Стало", inn="7704217370", kpp="771501001")
+    with system.node.lock:
+        system.node.base.clients[card].update(
+            kpps=[("2019-03-01", "770401001"), ("2024-02-01", "771501001")], names=[("2019-03-01", "ООО Было"), ("2024-02-01", "Стало")])
+        system.node.register(card)
+        system.node.run()
+    client = lambda: suite.get("crm-core", f"/api/v1/companies/{firm['id']}", token)
+    wait_for(lambda: client()["kpp"] == "771501001" and client()["name"] == "Стало", what="what it is now")
+    told = next(c for c in suite.get("crm-core", "/api/v1/onec-cards", token, limit=200)["items"] if c["onecId"] == card)
+    assert (told["state"], told["clientId"]) == ("linked", firm["id"])
+    assert [c for c in suite.get("crm-core", "/api/v1/client-conflicts", token)["items"] if c["clientId"] == firm["id"]] == []
+    browser = requests.Session()
+    browser.post(suite.url("crm-core") + "/login", data={"login": "admin", "password": "admin-password"}, timeout=20)
+    page = browser.get(suite.url("crm-core") + f"/companies/{firm['id']}", timeout=20).text
+    assert "КПП 770401001, с 01.03.2019" in page and "КПП 771501001, с 01.02.2024" in page
+
+
 def test_half_a_message_is_taken_for_one_that_is_being_written(system):
     order = ordered(system, "half")
     taken(system, order)

@@ -230,7 +230,8 @@ final class EnterpriseMessageReader: XMLReader.Handler {
         let keys = object.first("КлючевыеСвойства")
         if isSameName(object.name, EnterpriseKind.client) {
             if let card = EnterpriseOrderState.card(
-                keys, isDeleted: OrderReport.isTrue(object.value("ПометкаУдаления")))
+                keys, isDeleted: OrderReport.isTrue(object.value("ПометкаУдаления")),
+                history: EnterpriseOrderState.history(object))
             {
                 cards.append(card)
             } else {

@@ -206,10 +206,24 @@ struct EnterpriseOrderState {
     }
 
     /// A counterparty by its key properties, which stand in its own card and wherever it is named (fact 11).
-    static func card(_ keys: XMLElement?, isDeleted: Bool) -> ClientCard? {
+    ///
+    /// - Parameter history: what its own card tells of what it was before.
+    static func card(_ keys: XMLElement?, isDeleted: Bool, history: [FormerValue]? = nil) -> ClientCard? {
         ClientCard(
             onecId: keys?.value("Ссылка"), name: keys?.value("Наименование"),
             fullName: keys?.value("НаименованиеПолное"),
-            inn: keys?.value("ИНН"), kpp: keys?.value("КПП"), isDeleted: isDeleted)
+            inn: keys?.value("ИНН"), kpp: keys?.value("КПП"), isDeleted: isDeleted, history: history)
+    }
+
+    /// Names and КПП that a counterparty has had, and since when (fact 10): the newest of each is what it has now.
+    static func history(_ object: XMLElement) -> [FormerValue]? {
+        let tables = [("ИсторияНаименований", "name", "Наименование"), ("ИсторияКПП", "kpp", "КПП")]
+        guard tables.contains(where: { object.first($0.0) != nil }) else { return nil }
+        return tables.flatMap { table, field, word in
+            (object.first(table)?.all("Строка") ?? []).compactMap { row -> FormerValue? in
+                let value = row.children.first { $0.name.hasPrefix(word) }?.text.trimmed.nonEmpty
+                return value.map { FormerValue(field: field, value: $0, since: OrderReport.day(row.value("Период"))) }
+            }.sorted { ($0.since ?? "") < ($1.since ?? "") }
+        }
     }
 }

@@ -35,3 +35,6 @@ CREATE TABLE journey_start (
     deal_number bigint,
     deal_at timestamptz
 );
+
+-- What a card was before, by its own history (ИсторияКПП, ИсторияНаименований).
+ALTER TABLE counterparty_card ADD COLUMN history jsonb;

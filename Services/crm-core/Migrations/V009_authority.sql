@@ -24,3 +24,6 @@ CREATE TABLE refused_write (
     value text,
     reason text NOT NULL
 );
+
+-- What a card of 1C's was before, by its own history.
+ALTER TABLE onec_card ADD COLUMN history jsonb NOT NULL DEFAULT '[]';

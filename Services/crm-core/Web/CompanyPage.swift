@@ -1,3 +1,4 @@
+import Contracts
 import Hummingbird
 import Postgres
 import Primitives
@@ -47,7 +48,7 @@ struct CompanyPage: Sendable {
                 [.id(company.id)]),
             Statement(
                 """
-                SELECT c.base, c.name FROM external_id x JOIN onec_card c ON x.system = '1c/' || c.base AND c.onec_id = x.external_id
+                SELECT c.base, c.name, c.history::text AS history FROM external_id x JOIN onec_card c ON x.system = '1c/' || c.base AND c.onec_id = x.external_id
                 WHERE x.client_id = $1 AND x.kind = 'counterparty' ORDER BY c.base
                 """, [.id(company.id)]),
         ])
@@ -88,6 +89,15 @@ struct CompanyPage: Sendable {
             },
             "hasHistory": !answers[2].isEmpty, "hasOnec": !answers[3].isEmpty,
             "onec": try answers[3].map { ["base": try $0.string("base"), "cardName": try $0.string("name")] },
+            "onecHistory": try answers[3].flatMap { row in
+                let base = try row.string("base")
+                return try JSON.decode([FormerValue].self, from: try row.string("history").utf8).map {
+                    [
+                        "field": ScreenTexts.word("field.\($0.field)", language), "value": $0.value, "base": base,
+                        "since": $0.since.map { HumanText.day($0) } ?? "—",
+                    ]
+                }
+            },
             "people": try answers[0].map { row in
                 let contact = try ContactView(row)
                 return [

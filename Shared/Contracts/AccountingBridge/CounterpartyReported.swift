@@ -13,12 +13,15 @@ public struct CounterpartyReported: EventContract {
     /// Our client whose card it is, when the bridge has met it with an order of his.
     public let clientId: ID?
     public let exchangeId: ID
+    /// What it was before, by its own history; nil when it tells none.
+    public let history: [FormerValue]?
     public let by: String?
 
     public init(
         base: String, onecId: String, name: String, fullName: String? = nil, inn: String? = nil, kpp: String? = nil,
-        deleted: Bool, clientId: ID? = nil, exchangeId: ID, by: String? = nil
+        deleted: Bool, clientId: ID? = nil, exchangeId: ID, history: [FormerValue]? = nil, by: String? = nil
     ) {
+        self.history = history
         self.base = base
         self.onecId = onecId
         self.name = name
@@ -29,5 +32,19 @@ public struct CounterpartyReported: EventContract {
         self.clientId = clientId
         self.exchangeId = exchangeId
         self.by = by
+    }
+}
+
+/// A value that a field of a card has had from a day on.
+public struct FormerValue: Codable, Sendable, Hashable {
+    /// `name`, `kpp`.
+    public let field: String
+    public let value: String
+    public let since: String?
+
+    public init(field: String, value: String, since: String?) {
+        self.field = field
+        self.value = value
+        self.since = since
     }
 }

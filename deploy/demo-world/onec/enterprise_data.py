@@ -210,7 +210,10 @@ class Node:
     def object(self, id):
         base = self.base
         if id in base.clients:
-            return tag("Справочник.Контрагенты", tag("КлючевыеСвойства", self.keys(id)))
+            client = base.clients[id]
+            tables = [("ИсторияНаименований", "НаименованиеПолное", client.get("names")), ("ИсторияКПП", "КПП", client.get("kpps"))]
+            return tag("Справочник.Контрагенты", tag("КлючевыеСвойства", self.keys(id)),
+                       *(tag(table, "".join(tag("Строка", Период=f"{day}T00:00:00", **{field: value}) for day, value in rows)) for table, field, rows in tables if rows))
         if id in base.orders:
             order = base.orders[id]
             if order["deleted"]:

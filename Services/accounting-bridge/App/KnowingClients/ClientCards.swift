@@ -9,6 +9,11 @@ struct ClientCard: Sendable, Equatable {
     let onecId, name: String
     var fullName, inn, kpp: String?
     var isDeleted = false
+    /// What it was before, by its own history; nil when that was not told, empty when there is none.
+    var history: [FormerValue]?
+
+    /// Values of a history that are kept: the newest.
+    static let historyLimit = 50
 
     /// Characters of an id and of a name that are kept.
     static let idLimit = 100
@@ -17,7 +22,7 @@ struct ClientCard: Sendable, Equatable {
     /// Nil when it has no id or no name, or an id that is too long to be one.
     init?(
         onecId: String?, name: String?, fullName: String? = nil, inn: String? = nil, kpp: String? = nil,
-        isDeleted: Bool = false
+        isDeleted: Bool = false, history: [FormerValue]? = nil
     ) {
         guard let onecId = onecId?.withoutNUL.trimmed.nonEmpty, onecId.count <= Self.idLimit,
             let name = name?.withoutNUL.trimmed.nonEmpty ?? fullName?.withoutNUL.trimmed.nonEmpty
@@ -27,6 +32,11 @@ struct ClientCard: Sendable, Equatable {
         self.fullName = fullName?.withoutNUL.trimmed.nonEmpty.map { String($0.prefix(Self.nameLimit)) }
         (self.inn, self.kpp) = (Self.code(inn), Self.code(kpp))
         self.isDeleted = isDeleted
+        self.history = history.map { values in
+            Array(values.suffix(Self.historyLimit)).map {
+                FormerValue(field: $0.field, value: String($0.value.withoutNUL.prefix(Self.nameLimit)), since: $0.since)
+            }
+        }
     }
 
     /// A tax number as it is written there; what is far too long for one is none.
@@ -45,22 +55,28 @@ enum ClientCards {
     ) async throws -> Bool {
         let changed = try await transaction.query(
             """
-            INSERT INTO counterparty_card AS c (base, onec_id, name, full_name, inn, kpp, is_deleted, exchange_id)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            INSERT INTO counterparty_card AS c (base, onec_id, name, full_name, inn, kpp, is_deleted, exchange_id, history)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::jsonb)
             ON CONFLICT (base, onec_id) DO UPDATE SET name = excluded.name, full_name = excluded.full_name,
                 inn = excluded.inn, kpp = excluded.kpp, is_deleted = excluded.is_deleted,
-                exchange_id = excluded.exchange_id, as_of = now()
-            WHERE (c.name, c.full_name, c.inn, c.kpp, c.is_deleted)
-                IS DISTINCT FROM (excluded.name, excluded.full_name, excluded.inn, excluded.kpp, excluded.is_deleted)
+                exchange_id = excluded.exchange_id, as_of = now(),
+                -- A card that a document names comes without it.
+                history = coalesce(excluded.history, c.history)
+            WHERE (c.name, c.full_name, c.inn, c.kpp, c.is_deleted, c.history)
+                IS DISTINCT FROM (excluded.name, excluded.full_name, excluded.inn, excluded.kpp, excluded.is_deleted,
+                    coalesce(excluded.history, c.history))
+            RETURNING history::text AS history
             """,
             [
                 .text(base), .text(card.onecId), .text(card.name), .text(card.fullName), .text(card.inn),
                 .text(card.kpp), .bool(card.isDeleted), .id(exchange),
+                .text(try card.history.map { try JSON.text($0) }),
             ]
-        ).affected
+        ).first
         // Linked after it is known: a link that is new says the card.
         if let client { try await CounterpartyLinks.link(base, client, card.onecId, rule: "order", in: transaction) }
-        guard changed == 1 else { return false }
+        guard let changed else { return false }
+        let history = try changed.optionalString("history").map { try JSON.decode([FormerValue].self, from: $0.utf8) }
         let link = try await transaction.query(
             "SELECT client_id FROM counterparty_link WHERE base = $1 AND onec_id = $2",
             [.text(base), .text(card.onecId)]
@@ -68,7 +84,7 @@ enum ClientCards {
         try transaction.emit(
             CounterpartyReported(
                 base: base, onecId: card.onecId, name: card.name, fullName: card.fullName, inn: card.inn, kpp: card.kpp,
-                deleted: card.isDeleted, clientId: link, exchangeId: exchange, by: "1С \(base)"),
+                deleted: card.isDeleted, clientId: link, exchangeId: exchange, history: history, by: "1С \(base)"),
             key: "card:\(base):\(card.onecId)", correlation: nil, causation: nil)
         return true
     }

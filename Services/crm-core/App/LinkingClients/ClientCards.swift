@@ -49,15 +49,16 @@ struct ClientCards: Sendable {
     {
         try await transaction.query(
             """
-            INSERT INTO onec_card (base, onec_id, name, full_name, inn, kpp, is_deleted, state, as_of, exchange_id)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, 'waiting', $8, $9)
+            INSERT INTO onec_card (base, onec_id, name, full_name, inn, kpp, is_deleted, state, as_of, exchange_id, history)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, 'waiting', $8, $9, $10::jsonb)
             ON CONFLICT (base, onec_id) DO UPDATE SET name = excluded.name, full_name = excluded.full_name, inn = excluded.inn,
-                kpp = excluded.kpp, is_deleted = excluded.is_deleted, as_of = excluded.as_of, exchange_id = excluded.exchange_id
+                kpp = excluded.kpp, is_deleted = excluded.is_deleted, as_of = excluded.as_of, exchange_id = excluded.exchange_id,
+                history = excluded.history
             """,
             [
                 .text(card.base), .text(card.onecId), .text(card.name), .text(card.fullName), .text(card.inn),
                 .text(card.kpp),
-                .bool(card.deleted), .time(event.at), .id(card.exchangeId),
+                .bool(card.deleted), .time(event.at), .id(card.exchangeId), .text(try JSON.text(card.history ?? [])),
             ])
     }
 
@@ -76,9 +77,14 @@ struct ClientCards: Sendable {
         }
         let rows = try await transaction.query(
             """
-            SELECT c.id, c.kpp IS NULL OR $2::text IS NULL OR c.kpp = $2 AS fits, EXISTS (SELECT 1 FROM external_id x WHERE x.client_id = c.id AND x.system = $3 AND x.kind = $4) AS taken
+            SELECT c.id, c.kpp IS NULL OR $2::text IS NULL OR c.kpp = $2 OR c.kpp = ANY($5::text[]) AS fits, EXISTS (SELECT 1 FROM external_id x WHERE x.client_id = c.id AND x.system = $3 AND x.kind = $4) AS taken
             FROM company c WHERE c.inn = $1 ORDER BY (c.kpp = $2) DESC NULLS LAST, c.id LIMIT \(Self.candidateLimit)
-            """, [.text(inn), .text(card.kpp), .text(Self.system(card.base)), .text(Self.kind)])
+            """,
+            [
+                .text(inn), .text(card.kpp), .text(Self.system(card.base)), .text(Self.kind),
+                // Under which he may be known here still.
+                .texts(card.former(.kpp)),
+            ])
         let found = try rows.map { try $0.id("id") }
         guard !rows.isEmpty else {
             return try await wait(
@@ -105,7 +111,13 @@ struct ClientCards: Sendable {
             """
             SELECT id FROM company WHERE lower(left(name, 200)) = ANY($1::text[]) UNION ALL
             SELECT id FROM contact WHERE lower(name) = ANY($1::text[]) LIMIT \(Self.candidateLimit)
-            """, [.texts([card.name, card.fullName].compactMap { $0.map { String($0.prefix(200)).lowercased() } })]
+            """,
+            [
+                .texts(
+                    ([card.name, card.fullName].compactMap { $0 } + card.former(.name)).map {
+                        String($0.prefix(200)).lowercased()
+                    })
+            ]
         ).map { try $0.id("id") }
     }
 
@@ -174,21 +186,25 @@ struct ClientCards: Sendable {
     ) async throws {
         try await compare(
             card.base, card.onecId, client, told: [.name: card.name, .inn: card.inn, .kpp: card.kpp], before: before,
-            by: card.by, in: transaction)
+            by: card.by, former: [.name: card.former(.name), .kpp: card.former(.kpp)], in: transaction)
     }
 
-    /// - Parameter before: what the card said last; nil when it is linked just now.
+    /// - Parameters:
+    ///   - before: what the card said last; nil when it is linked just now.
+    ///   - former: what the card was before, by its own history: who is called so here has only not heard of the change.
     func compare(
         _ base: String, _ onecId: String, _ client: ID, told: [ClientTruth.Field: String?], before: Row?, by: String?,
-        in transaction: EventTransaction
+        former: [ClientTruth.Field: [String]] = [:], in transaction: EventTransaction
     ) async throws {
         guard var record = try await ClientRecord.find(client, in: transaction) else { return }
         let owners = try await DataOwners(runner: transaction).all()
         for field in ClientTruth.Field.allCases where record.has(field) {
-            let (old, now) = (try before?.optionalString(field.rawValue), field.usable(told[field] ?? nil))
+            let now = field.usable(told[field] ?? nil)
+            let stale = record.values[field].flatMap { former[field, default: []].contains($0) ? $0 : nil }
+            let old = try before?.optionalString(field.rawValue) ?? stale
             let verdict = ClientTruth.decide(
                 field, owner: owners[field] ?? .both, ours: record.values[field], before: old, now: now,
-                isFirst: before == nil)
+                isFirst: before == nil && stale == nil)
             switch verdict {
             case .nothing: continue
             case .taken: try await record.set(field, now, source: Self.system(base), by: by, in: transaction)
@@ -205,5 +221,13 @@ struct ClientCards: Sendable {
                 if !keepsOurs { try await record.set(field, now, source: Self.system(base), by: by, in: transaction) }
             }
         }
+    }
+}
+
+extension CounterpartyReported {
+    /// What a field of the card was before.
+    fileprivate func former(_ field: ClientTruth.Field) -> [String] {
+        let now = field == .name ? [name, fullName] : [kpp]
+        return (history ?? []).filter { $0.field == field.rawValue && !now.contains($0.value) }.map(\.value)
     }
 }
