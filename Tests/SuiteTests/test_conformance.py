@@ -117,6 +117,9 @@ def test_what_becomes_of_an_order_comes_back(system):
     system.tell(number, "10.00", payments=[("p1", "4.00"), ("p2", "6.00")], shipments=[("s1", "10.00")])
     becomes(system, order, payment="full", shipment="full", owed={"amount": "0.00", "currency": "RUB"})
     system.tell(number, "10.00", payments=[("p1", "4.00"), ("p2", "6.00")], shipments=[("s1", "10.00")], refunds=[("r1", "6.00")])
+    if system.driver == "odata":
+        links = {d["kind"]: d["link"] for d in state(system, order)["documents"]}
+        assert all(link.startswith(f"{system.server.url}/#e1cib/data/") and "?ref=" in link for link in links.values()), links
     if system.tells_refunds:
         becomes(system, order, refunded={"amount": "6.00", "currency": "RUB"})
     steps = system.suite.get("crm-core", f"/api/v1/journeys/{order['journeyId']}", system.suite.token())["steps"]

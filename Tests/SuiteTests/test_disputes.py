@@ -48,6 +48,14 @@ def test_books_crm_and_report_agree_and_each_difference_is_its_document(suite):
     onec.send(order["number"], "1000.00", payments=[("recon-1", "400.00", "true"), ("recon-2", "100.00", "false")])
     check = lambda: suite.get("crm-core", "/api/v1/reconciliation", token)
     wait_for(lambda: check()["checked"] >= 4 and check()["differences"] == [], what="all to agree")
+    # Goods, too: the report counts none of them, the CRM and 1C have to agree.
+    onec.open()
+    onec.send(order["number"], "1000.00", payments=[("recon-1", "400.00", "true"), ("recon-2", "100.00", "false")], shipments=[("recon-3", "250.00", "true")])
+    wait_for(lambda: suite.get("crm-core", f"/api/v1/orders/{order['orderId']}", token)["shipped"]["amount"] == "250.00" and check()["differences"] == [], what="all to agree")
+    suite.sql("crm_core", "UPDATE document SET amount_minor = 1 WHERE onec_id = 'recon-3'")
+    [row] = check()["differences"]
+    assert (row["key"], row["books"]["amount"], row["crm"]["amount"], row["client"]) == (f"unf/shipment/recon-3/{order['number']}", "250.00", "0.01", row["client"]) and row["client"]
+    suite.sql("crm_core", "UPDATE document SET amount_minor = 25000 WHERE onec_id = 'recon-3'")
     key = f"unf/payment/recon-1/{order['number']}"
     suite.sql("bi_aggregator", f"UPDATE fact SET counted = false WHERE metric = 'money.received' AND key = '{key}'")
     [row] = check()["differences"]

@@ -226,7 +226,9 @@ def test_a_debt_is_overdue_once_its_day_has_passed(suite):
     onec.send(order["number"], "10.00", payments=[("debt-1", "4.00", "true")], due="2999-01-31")
     wait_for(lambda: see()["dueDate"] == "2999-01-31")
     assert overdue() == 0
+    assert not see()["overdue"]
     suite.sql("crm_core", f"UPDATE sales_order SET due_date = current_date - 2 WHERE id = '{order['orderId']}'")
+    assert see()["overdue"]
     wait_for(lambda: overdue() == 6, what="time alone makes it overdue")
     onec.open()
     onec.send(order["number"], "10.00", payments=[("debt-1", "4.00", "true"), ("debt-2", "6.00", "true")])

@@ -1,4 +1,5 @@
 """What a base's exchange plan registers for us is read at once, and a mapping is tried on what is past before it is switched on."""
+import re
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,40 @@ def test_what_was_said_and_not_confirmed_is_said_again(system):
         system.server.fault, system.server.meets = None, lambda method, name: True
     becomes(system, order, payment="full")
     wait_for(lambda: not system.onec.plans[NODE], what="the confirmation")
+
+
+def test_every_request_to_1c_stands_in_the_journal_once(system):
+    """Counted on both sides (JRN-01), while orders are given, read and changed."""
+    def both():
+        with system.onec.lock:
+            served = system.server.served
+            kept = int(system.suite.sql("accounting_bridge", f"SELECT count(*) FROM exchange WHERE base = '{system.base}' AND kind LIKE 'odata.%' AND result <> 'open'")[0][0])
+            return served, kept
+    for i in range(3):
+        order = told(system, f"journal-{i}", payments=[(f"j{i}", "10.00")])
+        becomes(system, order, payment="full")
+    # Between two rounds nothing is under way.
+    for _ in range(200):
+        served, kept = both()
+        if served == kept:
+            break
+    assert served == kept and served > 20, (served, kept)
+
+
+def test_a_description_of_fifteen_megabytes_is_read_as_it_comes(system):
+    """A configuration describes thousands of kinds; ours are found among them, and the bridge does not grow by it."""
+    def resident():
+        with open(f"/proc/{system.suite.pids()['accounting-bridge']}/status") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) // 1024
+    before = resident()
+    system.server.padding = 160_000
+    assert len(system.onec.metadata(system.server.padding).encode()) > 15_000_000
+    answer = try_mapping(system, {"yaml": UT11})
+    system.server.padding = 0
+    assert answer["missing"] == []
+    size = system.suite.sql("accounting_bridge", "SELECT understood::text FROM exchange WHERE kind = 'odata.metadata' ORDER BY id DESC LIMIT 1")[0][0]
+    assert int(re.search(r"описание базы: (\d+) байт", size)[1]) > 15_000_000
+    assert resident() - before < 32, (before, resident())
 
 
 def test_a_mapping_is_tried_on_what_is_past(system):

@@ -48,6 +48,6 @@ struct ToldDocuments: Sendable {
         ReportedDocument(
             kind: document.kind, onecId: document.onecId, number: document.number, date: document.date,
             amount: document.amount, posted: document.posted, cancelled: true, base: document.base,
-            counts: document.counts)
+            counts: document.counts, link: document.link)
     }
 }

@@ -11,6 +11,8 @@ struct ODataOrderState: Sendable {
         let cost: Money?
     }
     let mapping: ODataMapping
+    /// The address of the base, for links to its documents; empty when there are none.
+    var url = ""
 
     // MARK: questions
 
@@ -134,7 +136,8 @@ struct ODataOrderState: Sendable {
                 kind: part.kind, onecId: id,
                 number: part.number.flatMap { row[$0]?.stringValue?.trimmed.nonEmpty } ?? own,
                 date: OrderReport.day(row["Date"]?.stringValue), amount: amount, posted: row["Posted"] == .bool(true),
-                cancelled: row["DeletionMark"] == .bool(true)))
+                cancelled: row["DeletionMark"] == .bool(true),
+                link: url.isEmpty ? nil : ODataDriver.navigationLink(url, part.entity, id)))
     }
 
     /// What each order has brought and cost: all records of it together, and nothing where it has none. Nothing is said of one that cannot be read.

@@ -27,3 +27,6 @@ CREATE TABLE refused_write (
 
 -- What a card of 1C's was before, by its own history.
 ALTER TABLE onec_card ADD COLUMN history jsonb NOT NULL DEFAULT '[]';
+
+-- Opens the document where it is kept.
+ALTER TABLE document ADD COLUMN link text;

@@ -128,6 +128,7 @@ struct DealPages: Sendable {
             "total": HumanText.money(order.total ?? order.askedTotal, language),
             "paid": sum(order.paid, order.payment), "shipped": sum(order.shipped, order.shipment),
             "payment": StateWords.payment(order.payment, language),
+            "overdue": order.overdue ? order.dueDate.map { HumanText.day($0) } ?? "" : "",
             "owed": order.owed.flatMap { $0.minor > 0 ? HumanText.money($0, language) : nil } ?? "",
             "revenue": order.revenue.map { HumanText.money($0, language) } ?? "",
             "cost": order.cost.map { HumanText.money($0, language) } ?? "",
@@ -146,7 +147,7 @@ struct DealPages: Sendable {
                     "kind": StateWords.document($0.kind, language), "documentNumber": $0.number ?? "",
                     "date": $0.date.map { HumanText.day($0) } ?? "",
                     "amount": $0.amount.map { HumanText.money($0, language) } ?? "",
-                    "exchange": $0.exchangeId?.description ?? "",
+                    "exchange": $0.exchangeId?.description ?? "", "onecLink": $0.link ?? "",
                     "off": $0.cancelled && $0.base == OwnBooks.name
                         ? ScreenTexts.word("takenBack", language)
                         : $0.cancelled || !$0.posted

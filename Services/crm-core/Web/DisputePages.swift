@@ -183,7 +183,7 @@ struct DisputePages: Sendable {
         let lacks = row.crm == row.books ? ServiceIdentity.biAggregator : .crmCore
         let parts = row.key.split(separator: "/")
         return [
-            "isBetweenBases": row.isBetweenBases == true,
+            "client": row.client ?? "", "isBetweenBases": row.isBetweenBases == true,
             "order": row.orderNumber, "books": sum(row.books), "crm": sum(row.crm), "report": sum(row.report),
             "words": row.words, "key": row.key, "service": lacks.name,
             "text": parts.count > 2 ? String(parts[2]) : row.orderNumber,

@@ -59,6 +59,8 @@ enum ScreenTexts {
             "For each kind of document one base counts; the same documents in others are seen and not counted."
         ),
         "organization": ("Организация", "Organization"),
+        "overdueSince": ("просрочен, срок был", "overdue, was due"),
+        "openIn1C": ("открыть в 1С", "open in 1C"),
         "fieldOwners": ("Поля клиента: чьё слово верно", "A client's fields: whose word counts"),
         "fieldOwner.crm": ("ведёт CRM, 1С не меняет", "the CRM's, 1C does not change it"),
         "fieldOwner.onec": ("ведёт 1С, CRM не меняет", "1C's, the CRM does not change it"),

@@ -12,11 +12,14 @@ public struct ReportedDocument: Codable, Sendable, Hashable {
     public var base: String?
     /// False: another base is authoritative for documents of this kind, so that it is seen and never counted. Nil: it counts.
     public var counts: Bool?
+    /// Opens the document where it is kept; nil where nothing can.
+    public var link: String?
 
     public init(
         kind: String, onecId: String, number: String?, date: String?, amount: Money?,
-        posted: Bool, cancelled: Bool, base: String? = nil, counts: Bool? = nil
+        posted: Bool, cancelled: Bool, base: String? = nil, counts: Bool? = nil, link: String? = nil
     ) {
+        self.link = link
         self.base = base
         self.counts = counts
         self.kind = kind

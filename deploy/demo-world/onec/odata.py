@@ -331,6 +331,8 @@ class Server:
         # Of how many requests one meets the fault, and which: by their method and what they ask for.
         self.every, self.meets = 1, lambda method, name: True
         self.asked = 0
+        # Requests that were answered, whatever with; kinds of objects beside ours that the description holds.
+        self.served, self.padding = 0, 0
         self.sessions, self.licences = set(), 5
         self.header = "Basic " + base64.b64encode(f"{login}:{password}".encode()).decode()
         outer = self
@@ -355,6 +357,7 @@ class Server:
     def serve(self, handler, method):
         body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
         with self.base.lock:
+            self.served += 1
             fault = None
             if self.fault and self.meets(method, self.name(handler.path)):
                 self.asked += 1
@@ -423,7 +426,7 @@ class Server:
         query, name = dict(parse_qsl(parts.query)), self.name(path)
         kind = "application/json;odata=minimalmetadata;charset=utf-8"
         if name == "$metadata":
-            return 200, self.base.metadata(), "application/xml;charset=utf-8"
+            return 200, self.base.metadata(self.padding), "application/xml;charset=utf-8"
         if name in ("SelectChanges", "NotifyChangesReceived"):
             node = query["DataExchangePoint"].removeprefix("'").removesuffix("'").removeprefix(self.url + "/odata/standard.odata/")
             if name == "SelectChanges":

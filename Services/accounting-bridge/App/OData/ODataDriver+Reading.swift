@@ -53,7 +53,7 @@ extension ODataDriver {
         func key(_ order: AskedOrder) -> String {
             order.onecId.flatMap { ID($0) == nil ? nil : $0 } ?? order.id.description
         }
-        let state = ODataOrderState(mapping: mapping)
+        let state = ODataOrderState(mapping: mapping, url: base.url)
         let answer = try await client.rows(
             "odata.state", mapping.order.entity,
             filter: asked.map { "Ref_Key eq guid'\(key($0))'" }.joined(separator: " or "), select: state.orderFields,

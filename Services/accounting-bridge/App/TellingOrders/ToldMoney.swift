@@ -3,7 +3,7 @@ import Postgres
 import Primitives
 import ServiceKit
 
-/// Every payment and refund of our orders as the books and the bank tell them, for comparing with what others have counted.
+/// Every payment, refund, shipment and return of our orders as the books and the bank tell them, for comparing with what others have counted.
 struct ToldMoney: Sendable {
     let pool: PostgresPool
 
@@ -36,7 +36,7 @@ struct ToldMoney: Sendable {
                 SELECT coalesce(d->>'base', o.base) AS base, d->>'kind' AS kind, d->>'onecId' AS id, d->'amount'->>'amount' AS amount,
                     NULL::bigint AS minor, d->'amount'->>'currency' AS currency,
                     (d->>'posted')::boolean AND NOT (d->>'cancelled')::boolean AS stands, coalesce((d->>'counts')::boolean, true) AS is_kept
-                FROM jsonb_array_elements(o.told_documents) AS d WHERE d->>'kind' IN ('payment', 'refund') AND d ? 'amount'
+                FROM jsonb_array_elements(o.told_documents) AS d WHERE d->>'kind' IN ('payment', 'refund', 'shipment', 'return') AND d ? 'amount'
                 UNION ALL
                 SELECT '\(SuiteSettings.bankBooks)', CASE p.direction WHEN 'in' THEN 'payment' ELSE 'refund' END, p.id::text, NULL,
                     a.amount_minor, p.currency, true, NOT o.told_payments

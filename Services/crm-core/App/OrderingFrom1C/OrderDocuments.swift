@@ -37,15 +37,15 @@ struct OrderDocuments: Sendable {
             WITH old AS (SELECT counts AND posted AND NOT cancelled AS counted FROM document
                 WHERE (base, kind, onec_id, order_id) = ($1, $2, $3, $4))
             INSERT INTO document AS d (base, kind, onec_id, order_id, number, date, amount_minor, currency,
-                posted, cancelled, as_of, exchange_id, counts)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                posted, cancelled, as_of, exchange_id, counts, link)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
             ON CONFLICT (base, kind, onec_id, order_id) DO UPDATE SET number = excluded.number, date = excluded.date,
                 amount_minor = excluded.amount_minor, currency = excluded.currency,
                 posted = excluded.posted, cancelled = excluded.cancelled, as_of = excluded.as_of,
-                exchange_id = excluded.exchange_id, counts = excluded.counts
-            WHERE (d.number, d.date, d.amount_minor, d.currency, d.posted, d.cancelled, d.counts) IS DISTINCT FROM
+                exchange_id = excluded.exchange_id, counts = excluded.counts, link = excluded.link
+            WHERE (d.number, d.date, d.amount_minor, d.currency, d.posted, d.cancelled, d.counts, d.link) IS DISTINCT FROM
                 (excluded.number, excluded.date, excluded.amount_minor, excluded.currency,
-                 excluded.posted, excluded.cancelled, excluded.counts)
+                 excluded.posted, excluded.cancelled, excluded.counts, excluded.link)
             RETURNING coalesce((SELECT counted FROM old), false) AS was_counted
             """,
             [
@@ -53,6 +53,7 @@ struct OrderDocuments: Sendable {
                 .text(document.number), .text(document.date), .int(document.amount?.minor),
                 .text(document.amount?.currency.code), .bool(document.posted),
                 .bool(document.cancelled), .time(source.at), .id(source.exchangeID), .bool(document.counts != false),
+                .text(document.link),
             ]
         ).first
         guard let changed,

@@ -12,6 +12,8 @@ struct OrderView: AnswerShape {
         let posted, cancelled: Bool
         /// False: another base is authoritative for documents of this kind.
         let counts: Bool
+        /// Opens it where it is kept.
+        let link: String?
         let asOf: Timestamp
         let exchangeId: ID?
     }
@@ -35,6 +37,8 @@ struct OrderView: AnswerShape {
     let revenue, cost, margin: Money?
     let totalUnknown, paidUnknown, refundedUnknown, shippedUnknown, returnedUnknown, owedUnknown, marginUnknown: String?
     let dueDate, dueDateUnknown: String?
+    /// The day of payment is over, and something is still owed.
+    let overdue: Bool
     var flags: [Flag] = []
     let documents: [DocumentView]
     let lines: [OrderLine]
@@ -94,7 +98,7 @@ struct OrderView: AnswerShape {
             Statement(
                 """
                 SELECT order_id, base, kind, onec_id, number, date, amount_minor, currency, posted, cancelled,
-                    counts, as_of, exchange_id
+                    counts, link, as_of, exchange_id
                 FROM document WHERE order_id IN (
                     SELECT id FROM sales_order WHERE \(condition) ORDER BY created_at LIMIT \(limit))
                 ORDER BY date, onec_id
@@ -127,7 +131,7 @@ struct OrderView: AnswerShape {
                 onecId: try $0.string("onec_id"), number: try $0.optionalString("number"),
                 date: try $0.optionalString("date"), amount: try $0.money("amount_minor"),
                 posted: try $0.bool("posted"), cancelled: try $0.bool("cancelled"),
-                counts: try $0.bool("counts"),
+                counts: try $0.bool("counts"), link: try $0.optionalString("link"),
                 asOf: try $0.time("as_of"), exchangeId: try $0.optionalID("exchange_id"))
         }
         let told = try row.money("total_minor")
@@ -177,6 +181,9 @@ struct OrderView: AnswerShape {
         margin = brought.flatMap { brought in spent.map { brought - $0 } }
         marginUnknown = margin != nil ? nil : spent == nil ? "1С не сообщает себестоимость этого заказа" : goodsReason
         dueDate = try row.optionalString("due_date")
+        overdue =
+            dueDate.map { $0 < LocalTime.day(.now()) } == true && (owed?.minor ?? 0) > 0
+            && !["cancelled", "failed"].contains(status)
         dueDateUnknown = dueDate == nil ? "1С не назвала срок платежа" : nil
         self.documents = documents
         lines = try JSON.decode([OrderLine].self, from: try row.string("lines").utf8)

@@ -9,6 +9,10 @@ enum BooksCompared {
         let currency: Currency
     }
 
+    private static let words = [
+        "payment": "оплат", "refund": "возвратов денег", "shipment": "отгрузок", "return": "возвратов товара",
+    ]
+
     static func differences(_ order: String, _ told: [CountedMoney]) -> [Reconciliation.Difference] {
         let books = told.filter { $0.stands && $0.base != SuiteSettings.bankBooks }
         let kinds = Dictionary(grouping: books) { Kind(kind: $0.kind, currency: $0.amount.currency) }
@@ -20,7 +24,7 @@ enum BooksCompared {
             return seen.sorted { $0.key < $1.key }.compactMap { base, entries -> Reconciliation.Difference? in
                 let other = sum(entries)
                 guard other != counted else { return nil }
-                let what = kind.kind == "refund" ? "возвратов" : "оплат"
+                let what = Self.words[kind.kind] ?? kind.kind
                 return Reconciliation.Difference(
                     key: "\(base)/\(kind.kind)/…/\(order)", orderNumber: order, books: other, crm: counted,
                     report: counted,

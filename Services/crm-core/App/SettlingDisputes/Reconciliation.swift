@@ -4,13 +4,15 @@ import Primitives
 import ServiceKit
 
 /// One version of truth (TL-05): every payment and refund as 1C and the bank tell it, as the CRM has it, and as the report counts it, compared one
-/// by one, order after order, so that any number of them can be. Services are asked with the session of the person who compares.
+/// by one; every shipment and return as 1C and the CRM have it, for the report counts money alone; order after order, so that any number of them can be. Services are asked with the session of the person who compares.
 struct Reconciliation: Sendable {
     let pool: PostgresPool
     let others: OtherServices
 
     struct Difference: AnswerShape, Decodable {
         let key, orderNumber: String
+        /// Whose order it is.
+        var client: String?
         /// The sum that each counts; nil: it counts none.
         let books, crm, report: Money?
         let words: String
@@ -53,8 +55,23 @@ struct Reconciliation: Sendable {
             found += wrong.count
             differences += wrong.prefix(Self.differenceLimit - differences.count)
         }
+        try await name(&differences)
         return Answer(checked: checked, found: found, differences: differences, sources: sources, at: .now())
     }
+
+    /// Says whose each difference is.
+    private func name(_ differences: inout [Difference]) async throws {
+        let rows = try await pool.query(
+            """
+            SELECT o.number, coalesce(c.name, p.name) AS client FROM sales_order o JOIN deal d ON d.id = o.deal_id
+            LEFT JOIN company c ON c.id = d.company_id LEFT JOIN contact p ON p.id = d.contact_id
+            WHERE o.number = ANY($1::text[])
+            """, [.texts(Array(Set(differences.map(\.orderNumber))))])
+        let names = try rows.reduce(into: [:]) { $0[try $1.string("number")] = try $1.optionalString("client") }
+        for index in differences.indices { differences[index].client = names[differences[index].orderNumber] ?? nil }
+    }
+
+    private static let goods: Set = ["shipment", "return"]
 
     /// One order's money, as three have it.
     static func compare(_ order: String, books told: [CountedMoney], crm: [CountedMoney], report: [CountedMoney]) -> (
@@ -69,7 +86,9 @@ struct Reconciliation: Sendable {
         let books = byKey(told).merging(own) { first, _ in first }
         let keys = Set(books.keys).union(crm.keys).union(report.keys)
         let differences = keys.sorted().compactMap { key -> Difference? in
-            let (b, c, r) = (books[key], crm[key], report[key])
+            // The report counts no goods: of them it says what the CRM says.
+            let isGoods = goods.contains(key.split(separator: "/").dropFirst().first.map(String.init) ?? "")
+            let (b, c, r) = (books[key], crm[key], isGoods ? crm[key] : report[key])
             guard b != c || c != r else { return nil }
             return Difference(key: key, orderNumber: order, books: b, crm: c, report: r, words: words(b, c, r))
         }
@@ -79,7 +98,7 @@ struct Reconciliation: Sendable {
     private static func words(_ books: Money?, _ crm: Money?, _ report: Money?) -> String {
         switch (books, crm, report) {
         case (nil, _?, _): "1С и банк такого документа больше не сообщают, а в CRM он учтён"
-        case (_?, nil, _): "1С или банк сообщают оплату, а в CRM она не учтена"
+        case (_?, nil, _): "1С или банк сообщают документ, а в CRM он не учтён"
         case (_, _?, nil): "в CRM учтено, в отчёте нет"
         case (nil, nil, _?): "в отчёте учтено то, чего нет ни в CRM, ни в 1С"
         default: "суммы различаются"
@@ -116,9 +135,9 @@ struct Reconciliation: Sendable {
                 """
                 SELECT o.number, c.base, c.kind, c.onec_id, c.amount_minor, c.currency FROM (
                     SELECT id, number, tells_payments FROM sales_order o WHERE ($1::text IS NULL OR number > $1) AND EXISTS (
-                        SELECT 1 FROM document c WHERE c.order_id = o.id AND c.kind IN ('payment', 'refund'))
+                        SELECT 1 FROM document c WHERE c.order_id = o.id AND c.kind IN ('payment', 'refund', 'shipment', 'return'))
                     ORDER BY number LIMIT \(Self.pageSize)) AS o
-                LEFT JOIN document c ON c.order_id = o.id AND c.kind IN ('payment', 'refund') AND c.amount_minor IS NOT NULL
+                LEFT JOIN document c ON c.order_id = o.id AND c.kind IN ('payment', 'refund', 'shipment', 'return') AND c.amount_minor IS NOT NULL
                     AND \(OrderDocuments.counts)
                 ORDER BY o.number
                 """, [.text(after)])
