@@ -56,6 +56,7 @@ public struct AccountingBridge: SuiteService {
         RevokedSessions.take(in: &crm, context.access)
         ClientCards.take(in: &crm)
         JourneyStarts.take(in: &crm)
+        OrderChanges.take(in: &crm) { wakers[$0]?.poke() }
         let bus = try context.bus(subscriptions: [StreamName(publisher: "crm-core"): crm])
         self.bus = bus
         keeper = JournalKeeper(

@@ -38,3 +38,9 @@ CREATE TABLE journey_start (
 
 -- What a card was before, by its own history (ИсторияКПП, ИсторияНаименований).
 ALTER TABLE counterparty_card ADD COLUMN history jsonb;
+
+-- An order that was taken back before the base had it.
+ALTER TABLE order_out DROP CONSTRAINT order_out_state_check;
+ALTER TABLE order_out
+    ADD CONSTRAINT order_out_state_check CHECK (state IN ('ready', 'sending', 'doubtful', 'sent', 'refused', 'withdrawn'));
+CREATE INDEX onec_session_by_order ON onec_session USING gin (batch);

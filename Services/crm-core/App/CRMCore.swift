@@ -53,6 +53,7 @@ public struct CRMCore: SuiteService {
         var handlers = OrderReports(documents: OrderDocuments(live: live), flags: OrderFlags(settings: settings))
             .handlers()
         ClientCards().handlers(&handlers)
+        OrderChanges.take(in: &handlers, OrderDocuments(live: live))
         return handlers
     }
 
@@ -70,7 +71,8 @@ public struct CRMCore: SuiteService {
         LeadRoutes(bus: bus, leads: leads).add(to: router)
         DealRoutes(bus: bus, deals: deals).add(to: router)
         let books = OwnBooks(documents: OrderDocuments(live: live))
-        OrderRoutes(bus: bus, orders: orders, books: books).add(to: router)
+        let changes = OrderChanges(orders: orders, documents: OrderDocuments(live: live))
+        OrderRoutes(bus: bus, orders: orders, books: books, changes: changes).add(to: router)
         DirectoryRoutes(bus: bus).add(to: router)
         CardRoutes(bus: bus).add(to: router)
         OwnershipRoutes(pool: bus.pool).add(to: router)
@@ -83,7 +85,7 @@ public struct CRMCore: SuiteService {
         Search(pool: bus.pool).add(to: router)
         Pages(
             bus: bus, sessions: sessions, settings: context.settings, leads: leads, deals: deals,
-            orders: orders, books: books, renderer: renderer, live: live
+            orders: orders, books: books, changes: changes, renderer: renderer, live: live
         ).add(to: router)
         ForwardedPages(
             bridge: context.httpAddress(.accountingBridge), bi: context.httpAddress(.biAggregator),

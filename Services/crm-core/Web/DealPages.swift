@@ -12,6 +12,7 @@ struct DealPages: Sendable {
     let deals: DealActions
     let orders: OrderRequest
     let books: OwnBooks
+    let changes: OrderChanges
     let renderer: PageRenderer
     let talk: TalkPages
 
@@ -65,6 +66,12 @@ struct DealPages: Sendable {
                 ) { transaction, _ in
                     try .init(.created, try await books.record(id, entry, by: caller, in: transaction))
                 }
+            }
+            return "/orders/\(id)"
+        }
+        router.action("/orders/:id/cancel", sessions, roles: ["manager", "head"]) { id, form, caller in
+            _ = try await bus.transaction {
+                try await changes.cancel(id, .init(reason: form.filled("reason")), by: caller, in: $0)
             }
             return "/orders/\(id)"
         }
@@ -136,6 +143,15 @@ struct DealPages: Sendable {
             "share": order.marginShare.map { "\(Int($0.rounded())) %" } ?? "",
             "unknown": order.paidUnknown == nil || order.payment == "full"
                 ? "" : ScreenTexts.word("paymentsUnknown", language),
+            "mayCancel": ["requested", "sent", "accepted", "failed"].contains(order.status)
+                && !order.changes.contains { $0.state == "asked" }
+                && (caller.isAdmin || !caller.roles.isDisjoint(with: ["manager", "head"])),
+            "changes": order.changes.map {
+                [
+                    "words": ScreenTexts.word("change.\($0.kind).\($0.state)", language),
+                    "changeReason": $0.reason ?? "", "changeBy": $0.by, "changeAt": LocalTime.text($0.at),
+                ]
+            },
             "flags": order.flags.map {
                 [
                     "sign": $0.done ? "✓" : "…", "department": $0.department,

@@ -14,6 +14,7 @@ struct Pages: Sendable {
     let deals: DealActions
     let orders: OrderRequest
     let books: OwnBooks
+    let changes: OrderChanges
     let renderer: PageRenderer
     let live: LivePages
 
@@ -26,6 +27,7 @@ struct Pages: Sendable {
         ).add(to: router)
         DealPages(
             bus: bus, sessions: sessions, settings: settings, deals: deals, orders: orders, books: books,
+            changes: changes,
             renderer: renderer, talk: talk
         ).add(to: router)
         CompanyPage(pool: bus.pool, renderer: renderer).add(to: router)

@@ -59,6 +59,8 @@ struct OrderStory: AnswerShape {
             )
         }
         switch facts.state {
+        case "withdrawn":
+            return ("Заказ отменён в CRM до передачи в 1С: \(facts.reason ?? "").", false)
         case "refused":
             return ("Заказ не передан в 1С: \(facts.reason ?? "причина неизвестна").", true)
         case "ready":

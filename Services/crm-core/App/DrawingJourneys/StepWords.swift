@@ -57,6 +57,7 @@ struct StepWords {
         "bot.message.sent": ["state"], "bot.answers.changed": ["state"], "bot.conversation.handed_over": ["to"],
         "crm.payment.recorded": ["counted", "kind"], "onec.bank_payment.allocated": ["stands"],
         "crm.order.flagged": ["done"], "onec.order.reported": ["onecNumber?"],
+        "crm.order.change_requested": ["kind"], "onec.order.change_answered": ["taken"],
         "notifier.notification.sent": ["state"],
     ]
 
@@ -138,6 +139,18 @@ struct StepWords {
         "onec.order.reported/onecNumber?": (
             "Заказ {number} учтён в 1С {base}, получен № {onecNumber}",
             "Order {number} stands in 1C {base} as № {onecNumber}"
+        ),
+        "crm.order.change_requested": (
+            "{by} просит изменить заказ {number}", "{by} asks to change order {number}"
+        ),
+        "crm.order.change_requested/cancel": (
+            "{by} просит отменить заказ {number}", "{by} asks to cancel order {number}"
+        ),
+        "onec.order.change_answered": (
+            "Заказ {number} не изменён: {reason}", "Order {number} is not changed: {reason}"
+        ),
+        "onec.order.change_answered/true": (
+            "Заказ {number} изменён до передачи в 1С", "Order {number} is changed before 1C has it"
         ),
         "onec.books.reported": (
             "1С {base} сообщила документы заказа {number}", "1C {base} told documents of order {number}"

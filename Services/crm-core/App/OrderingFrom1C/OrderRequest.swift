@@ -36,7 +36,7 @@ struct OrderRequest: Sendable {
         guard StateWords.orderKinds.contains(kind) else {
             throw Problem.invalid("kind is goods, prepayment or signing")
         }
-        let lines = try lines(body)
+        let lines = try lines(body.lines, in: body.currency)
         let total = lines.reduce(Money.zero(body.currency)) { $0 + $1.sum }
         guard var deal = try await Deal.find(dealID, in: transaction),
             caller.seesAll || deal.responsibleID == caller.userID
@@ -111,30 +111,31 @@ struct OrderRequest: Sendable {
         return Asked(orderId: id, number: number, status: "accepted")
     }
 
-    private func lines(_ body: Body) throws -> [OrderLine] {
-        guard !body.lines.isEmpty, body.lines.count <= Self.lineLimit else {
+    /// Lines as 1C takes them, with their sums.
+    func lines(_ wanted: [Body.Line], in currency: Currency) throws -> [OrderLine] {
+        guard !wanted.isEmpty, wanted.count <= Self.lineLimit else {
             throw Problem.invalid("an order has 1 to \(Self.lineLimit) lines")
         }
-        return try body.lines.enumerated().map { index, line in
+        return try wanted.enumerated().map { index, line in
             let place = "line \(index + 1)"
             guard !line.name.isEmpty, line.name.count <= 250, line.sku.count <= 100 else {
                 throw Problem.invalid("\(place): name has 1 to 250 characters, sku at most 100")
             }
             guard line.quantity > Quantity(tenThousandths: 0),
                 line.price >= Quantity(tenThousandths: 0),
-                let sum = line.quantity.times(price: line.price, in: body.currency)
+                let sum = line.quantity.times(price: line.price, in: currency)
             else {
                 throw Problem.invalid("\(place): quantity is above zero, price not below, the sum fits")
             }
             let discount = try line.discount.map { text in
-                guard let money = Money(text, body.currency), money.minor >= 0, money.minor <= sum.minor
+                guard let money = Money(text, currency), money.minor >= 0, money.minor <= sum.minor
                 else { throw Problem.invalid("\(place): discount is a sum of at most the line's") }
                 return money
             }
             return OrderLine(
                 sku: line.sku, name: line.name, quantity: line.quantity, price: line.price,
                 unit: line.unit, vat: line.vat, discount: discount,
-                sum: sum - (discount ?? .zero(body.currency)))
+                sum: sum - (discount ?? .zero(currency)))
         }
     }
 

@@ -9,6 +9,7 @@ struct OrderRoutes: Sendable {
     let bus: EventBus
     let orders: OrderRequest
     let books: OwnBooks
+    let changes: OrderChanges
 
     func add(to router: Router<ServiceRequestContext>) {
         let once = Idempotency(bus: bus)
@@ -27,6 +28,20 @@ struct OrderRoutes: Sendable {
             // Who may not see the deal may not see its order.
             if let deal = order.dealId { _ = try await DealView.load(deal, for: caller, in: bus.pool) }
             return try Response.json(order)
+        }
+        router.post("/api/v1/orders/:id/cancel") { request, context in
+            let (caller, order) = (try context.require("manager", "head"), try context.id("order"))
+            return try await once.run(request, caller, required: true) { transaction, bytes in
+                let wish = try decodeBody(OrderChanges.Cancellation.self, bytes.isEmpty ? Array("{}".utf8) : bytes)
+                return try .init(.accepted, try await changes.cancel(order, wish, by: caller, in: transaction))
+            }
+        }
+        router.post("/api/v1/orders/:id/revisions") { request, context in
+            let (caller, order) = (try context.require("manager", "head"), try context.id("order"))
+            return try await once.run(request, caller, required: true) { transaction, bytes in
+                let wish = try decodeBody(OrderChanges.Revision.self, bytes)
+                return try .init(.accepted, try await changes.revise(order, wish, by: caller, in: transaction))
+            }
         }
         router.post("/api/v1/orders/:id/documents") { request, context in
             let (caller, order) = (try context.require("accountant", "head"), try context.id("order"))

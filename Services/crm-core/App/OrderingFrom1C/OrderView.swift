@@ -23,6 +23,15 @@ struct OrderView: AnswerShape {
         let by: String?
         let at: Timestamp?
     }
+    /// A cancellation or a revision that was asked for: `asked`, then `taken` or `refused`.
+    struct Change: AnswerShape {
+        let id: ID
+        let kind, state: String
+        let reason: String?
+        let by: String
+        let at: Timestamp
+        let answeredAt: Timestamp?
+    }
     let id: ID
     let number, kind, origin, organization, base: String
     let onecNumber: String?
@@ -40,6 +49,7 @@ struct OrderView: AnswerShape {
     /// The day of payment is over, and something is still owed.
     let overdue: Bool
     var flags: [Flag] = []
+    var changes: [Change] = []
     let documents: [DocumentView]
     let lines: [OrderLine]
     let asOf: Timestamp?
@@ -109,9 +119,16 @@ struct OrderView: AnswerShape {
                     SELECT id FROM sales_order WHERE \(condition) ORDER BY created_at LIMIT \(limit))
                 ORDER BY department
                 """, [.id(id)]),
+            Statement(
+                """
+                SELECT order_id, id, kind, state, reason, by_whom, at, answered_at FROM order_change WHERE order_id IN (
+                    SELECT id FROM sales_order WHERE \(condition) ORDER BY created_at LIMIT \(limit))
+                ORDER BY id
+                """, [.id(id)]),
         ])
         let documents = Dictionary(grouping: answers[1]) { (try? $0.id("order_id")) ?? id }
         let flags = Dictionary(grouping: answers[2]) { (try? $0.id("order_id")) ?? id }
+        let changes = Dictionary(grouping: answers[3]) { (try? $0.id("order_id")) ?? id }
         return try answers[0].compactMap { row in
             guard let asked = try row.money("asked_minor") else { return nil }
             var order = try OrderView(row, asked: asked, documents: documents[try row.id("id")] ?? [])
@@ -119,6 +136,12 @@ struct OrderView: AnswerShape {
                 Flag(
                     department: try $0.string("department"), done: try $0.bool("done"),
                     by: try $0.optionalString("by_whom"), at: try $0.optionalTime("at"))
+            }
+            order.changes = try (changes[order.id] ?? []).map {
+                Change(
+                    id: try $0.id("id"), kind: try $0.string("kind"), state: try $0.string("state"),
+                    reason: try $0.optionalString("reason"), by: try $0.string("by_whom"), at: try $0.time("at"),
+                    answeredAt: try $0.optionalTime("answered_at"))
             }
             return order
         }

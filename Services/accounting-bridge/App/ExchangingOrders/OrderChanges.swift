@@ -1,0 +1,77 @@
+import Contracts
+import Messaging
+import Postgres
+import Primitives
+
+/// Changes of orders that the CRM asks for. As long as the base cannot have an order it is ours: it is taken back, or becomes another one. From then on
+/// its document is 1C's (rule 1 of the domain): it is changed there, and what becomes of it comes back by itself.
+enum OrderChanges {
+    static func take(in handlers: inout EventHandlers, wake: @escaping @Sendable (_ base: String) -> Void) {
+        handlers.on(OrderChangeRequested.self) { change, event, transaction in
+            let reason = try await refusal(of: change, event, in: transaction)
+            try transaction.emit(
+                OrderChangeAnswered(
+                    changeId: change.changeId, orderId: change.orderId, number: change.number, base: change.base,
+                    taken: reason == nil, reason: reason, by: "мост 1С"),
+                key: change.orderId.description, answering: event)
+            transaction.afterCommit { wake(change.base) }
+        }
+    }
+
+    /// Does it.
+    ///
+    /// - Returns: why it is not done; nil when it is.
+    private static func refusal(
+        of change: OrderChangeRequested, _ event: ReceivedEvent, in transaction: EventTransaction
+    ) async throws -> String? {
+        let row = try await transaction.query(
+            """
+            SELECT o.state, o.attempts, o.onec_number, o.request::text AS request,
+                -- Given in a session, it may be there though nobody has said so.
+                EXISTS (SELECT 1 FROM onec_session s WHERE s.batch @> ARRAY[o.id]) AS was_offered
+            FROM order_out o WHERE o.id = $1 FOR UPDATE OF o
+            """, [.id(change.orderId)]
+        ).first
+        guard let row else { return "заказ \(change.number) до моста ещё не дошёл" }
+        let state = try row.string("state")
+        if state == "withdrawn" { return "заказ уже отменён" }
+        guard ["ready", "refused"].contains(state), try row.int("attempts") == 0, try !row.bool("was_offered") else {
+            let number = try row.optionalString("onec_number").map { " (\($0))" } ?? ""
+            let isThere = ["sent", "refused"].contains(state)
+            return isThere
+                ? "заказ уже в 1С \(change.base)\(number): измените или отмените его там, сюда придёт само"
+                : "заказ передаётся в 1С \(change.base) прямо сейчас: измените или отмените его там"
+        }
+        guard change.kind == "revision" else {
+            try await transaction.query(
+                """
+                UPDATE order_out SET state = 'withdrawn', reason = $2, last_event = $3, ask_at = NULL, match_again = false, refused_at = NULL
+                WHERE id = $1
+                """,
+                [
+                    .id(change.orderId), .text("отменил до передачи в 1С: \(change.by ?? "CRM")"), .id(event.id),
+                ])
+            return nil
+        }
+        guard let lines = change.lines, let total = change.total else { return "в изменении нет строк заказа" }
+        let before = try JSON.decode(OrderRequested.self, from: try row.string("request").utf8)
+        let revised = before.revised(lines: lines, total: total, comment: change.comment)
+        if let problem = OrderQueue.problem(revised) { return problem }
+        try await transaction.query(
+            """
+            UPDATE order_out SET request = $2::jsonb, state = 'ready', reason = NULL, refused_at = NULL, ready_since = now(), last_event = $3,
+                match_again = true WHERE id = $1
+            """, [.id(change.orderId), .text(try JSON.text(revised)), .id(event.id)])
+        return nil
+    }
+}
+
+extension OrderRequested {
+    /// The same order with other lines.
+    fileprivate func revised(lines: [OrderLine], total: Money, comment: String?) -> OrderRequested {
+        OrderRequested(
+            orderId: orderId, number: number, kind: kind, base: base, organization: organization, dealId: dealId,
+            currency: currency, total: total, lines: lines, counterparty: counterparty, contractId: contractId,
+            address: address, comment: comment ?? self.comment, slice: slice, by: by)
+    }
+}
