@@ -20,10 +20,12 @@ public struct BotGateway: SuiteService {
     private let log: Logger
     private let arrived = Signal()
     private let outgoing: [String: Signal]
+    private let access: AccessControl
 
     public init(_ context: ServiceContext) throws {
         settings = context.settings
         log = context.log
+        access = context.access
         let signals = Dictionary(uniqueKeysWithValues: settings.bots.map { ($0.name, Signal()) })
         outgoing = signals
         let everySignal = Signal()
@@ -57,7 +59,9 @@ public struct BotGateway: SuiteService {
     public func addRoutes(to router: Router<ServiceRequestContext>) {
         let bots = Dictionary(uniqueKeysWithValues: settings.bots.map { ($0.name, $0) })
         WebhookRoute(bots: bots, journal: journal).add(to: router)
-        MessagesAPI(bus: bus, telegramBots: Set(bots.keys)).add(to: router)
+        let messages = MessagesAPI(bus: bus, telegramBots: Set(bots.keys))
+        messages.add(to: router)
+        FormsAPI(messages: messages, access: access).add(to: router)
         ConversationsAPI(bus: bus, outgoing: allOutgoing).add(to: router)
     }
 

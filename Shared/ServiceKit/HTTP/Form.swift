@@ -10,7 +10,8 @@ public struct Form: Sendable {
         public let name: String?
         public let bytes: [UInt8]
     }
-    private var fields: [String: String] = [:]
+    /// By name: the last of those that come twice.
+    public private(set) var fields: [String: String] = [:]
     public private(set) var file: File?
 
     /// Bytes of a form without a file at most.

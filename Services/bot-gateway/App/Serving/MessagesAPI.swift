@@ -64,9 +64,16 @@ struct MessagesAPI: Sendable {
                 let place = (error as? DecodingError)?.place ?? "the body is no JSON"
                 throw Problem.badRequest("\(place); the body is kept")
             }
-            try check(body, caller)
-            return try Response.json(try await take(body.clean, bytes), .accepted)
+            return try Response.json(try await take(body, bytes, from: caller), .accepted)
         }
+    }
+
+    /// Takes a message, once.
+    ///
+    /// - Parameter bytes: as it came.
+    func take(_ body: Body, _ bytes: [UInt8], from caller: Caller) async throws -> Accepted {
+        try check(body, caller)
+        return try await take(body.clean, bytes)
     }
 
     private func check(_ body: Body, _ caller: Caller) throws {
@@ -109,7 +116,7 @@ struct MessagesAPI: Sendable {
         }
     }
 
-    private func keep(_ bytes: [UInt8], _ caller: Caller) async throws {
+    func keep(_ bytes: [UInt8], _ caller: Caller) async throws {
         try await bus.pool.query(
             """
             INSERT INTO incoming (connection, state, reason, body)
