@@ -96,6 +96,86 @@ def test_what_it_can_tell_comes_back(suite, client):
     becomes(suite, order, status="cancelled")
 
 
+def loads_all(client):
+    for _ in range(30):
+        if not client.load_orders()[1]:
+            return
+
+
+def story(suite, order):
+    return suite.get("accounting-bridge", f"/api/v1/order-stories/{order['number']}", suite.admin)
+
+
+@orders
+@pytest.mark.parametrize("fault", ["down", "late", "half", "html", "changed"])
+def test_what_goes_wrong_on_its_way_is_kept_and_what_comes_after_it_is_right(suite, client, fault):
+    order = ordered(suite, client, f"fault-{fault}")
+    loads_all(client)
+    client.fault, client.failed = fault, False
+    try:
+        client.send_state(order["number"], "10.00", paid="10.00")
+    except site_exchange.Failed:
+        pass
+    # УНФ comes once with nothing; then it is told anew, as a person would have it do.
+    for _ in range(2):
+        client.send_state(order["number"], "10.00", paid="10.00")
+    becomes(suite, order, payment="full", status="accepted")
+    wait_for(lambda: not story(suite, order)["repairs"], what="nothing of it to be left aside")
+    found = suite.get("crm-core", f"/api/v1/orders/{order['orderId']}", suite.admin)
+    assert len([d for d in found["documents"] if d["kind"] == "payment"]) == (1 if client.profile.subordinates else 0), "once"
+
+
+@orders
+def test_a_closed_period_holds_up_one_order_and_no_other(suite, client):
+    """An order of a day that is closed cannot be written there: the exchange is broken off each time, until the accountant opens the day."""
+    order = ordered(suite, client, "closed")
+    client.closed_until = "9999-12-31"
+    for _ in range(3):
+        client.load_orders()
+    assert order["number"] not in client.stored
+    client.closed_until = "0000-00-00"
+    loads_all(client)
+    if order["number"] not in client.stored:
+        # Set aside by name meanwhile: a person lets it go again.
+        planned = suite.post("accounting-bridge", "/api/v1/replays", suite.admin, {"filter": {"order": order["number"]}, "dryRun": True}, status=201)
+        suite.post("accounting-bridge", f"/api/v1/replays/{planned['id']}/apply", suite.admin, {}, status=202)
+        wait_for(lambda: suite.offered({order["number"]}), what="it to be offered again")
+        loads_all(client)
+    assert client.stored[order["number"]] == 10
+
+
+@orders
+def test_what_is_unposted_or_moved_into_the_past_there_is_seen_here(suite, client):
+    order = ordered(suite, client, "unposted")
+    loads_all(client)
+    client.send_state(order["number"], "10.00", paid="10.00")
+    becomes(suite, order, payment="full")
+    client.send_state(order["number"], "10.00", paid="10.00", posted=False)
+    wait_for(lambda: "не проведён" in story(suite, order)["verdict"], what="the order to be not posted")
+    client.send_state(order["number"], "10.00", paid="10.00", paid_on="2025-01-31")
+    if client.profile.subordinates:
+        late = lambda: [c for c in suite.get("accounting-bridge", "/api/v1/late-changes", suite.admin)["items"] if c["orderNumber"] == order["number"]]
+        assert "31.01.2025" in wait_for(late, what="the change of the past")[0]["words"]
+
+
+@orders
+def test_a_base_restored_from_a_backup_gets_what_it_has_lost_and_makes_no_double(suite, client):
+    backup = client.snapshot()
+    order = ordered(suite, client, "restored")
+    loads_all(client)
+    becomes(suite, order, status="sent")
+    client.restore(backup)
+    loads_all(client)
+    assert order["number"] not in client.stored, "it does not know what it has lost"
+    planned = suite.post("accounting-bridge", "/api/v1/replays", suite.admin, {"filter": {"order": order["number"], "kind": "sent"}, "dryRun": True}, status=201)
+    suite.post("accounting-bridge", f"/api/v1/replays/{planned['id']}/apply", suite.admin, {}, status=202)
+    wait_for(lambda: suite.offered({order["number"]}), what="it to be offered again")
+    loads_all(client)
+    assert client.stored[order["number"]] == 10
+    client.send_state(order["number"], "10.00", paid="10.00")
+    becomes(suite, order, payment="full")
+
+
 @every
 def test_its_goods_are_taken(suite, client):
     client.send_goods(40)

@@ -1,8 +1,11 @@
 """1C as a client of «обмен с сайтом», as strict as its configurations are (reference a.1–a.7): what it compares, counts and refuses here is what the
 published configurations compare, count and refuse. Not a copy of any: the wire's behaviour alone."""
+import base64
 import io
+import socket
 import zipfile
 from decimal import Decimal
+from urllib.parse import quote, urlsplit
 from xml.etree import ElementTree
 
 import requests
@@ -40,7 +43,10 @@ class Failed(Exception):
 
 
 class Client:
-    """One base, with what it has stored."""
+    """One base, with what it has stored. `fault` names what goes wrong on its side with the next file:
+
+    `down`: the connection ends in the middle of the file · `late`: it is sent, and the base does not wait for the answer · `half`: the session ends after half
+    of it · `html`: a web server's page stands in its place · `changed`: an update of the configuration has renamed a field."""
 
     def __init__(self, profile, url, login, password):
         self.profile, self.url, self.http, self.cookie, self.tail = profile, url, requests.Session(), None, ""
@@ -48,6 +54,9 @@ class Client:
         self.http.headers.update({"User-Agent": profile.agent, "Accept": "text/html, image/gif, */*", **({"Connection": "close"} if profile.closes else {})})
         # Orders by the site's number: the only thing it looks them up by.
         self.stored, self.loads = {}, 0
+        self.fault, self.failed = None, False
+        # No document of this day or before is made.
+        self.closed_until = "0000-00-00"
 
     def ask(self, type, mode, body=None, **params):
         query = "&".join([f"type={type}", f"mode={mode}"] + [f"{k}={requests.utils.quote(v)}" for k, v in params.items()]) + self.profile.extra + self.tail
@@ -97,6 +106,9 @@ class Client:
             number = value("Номер")
             if value("ХозОперация").lower() != "заказ товара" or not value("Валюта") or number in stumbles_over:
                 return fresh, False
+            if number not in known and value("Дата")[:10] <= self.closed_until:
+                # «Дата запрета изменения»: it cannot be written, and the whole exchange is broken off.
+                return fresh, False
             assert len(number) <= 11, "the column has eleven characters"
             if number not in known:
                 # Looked up before the loop: twice in one answer would be two orders.
@@ -108,12 +120,35 @@ class Client:
                 raise Failed("success")
         return fresh, bool(found)
 
+    def snapshot(self):
+        return dict(self.stored)
+
+    def restore(self, backup):
+        """From a backup: what it has stored since is gone, and it does not know that."""
+        self.stored = dict(backup)
+
     # To the site.
 
     def upload(self, type, files):
-        """The files in one session: cut in pieces, or zipped, then imported."""
+        """The files in one session: cut in pieces, or zipped, then imported. After one that failed УНФ has deleted its files: its next attempt opens a
+        session, finds the folder empty, and counts the changes as delivered (reference 24)."""
         self.enter(type)
         zips, limit = self.init(type)
+        if self.failed and self.profile.name.startswith("УНФ"):
+            self.failed = False
+            return
+        fault, self.fault = self.fault, None
+        try:
+            self.send(type, files, zips, limit, fault)
+        except Failed:
+            self.failed = True
+            raise
+
+    def send(self, type, files, zips, limit, fault):
+        if fault == "html":
+            files = {name: b"<!DOCTYPE html><html><body>502 Bad Gateway</body></html>" for name in files}
+        elif fault == "changed":
+            files = {name: body.replace("Сумма>".encode(self.profile.encoding), "СуммаДок>".encode(self.profile.encoding)) for name, body in files.items()}
         sent = files
         if zips:
             packed = io.BytesIO()
@@ -121,11 +156,17 @@ class Client:
                 for name, body in files.items():
                     archive.writestr(name, body)
             sent = {"v8_4A3B_1.zip": packed.getvalue()}
+        if fault in ("down", "late"):
+            return self.drop(type, *next(iter(sent.items())), whole=fault == "late")
+        if fault == "half":
+            sent = {name: body[:len(body) // 2] for name, body in sent.items()}
         for name, body in sent.items():
             for start in range(0, len(body), limit or len(body)):
                 answer = self.ask(type, "file", body[start:start + (limit or len(body))], filename=name).split("\n")[0].strip().lower()
                 if answer != "success":
                     raise Failed(f"file {name}: {answer}")
+        if fault == "half":
+            raise Failed("the base was shut down")
         if type == "sale" and not self.profile.imports_sale:
             return
         for name in files:
@@ -137,17 +178,30 @@ class Client:
             if answer != "success":
                 raise Failed(f"import {name}: {answer}")
 
+    def drop(self, type, name, body, whole):
+        """A request whose connection the base ends by itself: before all of it is sent, or before it is answered."""
+        parts = urlsplit(self.url)
+        with socket.create_connection((parts.hostname, parts.port), timeout=30) as line:
+            login = base64.b64encode(f"{self.http.auth[0].decode()}:{self.http.auth[1].decode()}".encode()).decode()
+            head = (f"POST {parts.path}?type={type}&mode=file&filename={quote(name)} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Basic {login}\r\n"
+                    f"Cookie: {self.cookie}\r\nContent-Length: {len(body)}\r\nContent-Type: application/octet-stream\r\n\r\n")
+            line.sendall(head.encode() + (body if whole else body[:len(body) // 2]))
+            if whole:
+                # It was on its way when the base gave up.
+                line.recv(1)
+        raise Failed("the connection was lost")
+
     def root(self, inner):
         space = f' xmlns="{self.profile.namespace}"' if self.profile.namespace else ""
         text = f'<?xml version="1.0" encoding="{self.profile.encoding}"?>\n<КоммерческаяИнформация{space} ВерсияСхемы="{self.profile.schema}">{inner}</КоммерческаяИнформация>'
         return (b"\xef\xbb\xbf" if self.profile.bom else b"") + text.encode(self.profile.encoding)
 
-    def send_state(self, number, total, paid=None, cancelled=False):
+    def send_state(self, number, total, paid=None, cancelled=False, posted=True, paid_on="2026-11-20"):
         """An order's state, as this configuration can tell it. `paid`: in full when it equals the total."""
         def requisites(pairs):
             return "<ЗначенияРеквизитов>" + "".join(
                 f"<ЗначениеРеквизита><Наименование>{k}</Наименование><Значение>{v}</Значение></ЗначениеРеквизита>" for k, v in pairs) + "</ЗначенияРеквизитов>"
-        own = [("Номер по 1С", f"ОС-{number}"), ("Дата по 1С", "2026-11-20T9:05:00"), ("ПометкаУдаления", "false"), ("Проведен", "true")]
+        own = [("Номер по 1С", f"ОС-{number}"), ("Дата по 1С", "2026-11-20T9:05:00"), ("ПометкаУдаления", "false"), ("Проведен", str(posted).lower())]
         full = paid is not None and Decimal(paid) == Decimal(total)
         if cancelled:
             own.append(("Отменен", "true"))
@@ -157,7 +211,7 @@ class Client:
             own += [("Номер оплаты по 1С", f"П-{number}"), ("Дата оплаты по 1С", "2026-11-20")]
         children = ""
         if self.profile.subordinates:
-            payments = "" if paid is None else (f"<ПодчиненныйДокумент><Ид>p-{number}</Ид><Дата>2026-11-20T9:05:00</Дата><ХозОперация>Выплата безналичных денег</ХозОперация>"
+            payments = "" if paid is None else (f"<ПодчиненныйДокумент><Ид>p-{number}</Ид><Дата>{paid_on}T9:05:00</Дата><ХозОперация>Выплата безналичных денег</ХозОперация>"
                                                 f"<Сумма>{paid}</Сумма><Валюта>руб</Валюта></ПодчиненныйДокумент>")
             children = f"<ПодчиненныеДокументы>{payments}</ПодчиненныеДокументы>"
         document = (f"<Документ><Ид>guid-{number}</Ид><Номер>{number}</Номер><Дата>2026-11-20</Дата><ХозОперация>Заказ товара</ХозОперация><Роль>Продавец</Роль>"
