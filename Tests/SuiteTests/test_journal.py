@@ -91,6 +91,20 @@ def test_old_months_go_as_a_whole_but_not_what_waits_for_a_person(suite):
     wait_for(suite.ready, 60, "the bridge")
     OneC(suite).open()
     assert suite.sql("accounting_bridge", "SELECT count(*) > 0 FROM exchange_before") == [["t"]]
+    # Of a month that is kept in part old days go one by one, with the sessions that they belong to.
+    days = {"2020-06-15": "0172b57d-7e80-7000-8000-000000000001", "2020-07-01": "017307e3-3e80-7000-8000-000000000001"}
+    for day, id in days.items():
+        assert suite.sql("accounting_bridge", f"SELECT day_of('{id}')") == [[day]]
+        suite.sql("accounting_bridge", "INSERT INTO exchange (id, base, session, at, kind, method, target, request, answered_at) "
+                  f"VALUES ('{id}', 'unf', '{id}', '{day}', 'sale.file', 'POST', '/', '', '{day}'); "
+                  f"INSERT INTO onec_session (id, base, type, started_at) VALUES ('{id}', 'unf', 'sale', '{day}')")
+    suite.sql("accounting_bridge", f"INSERT INTO parked_document (id, base, exchange_id, reason) VALUES ('{days['2020-07-01']}', 'unf', '{days['2020-07-01']}', 'so')")
+    os.kill(suite.pids()["accounting-bridge"], signal.SIGKILL)
+    old = lambda: {row[0] for row in suite.sql("accounting_bridge", "SELECT day_of(id) FROM exchange WHERE at < '2021-01-01'")}
+    wait_for(lambda: old() == {"2020-07-01"}, 60, "the old day to go")
+    assert suite.sql("accounting_bridge", "SELECT dropped_at IS NOT NULL FROM journal_day WHERE day = '2020-06-15'") == [["t"]]
+    wait_for(lambda: suite.sql("accounting_bridge", "SELECT count(*) FROM onec_session WHERE started_at < '2021-01-01'") == [["0"]], 60, "its session to go")
+    wait_for(suite.ready, 60, "the bridge")
 
 
 LONG_AGO = """

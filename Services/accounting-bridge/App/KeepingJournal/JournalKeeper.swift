@@ -4,8 +4,8 @@ import Postgres
 import Primitives
 import Sodium
 
-/// Keeps the journal: makes its parts ahead, seals what is finished into each day's chain, signs days that are over, and drops months of which the
-/// policy keeps no day any more. What was understood of an exchange may be told anew; what it was may not.
+/// Keeps the journal: makes its parts ahead, seals what is finished into each day's chain, signs days that are over, and drops what the policy
+/// does not keep any more. What was understood of an exchange may be told anew; what it was may not.
 struct JournalKeeper: Sendable {
     let bus: EventBus
     let signing: SigningKey?
@@ -117,7 +117,9 @@ struct JournalKeeper: Sendable {
             log.error("a part of the journal was not made", metadata: ["reason": "\(error)"])
         }
         try await sign()
-        try await drop()
+        try await dropMonths()
+        try await dropDays()
+        try await dropRest()
     }
 
     /// What a day's signature is made of: the day before is part of it, so that no whole day is exchanged.
@@ -143,48 +145,6 @@ struct JournalKeeper: Sendable {
             try await bus.pool.query(
                 "UPDATE journal_day SET signature = $2 WHERE day = $1::date AND signature IS NULL",
                 [.text(day), .bytes(signing.sign(words))])
-        }
-    }
-
-    /// Drops months beyond the policy, unless something of theirs still waits for a person.
-    private func drop() async throws {
-        let rows = try await bus.pool.query(
-            """
-            SELECT c.relname AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-            WHERE i.inhparent = 'exchange'::regclass AND (c.relname = 'exchange_before' OR (c.relname ~ '^exchange_[0-9]{6}$'
-                AND to_date(right(c.relname, 6), 'YYYYMM') + interval '1 month' <= (now() AT TIME ZONE 'UTC')::date - $1::int))
-            ORDER BY c.relname
-            """, [.int(days)])
-        for row in rows {
-            let name = try row.string("name")
-            _ = try await bus.pool.transaction { [days] transaction in
-                try await transaction.query("SET LOCAL lock_timeout = '300ms'")
-                let last = try await transaction.query(
-                    """
-                    SELECT day_of(id)::text AS day FROM "\(name)"
-                    WHERE (SELECT first_month FROM journal_parts) <= (now() AT TIME ZONE 'UTC')::date OR $1 <> 'exchange_before'
-                    ORDER BY id DESC LIMIT 1
-                    """, [.text(name)]
-                ).first?.string("day")
-                guard let last else {
-                    // A month in which nothing was exchanged.
-                    if name != "exchange_before" { try await transaction.query("DROP TABLE \"\(name)\"") }
-                    return
-                }
-                let isWanted = try await transaction.query(
-                    """
-                    SELECT 1 AS one WHERE $1::date >= (now() AT TIME ZONE 'UTC')::date - $2::int OR EXISTS (
-                        SELECT 1 FROM "\(name)" e JOIN parked_document p ON p.exchange_id = e.id AND p.settled_at IS NULL)
-                        OR EXISTS (SELECT 1 FROM "\(name)" e JOIN onec_file f ON f.exchange_id = e.id AND f.state = 'queued')
-                    """, [.text(last), .int(days)])
-                guard isWanted.isEmpty else { return }
-                try await transaction.query(
-                    """
-                    UPDATE journal_day SET dropped_at = now()
-                    WHERE day IN (SELECT DISTINCT day_of(id) FROM "\(name)")
-                    """)
-                try await transaction.query("DROP TABLE \"\(name)\"")
-            }
         }
     }
 }
