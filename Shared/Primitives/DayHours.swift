@@ -21,5 +21,15 @@ public struct DayHours: Sendable, Equatable, CustomStringConvertible {
         from < to ? (from..<to).contains(clock) : clock >= from || clock < to
     }
 
+    /// Minutes until it ends; nil when `clock` is not within.
+    public func minutesLeft(_ clock: String) -> Int? {
+        guard holds(clock) else { return nil }
+        func minutes(_ text: String) -> Int {
+            let parts = text.split(separator: ":").compactMap { Int($0) }
+            return parts.count == 2 ? parts[0] * 60 + parts[1] : 0
+        }
+        return (minutes(to) - minutes(clock) + 24 * 60) % (24 * 60)
+    }
+
     public var description: String { "\(from)-\(to)" }
 }

@@ -84,6 +84,31 @@ def test_orders_go_by_file_and_the_exchange_gives_them_no_second_time(world):
     assert {"Заказ выгружен в файл для 1С", "Файл с заказом загружен в 1С"} <= {line["words"] for line in story["lines"]}
 
 
+def test_another_reader_reads_our_orders_as_they_were_asked_for(world, tmp_path):
+    from django.conf import settings
+    if not settings.configured:
+        settings.configure(MEDIA_ROOT=str(tmp_path))
+    from cml.utils import ImportManager
+    orders = [world.order(world.token(), f"hand-read-{i}", organization="ooo", comment=f"№ {i} & <срочно>") for i in range(3)]
+    # That reader knows no namespaces, by itself looks at one document only, and breaks at lines and attributes.
+    text = re.sub(' xmlns="[^"]*"', "", content(world, prepare(world)).decode())
+    path = tmp_path / "orders.xml"
+    path.write_text(re.sub("<(Товары|ЗначенияРеквизитов)>.*?</\\1>", "", text, flags=re.DOTALL))
+    found = {}
+
+    class Collector:
+        def process_item(self, item):
+            found[item.number] = item
+
+    theirs = ImportManager(str(path))
+    theirs.item_processor = Collector()
+    theirs._parse_orders(theirs._get_tree().findall("Документ"))
+    for i, order in enumerate(orders):
+        read = found[order["number"]]
+        assert (read.id, str(read.sum), read.currency_name, read.operation, read.role) == (order["orderId"], "10.00", "RUB", "Заказ товара", "Продавец")
+        assert (read.client.name, read.comment) == (f"hand-read-{i}", f"№ {i} & <срочно>")
+
+
 def test_a_file_from_1c_is_read_as_if_it_had_come_itself(world):
     token = world.token()
     order, other = (world.order(token, f"hand-back-{i}", organization="ooo") for i in range(2))

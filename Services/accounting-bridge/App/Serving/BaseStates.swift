@@ -109,7 +109,10 @@ struct BaseStates: Sendable {
         guard base.driver == .commerceml else {
             let gate = SendingGate(
                 ratePerMinute: base.ratePerMinute, failures: Int(try row.optionalInt("failures") ?? 0))
-            return gate.drain(waiting, seconds: try row.optionalDouble("send_seconds"))
+            // Nothing goes before the quiet hours are over.
+            let clock = String(LocalTime.clock(.now()).prefix(5))
+            let quiet = Double(60 * (base.quietHours?.minutesLeft(clock) ?? 0))
+            return gate.drain(waiting, seconds: try row.optionalDouble("send_seconds")).map { quiet + $0 }
         }
         // A session takes one batch; they come as often as the last ten did.
         guard let pause = try row.optionalDouble("session_pause"), let batch = try row.optionalInt("batch_limit"),
