@@ -1,4 +1,5 @@
 import Foundation
+import Testing
 
 /// Inputs made from good ones by changes that a seed chooses: bytes flipped, cut out, doubled, moved, and the end torn off.
 /// `THROUGHLINE_MUTATIONS` says how many (default 3000); a failing one is found again by its number.
@@ -6,12 +7,29 @@ enum Mutations {
     static var count: Int { ProcessInfo.processInfo.environment["THROUGHLINE_MUTATIONS"].flatMap { Int($0) } ?? 3000 }
 
     static func run(_ seeds: [[UInt8]], _ body: ([UInt8]) throws -> Void) throws {
+        let (before, begun) = (residentMegabytes, ContinuousClock.now)
+        var most = before
         for number in 0..<count {
+            if number.isMultiple(of: 10_000) { most = max(most, residentMegabytes) }
             var random = SplitMix(state: UInt64(number))
             var bytes = seeds[number % seeds.count]
             for _ in 0...random.below(4) where !bytes.isEmpty { change(&bytes, &random) }
             try body(bytes)
         }
+        guard count > 3000 else { return }
+        // Other readers run beside it: together they stay within the bound.
+        #expect(max(most, residentMegabytes) - before < 512, "memory is bounded")
+        let seconds = begun.duration(to: .now).components.seconds
+        print(
+            "\(test): \(count) mutated inputs in \(seconds) s, \(before) MB before, \(max(most, residentMegabytes)) MB at most"
+        )
+    }
+
+    private static var test: String { Test.current?.name ?? "" }
+
+    private static var residentMegabytes: Int {
+        let text = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8)) ?? ""
+        return (text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0) * 4096 / 1_048_576
     }
 
     private static func change(_ bytes: inout [UInt8], _ random: inout SplitMix) {

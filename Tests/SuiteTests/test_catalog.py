@@ -246,3 +246,14 @@ def test_orders_may_come_back_in_an_archive(suite):
     see = lambda: suite.get("crm-core", f"/api/v1/orders/{order['orderId']}", suite.token())
     wait_for(lambda: see()["payment"] == "partly", what="the payment from the archive")
     assert onec.call("import", filename=f"orders-{order['number']}.xml").text == "success"
+
+
+def test_what_a_good_was_called_before_is_kept(suite):
+    def catalog(name, sku):
+        return ('<?xml version="1.0" encoding="utf-8"?><КоммерческаяИнформация ВерсияСхемы="2.08"><Каталог СодержитТолькоИзменения="true"><Ид>k</Ид><Товары><Товар>'
+                f"<Ид>renamed-1</Ид><Артикул>{sku}</Артикул><Наименование>{name}</Наименование></Товар></Товары></Каталог></КоммерческаяИнформация>").encode()
+    found = lambda: next(iter(goods(suite, q="Переименован")), None)
+    for name, sku in [("Переименованный до", "RN-1"), ("Переименованный до", "RN-1"), ("Переименованный после", "RN-2")]:
+        sent(suite, ("import.xml", catalog(name, sku)))
+        wait_for(lambda: found() and (found()["name"], found()["sku"]) == (name, sku), what="the good")
+    assert {(c["field"], c["old"], c["new"]) for c in found()["changes"]} == {("name", "Переименованный до", "Переименованный после"), ("sku", "RN-1", "RN-2")}

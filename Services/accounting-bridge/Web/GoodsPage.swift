@@ -44,6 +44,9 @@ struct GoodsPage: Sendable {
         return [
             "name": good.name, "sku": good.sku ?? "", "base": good.base, "asOf": LocalTime.text(good.asOf),
             "deleted": good.deleted, "groups": good.groups,
+            "changes": good.changes.map {
+                "\(JournalWords.word("was.\($0.field)", language)) «\($0.old ?? "—")», \(LocalTime.text($0.at))"
+            },
             "offers": good.offers.prefix(offersShown).map { offer -> [String: Any] in
                 [
                     "variant": offer.characteristics.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }

@@ -34,6 +34,8 @@ enum JournalWords {
         "drain": ("пройдут за", "through in"),
         "unknown": ("неизвестно", "unknown"), "prevented": ("двойных документов предотвращено", "duplicates prevented"),
         "errorShare": ("ошибок за сутки", "errors in 24 hours"),
+        "was.name": ("до этого назывался", "was called before"),
+        "was.sku": ("до этого был артикул", "had before the article"),
         "quiet": ("тихие часы", "quiet hours"), "pausedBy": ("приостановил", "paused by"),
         "breakerOpen": ("не отвечает, следующая попытка в", "does not answer, next attempt at"),
         "pause": ("Приостановить", "Pause"), "resume": ("Возобновить", "Resume"),
