@@ -272,10 +272,10 @@ smtp: {{ url: "{self.mailbox.url}", from: "crm@example.ru" }}
         journey = self.post("bot-gateway", "/api/v1/messages", "form-key", body, status=202)["journeyId"]
         return wait_for(lambda: (self.get("crm-core", "/api/v1/leads", token, journeyId=journey)["items"] or [None])[0])
 
-    def order(self, token, name, lines=None, **more):
+    def order(self, token, name, lines=None, company=None, **more):
         """A request that became a deal and an order, of 10.00 roubles when no lines are given, ready for 1C."""
         lead = self.lead(token, name)
-        deal = self.post("crm-core", f"/api/v1/leads/{lead['id']}/convert", token, {})
+        deal = self.post("crm-core", f"/api/v1/leads/{lead['id']}/convert", token, {"companyId": company} if company else {})
         lines = lines or [{"sku": name, "name": name, "quantity": "1", "price": "10.00"}]
         order = self.post("crm-core", f"/api/v1/deals/{deal['id']}/orders", token, {"currency": "RUB", "lines": lines, **more},
                           key=name, status=201)

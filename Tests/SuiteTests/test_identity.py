@@ -83,8 +83,8 @@ def test_five_thousand_cards_are_read_though_the_bridge_dies_on_the_way(world):
     world.suite.sql("accounting_bridge", f"UPDATE base_state SET clients_read_at = NULL WHERE base = '{world.base}'")
     os.kill(world.suite.pids()["accounting-bridge"], signal.SIGKILL)
     place = lambda: world.suite.sql("accounting_bridge", f"SELECT coalesce(clients_place, 'skipping 0') FROM base_state WHERE base = '{world.base}'")[0][0].split()
-    wait_for(lambda: int(place()[-1]) >= 1000, 60, "the first pages")
-    assert place()[0] == "after", "pages go by key"
+    at = wait_for(lambda: (lambda p: p if int(p[-1]) >= 1000 else None)(place()), 60, "the first pages")
+    assert at[0] == "after", "pages go by key"
     os.kill(world.suite.pids()["accounting-bridge"], signal.SIGKILL)
     # An order that comes meanwhile waits until all clients of the base are known.
     early = order(world, deal(world, "early")[0], "early", "active")

@@ -29,10 +29,10 @@ def test_an_order_that_1c_has_not_fetched_is_taken_back(suite):
     story = suite.get("accounting-bridge", f"/api/v1/order-stories/{order['number']}", suite.token())
     assert "отменён в CRM до передачи" in story["verdict"] and not story["isWrong"] and story["repairs"] == []
     assert suite.post("crm-core", f"/api/v1/orders/{order['orderId']}/cancel", suite.token(), {}, key="again", status=409)
-    steps = [s["summary"] for s in suite.get("crm-core", f"/api/v1/journeys/{order['journeyId']}", suite.token())["steps"]]
-    assert any("просит отменить заказ" in s for s in steps) and any("изменён до передачи" in s for s in steps)
-    # Nothing of it is owed.
-    assert suite.get("bi-aggregator", "/api/v1/metrics/receivables.owed/origin", suite.token(), where="currency:RUB")["items"] == []
+    def told():
+        steps = [s["summary"] for s in suite.get("crm-core", f"/api/v1/journeys/{order['journeyId']}", suite.token())["steps"]]
+        return any("просит отменить заказ" in s for s in steps) and any("выполнена: 1С его ещё не получала" in s for s in steps)
+    wait_for(told, what="both steps")
 
 
 def test_an_order_that_waits_becomes_another_one(suite):
@@ -56,10 +56,14 @@ def test_an_order_that_waits_becomes_another_one(suite):
     ask(suite, order, "revisions", {"lines": lines, "comment": "ещё раз"})
     assert "уже в 1С" in answered(suite, order, "revision", "refused")["reason"]
     assert state(suite, order)["status"] == "sent"
-    # Cancelled there, it is here.
+    # Cancelled there, it is here, and owed no more.
+    owed = lambda: [i for i in suite.get("bi-aggregator", "/api/v1/metrics/receivables.owed/origin", suite.token(), where="currency:RUB", period="all", limit=200)["items"]
+                    if i["number"] == order["number"]]
+    wait_for(owed, what="it to be owed")
     onec.open()
     onec.send(order["number"], "15.00", extra=[("Отменен", "true")])
     wait_for(lambda: state(suite, order)["status"] == "cancelled", what="1C's own cancellation")
+    wait_for(lambda: not owed(), what="it to be owed no more")
 
 
 def test_an_order_that_the_bridge_refuses_is_mended_by_a_revision(suite):

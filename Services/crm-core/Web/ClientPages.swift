@@ -14,14 +14,14 @@ struct ClientPages: Sendable {
     func add(to router: Router<ServiceRequestContext>) {
         router.get("/clients") { request, context in
             let caller = try context.person()
-            try context.require("head", "accountant", "manager")
+            try context.require("head", "accountant", "manager", "integrator")
             return try await renderer.page(
                 "clients", title: ScreenTexts.word("onecClients", renderer.language(request)),
                 try await fields(renderer.language(request), caller, error: request.query("error")), request, caller)
         }
         router.post("/clients") { request, context in
             let caller = try context.person()
-            try context.require("head", "accountant", "manager")
+            try context.require("head", "accountant", "manager", "integrator")
             let form = try await Form(request)
             try sessions.checkCSRF(form["csrf"], caller)
             var place = "/clients"

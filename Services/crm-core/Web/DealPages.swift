@@ -60,7 +60,7 @@ struct DealPages: Sendable {
             }
             let entry = OwnBooks.Entry(
                 kind: form["kind"] ?? "", amount: amount, date: form.filled("date"), number: form.filled("number"))
-            _ = try await RefusedWrites(pool: bus.pool).guarding(caller) {
+            _ = try await RefusedWrites(pool: bus.pool).guarding(by: caller.name) {
                 try await Idempotency(bus: bus).once(
                     form.filled("key") ?? ID.make().description, route: "/orders/\(id)/documents", caller, []
                 ) { transaction, _ in
@@ -76,7 +76,7 @@ struct DealPages: Sendable {
             return "/orders/\(id)"
         }
         router.action("/orders/:id/documents/cancel", sessions, roles: ["accountant", "head"]) { id, form, caller in
-            _ = try await RefusedWrites(pool: bus.pool).guarding(caller) {
+            _ = try await RefusedWrites(pool: bus.pool).guarding(by: caller.name) {
                 try await bus.transaction {
                     try await books.cancel(id, document: form["document"] ?? "", by: caller, in: $0)
                 }
@@ -162,7 +162,7 @@ struct DealPages: Sendable {
                 [
                     "kind": StateWords.document($0.kind, language), "documentNumber": $0.number ?? "",
                     "date": $0.date.map { HumanText.day($0) } ?? "",
-                    "amount": $0.amount.map { HumanText.money($0, language) } ?? "",
+                    "documentAmount": $0.amount.map { HumanText.money($0, language) } ?? "",
                     "exchange": $0.exchangeId?.description ?? "", "onecLink": $0.link ?? "",
                     "off": $0.cancelled && $0.base == OwnBooks.name
                         ? ScreenTexts.word("takenBack", language)

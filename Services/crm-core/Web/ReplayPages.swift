@@ -127,7 +127,8 @@ struct ReplayPages: Sendable {
         guard case .object(let fields)? = filter else { return "" }
         return fields.sorted { $0.key < $1.key }.map { name, value in
             let shown = value.items.isEmpty ? value.words : value.items.map(\.words).joined(separator: ", ")
-            return "\(ScreenTexts.word("filter.\(name)", language)): \(ScreenTexts.word("filter.\(shown)", language))"
+            let word = ScreenTexts.word("\(name == "kind" ? "exchangeKind" : "filter").\(shown)", language)
+            return "\(ScreenTexts.word("filter.\(name)", language)): \(word)"
         }.joined(separator: "; ").replacing("filter.", with: "")
     }
 

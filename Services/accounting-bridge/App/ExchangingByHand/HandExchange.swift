@@ -61,7 +61,7 @@ struct HandExchange: Sendable {
             let ids = try await transaction.query(
                 """
                 SELECT id FROM order_out WHERE base = $1 AND state = 'ready' ORDER BY requested_at, number
-                LIMIT \(Self.orderLimit)
+                LIMIT \(Self.orderLimit) FOR UPDATE
                 """, [.text(name)]
             ).map { try $0.id("id") }
             guard !ids.isEmpty else { throw Problem.conflict("для базы \(name) нет заказов, которые ждут передачи") }

@@ -24,12 +24,15 @@ enum OrderChanges {
     private static func refusal(
         of change: OrderChangeRequested, _ event: ReceivedEvent, in transaction: EventTransaction
     ) async throws -> String? {
+        // Locked first, looked at after: whoever is giving it to 1C at this moment has then said so.
+        try await transaction.query(
+            "SELECT 1 AS one FROM order_out WHERE id = $1 FOR UPDATE", [.id(change.orderId)])
         let row = try await transaction.query(
             """
             SELECT o.state, o.attempts, o.onec_number, o.request::text AS request,
                 -- Given in a session, it may be there though nobody has said so.
                 EXISTS (SELECT 1 FROM onec_session s WHERE s.batch @> ARRAY[o.id]) AS was_offered
-            FROM order_out o WHERE o.id = $1 FOR UPDATE OF o
+            FROM order_out o WHERE o.id = $1
             """, [.id(change.orderId)]
         ).first
         guard let row else { return "заказ \(change.number) до моста ещё не дошёл" }
@@ -37,10 +40,14 @@ enum OrderChanges {
         if state == "withdrawn" { return "заказ уже отменён" }
         guard ["ready", "refused"].contains(state), try row.int("attempts") == 0, try !row.bool("was_offered") else {
             let number = try row.optionalString("onec_number").map { " (\($0))" } ?? ""
-            let isThere = ["sent", "refused"].contains(state)
-            return isThere
-                ? "заказ уже в 1С \(change.base)\(number): измените или отмените его там, сюда придёт само"
-                : "заказ передаётся в 1С \(change.base) прямо сейчас: измените или отмените его там"
+            return switch state {
+            case "sent":
+                "заказ уже в 1С \(change.base)\(number): измените или отмените его там, сюда придёт само"
+            case "refused":
+                "1С \(change.base) уже получала этот заказ и не приняла: проверьте, нет ли его там"
+            default:
+                "заказ передаётся в 1С \(change.base) прямо сейчас: измените или отмените его там"
+            }
         }
         guard change.kind == "revision" else {
             try await transaction.query(

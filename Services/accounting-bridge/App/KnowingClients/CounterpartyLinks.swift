@@ -72,7 +72,7 @@ struct CounterpartyLinks: Sendable {
         guard added == 1 else { return }
         let row = try await transaction.query(
             """
-            SELECT name, full_name, inn, kpp, is_deleted, exchange_id FROM counterparty_card WHERE base = $1 AND onec_id = $2
+            SELECT name, full_name, inn, kpp, is_deleted, exchange_id, history::text AS history FROM counterparty_card WHERE base = $1 AND onec_id = $2
             """, [.text(base), .text(card)]
         ).first
         // A card that was not read yet is told with its link when it is.
@@ -82,6 +82,7 @@ struct CounterpartyLinks: Sendable {
                 base: base, onecId: card, name: try row.string("name"), fullName: try row.optionalString("full_name"),
                 inn: try row.optionalString("inn"), kpp: try row.optionalString("kpp"),
                 deleted: try row.bool("is_deleted"), clientId: client, exchangeId: try row.id("exchange_id"),
+                history: try row.optionalString("history").map { try JSON.decode([FormerValue].self, from: $0.utf8) },
                 by: "1С \(base)"),
             key: "card:\(base):\(card)", correlation: nil, causation: nil)
     }

@@ -116,7 +116,8 @@ struct OrderExecutor: Sendable {
                 if work.attempts > 1, try await line.driver.find(work.outgoing, wire) != nil {
                     return try await mark(work, "doubtful", "\(reason); проверяем, есть ли заказ в системе")
                 }
-                try await refuse(work, reason)
+                // At the first attempt nothing was made there: it is as if it had never been given.
+                try await refuse(work, reason, isUntouched: work.attempts == 1)
             case .doubtful(let reason):
                 try await mark(work, "doubtful", "ответ не пришёл, проверяем, есть ли заказ в системе: \(reason)")
                 throw failure
@@ -202,7 +203,8 @@ struct OrderExecutor: Sendable {
         }
     }
 
-    func refuse(_ work: Work, _ reason: String) async throws {
+    /// - Parameter isUntouched: nothing of it can be there.
+    func refuse(_ work: Work, _ reason: String, isUntouched: Bool = false) async throws {
         let order = work.outgoing.order
         try await line.bus.transaction { [line, base] transaction in
             try await line.answered(.sending, [], in: transaction)
@@ -215,6 +217,9 @@ struct OrderExecutor: Sendable {
             ).first
             guard let row else { return }
             try await OrderQueue.refuse(row, order.number, base, reason, by: "1С \(base)", in: transaction)
+            if isUntouched {
+                try await transaction.query("UPDATE order_out SET attempts = 0 WHERE id = $1", [.id(work.id)])
+            }
         }
     }
 }

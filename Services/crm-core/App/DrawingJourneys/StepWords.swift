@@ -147,10 +147,12 @@ struct StepWords {
             "{by} просит отменить заказ {number}", "{by} asks to cancel order {number}"
         ),
         "onec.order.change_answered": (
-            "Заказ {number} не изменён: {reason}", "Order {number} is not changed: {reason}"
+            "Просьба по заказу {number} не выполнена: {reason}",
+            "What was asked of order {number} is not done: {reason}"
         ),
         "onec.order.change_answered/true": (
-            "Заказ {number} изменён до передачи в 1С", "Order {number} is changed before 1C has it"
+            "Просьба по заказу {number} выполнена: 1С его ещё не получала",
+            "What was asked of order {number} is done: 1C had not got it yet"
         ),
         "onec.books.reported": (
             "1С {base} сообщила документы заказа {number}", "1C {base} told documents of order {number}"

@@ -39,7 +39,7 @@ struct DirectoryRoutes: Sendable {
             let body = try await request.json(Directory.CompanyBody.self)
             let (id, version) = (try context.id("company"), request.matchedVersion)
             return try Response.json(
-                try await RefusedWrites(pool: bus.pool).guarding(caller) {
+                try await RefusedWrites(pool: bus.pool).guarding(by: caller.name) {
                     try await bus.transaction {
                         try await Directory(runner: $0).changeCompany(id, body, version: version, by: caller.name)
                     }
@@ -73,7 +73,7 @@ struct DirectoryRoutes: Sendable {
             let body = try await request.json(Directory.ContactBody.self)
             let (id, version) = (try context.id("contact"), request.matchedVersion)
             return try Response.json(
-                try await RefusedWrites(pool: bus.pool).guarding(caller) {
+                try await RefusedWrites(pool: bus.pool).guarding(by: caller.name) {
                     try await bus.transaction {
                         try await Directory(runner: $0).changeContact(id, body, version: version, by: caller.name)
                     }

@@ -29,7 +29,7 @@ struct OwnBooks: Sendable {
             throw Problem.invalid("kind is \(Self.kinds.joined(separator: ", "))")
         }
         let order = try await open(
-            orderID, "\(entry.kind) \(entry.amount.amount) \(entry.amount.currency.code)", in: transaction)
+            orderID, "\(StateWords.document(entry.kind, .ru)) \(HumanText.money(entry.amount))", in: transaction)
         guard entry.amount.currency == order.askedTotal.currency else {
             throw Problem.invalid("the order is in \(order.askedTotal.currency.code)")
         }
@@ -70,7 +70,7 @@ struct OwnBooks: Sendable {
         guard order.base == Self.name else {
             throw NotOwner(
                 data: "document", subject: "№ \(order.number)", value: value,
-                reason: "base \(order.base) of 1C keeps the books of this order: payments are written down there")
+                reason: "учёт по этому заказу ведёт база 1С \(order.base): оплаты и отгрузки записывают там")
         }
         return order
     }

@@ -1,3 +1,4 @@
+import Contracts
 import Hummingbird
 import Messaging
 import Postgres
@@ -139,7 +140,7 @@ struct CardRoutes: Sendable {
     func decide(_ verb: String, _ base: String, _ card: String, client: ID?, by: String) async throws {
         try await bus.transaction { [cards] transaction in
             let row = try await transaction.query(
-                "SELECT name, full_name, inn, kpp, state FROM onec_card WHERE base = $1 AND onec_id = $2 FOR UPDATE",
+                "SELECT name, full_name, inn, kpp, state, history::text AS history FROM onec_card WHERE base = $1 AND onec_id = $2 FOR UPDATE",
                 [.text(base), .text(card)]
             ).first
             guard let row else { throw Problem.notFound("card") }
@@ -173,8 +174,17 @@ struct CardRoutes: Sendable {
                 told: [
                     .name: try row.string("name"), .inn: try row.optionalString("inn"),
                     .kpp: try row.optionalString("kpp"),
-                ], before: nil, by: by, in: transaction)
+                ], before: nil, by: by, former: try Self.former(row), in: transaction)
         }
+    }
+
+    private static func former(_ card: Row) throws -> [ClientTruth.Field: [String]] {
+        let history = try JSON.decode([FormerValue].self, from: try card.string("history").utf8)
+        return [
+            .name: ClientCards.former(
+                .name, history, now: [try card.string("name"), try card.optionalString("full_name")]),
+            .kpp: ClientCards.former(.kpp, history, now: [try card.optionalString("kpp")]),
+        ]
     }
 
     private static func make(_ card: Row, in transaction: EventTransaction) async throws -> ID {
@@ -188,6 +198,10 @@ struct CardRoutes: Sendable {
 
     /// The other side's value after all.
     func revert(_ id: ID, by: String) async throws {
+        try await RefusedWrites(pool: bus.pool).guarding(by: by) { try await takeOther(id, by: by) }
+    }
+
+    private func takeOther(_ id: ID, by: String) async throws {
         try await bus.transaction { transaction in
             let row = try await transaction.query(
                 "SELECT client_id, field, crm_value, onec_value, kept, reverted FROM client_conflict WHERE id = $1 FOR UPDATE",
@@ -202,6 +216,10 @@ struct CardRoutes: Sendable {
                 throw Problem.conflict("поле с тех пор изменили: исправьте его в карточке клиента")
             }
             let other = try row.optionalString(try row.string("kept") == "crm" ? "onec_value" : "crm_value")
+            if try row.string("kept") == "onec", let other {
+                try await DataOwners(runner: transaction).demandOurs(
+                    record.id, [(field, other)], record.values[.name] ?? "")
+            }
             try await record.set(field, other, source: "crm", by: by, in: transaction)
             try await transaction.query(
                 "UPDATE client_conflict SET reverted = true, settled_by = $2, settled_at = now() WHERE id = $1",

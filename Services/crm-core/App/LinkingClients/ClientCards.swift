@@ -53,12 +53,14 @@ struct ClientCards: Sendable {
             VALUES ($1, $2, $3, $4, $5, $6, $7, 'waiting', $8, $9, $10::jsonb)
             ON CONFLICT (base, onec_id) DO UPDATE SET name = excluded.name, full_name = excluded.full_name, inn = excluded.inn,
                 kpp = excluded.kpp, is_deleted = excluded.is_deleted, as_of = excluded.as_of, exchange_id = excluded.exchange_id,
-                history = excluded.history
+                -- Who tells none knows of none.
+                history = CASE WHEN $11 THEN excluded.history ELSE onec_card.history END
             """,
             [
                 .text(card.base), .text(card.onecId), .text(card.name), .text(card.fullName), .text(card.inn),
                 .text(card.kpp),
                 .bool(card.deleted), .time(event.at), .id(card.exchangeId), .text(try JSON.text(card.history ?? [])),
+                .bool(card.history != nil),
             ])
     }
 
@@ -227,7 +229,13 @@ struct ClientCards: Sendable {
 extension CounterpartyReported {
     /// What a field of the card was before.
     fileprivate func former(_ field: ClientTruth.Field) -> [String] {
-        let now = field == .name ? [name, fullName] : [kpp]
-        return (history ?? []).filter { $0.field == field.rawValue && !now.contains($0.value) }.map(\.value)
+        ClientCards.former(field, history ?? [], now: field == .name ? [name, fullName] : [kpp])
+    }
+}
+
+extension ClientCards {
+    /// What a field of a card was before, by its history.
+    static func former(_ field: ClientTruth.Field, _ history: [FormerValue], now: [String?]) -> [String] {
+        history.filter { $0.field == field.rawValue && !now.contains($0.value) }.map(\.value)
     }
 }

@@ -168,7 +168,10 @@ struct LeadOpening: Sendable {
                 ]),
             Statement(
                 """
-                UPDATE contact SET name = coalesce($2, name), email = coalesce($3, email),
+                UPDATE contact c SET name = CASE WHEN EXISTS (SELECT 1 FROM data_owner WHERE field = 'name' AND owner = 'onec')
+                        -- 1C's to say: he has a card there.
+                        AND EXISTS (SELECT 1 FROM external_id x WHERE x.client_id = c.id AND x.kind = '\(ClientCards.kind)')
+                    THEN name ELSE coalesce($2, name) END, email = coalesce($3, email),
                     version = version + 1 WHERE id = $1
                 """, [.id(lead.contactID), .text(changed.name), .text(changed.email)]),
         ])

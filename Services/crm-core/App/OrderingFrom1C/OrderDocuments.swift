@@ -34,7 +34,8 @@ struct OrderDocuments: Sendable {
     ) async throws -> PaymentRecorded? {
         let changed = try await transaction.query(
             """
-            WITH old AS (SELECT counts AND posted AND NOT cancelled AS counted FROM document
+            WITH old AS (SELECT counts AND posted AND NOT cancelled AS counted,
+                    (number, date, amount_minor, currency) IS NOT DISTINCT FROM ($5, $6, $7, $8) AS is_same FROM document
                 WHERE (base, kind, onec_id, order_id) = ($1, $2, $3, $4))
             INSERT INTO document AS d (base, kind, onec_id, order_id, number, date, amount_minor, currency,
                 posted, cancelled, as_of, exchange_id, counts, link)
@@ -46,7 +47,7 @@ struct OrderDocuments: Sendable {
             WHERE (d.number, d.date, d.amount_minor, d.currency, d.posted, d.cancelled, d.counts, d.link) IS DISTINCT FROM
                 (excluded.number, excluded.date, excluded.amount_minor, excluded.currency,
                  excluded.posted, excluded.cancelled, excluded.counts, excluded.link)
-            RETURNING coalesce((SELECT counted FROM old), false) AS was_counted
+            RETURNING coalesce((SELECT counted FROM old), false) AS was_counted, coalesce((SELECT is_same FROM old), false) AS is_same
             """,
             [
                 .text(source.base), .text(document.kind), .text(document.onecId), .id(source.orderID),
@@ -59,8 +60,10 @@ struct OrderDocuments: Sendable {
         guard let changed,
             let payment = try await payment(document, from: source, counts: counts, in: transaction)
         else { return nil }
-        // What never counted is no news of money: nobody has to take it back.
-        return try payment.counted || changed.bool("was_counted") ? payment : nil
+        // What never counted is no news of money, nor is another link to what counts as before.
+        let wasCounted = try changed.bool("was_counted")
+        if try wasCounted == payment.counted && changed.bool("is_same") { return nil }
+        return payment.counted || wasCounted ? payment : nil
     }
 
     /// What is to be said of a document's money; nil when it moves none.

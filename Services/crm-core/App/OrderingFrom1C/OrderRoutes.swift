@@ -45,7 +45,7 @@ struct OrderRoutes: Sendable {
         }
         router.post("/api/v1/orders/:id/documents") { request, context in
             let (caller, order) = (try context.require("accountant", "head"), try context.id("order"))
-            return try await RefusedWrites(pool: bus.pool).guarding(caller) {
+            return try await RefusedWrites(pool: bus.pool).guarding(by: caller.name) {
                 try await once.run(request, caller, required: true) { transaction, bytes in
                     let entry = try decodeBody(OwnBooks.Entry.self, bytes)
                     return try .init(.created, try await books.record(order, entry, by: caller, in: transaction))
@@ -56,7 +56,7 @@ struct OrderRoutes: Sendable {
             let (caller, order) = (try context.require("accountant", "head"), try context.id("order"))
             let document = try context.parameters.require("document")
             return try Response.json(
-                try await RefusedWrites(pool: bus.pool).guarding(caller) {
+                try await RefusedWrites(pool: bus.pool).guarding(by: caller.name) {
                     try await bus.transaction { try await books.cancel(order, document: document, by: caller, in: $0) }
                 })
         }

@@ -33,8 +33,11 @@ struct DataOwners: Sendable {
                 """
                 SELECT c.base FROM external_id x JOIN onec_card c ON x.system = '1c/' || c.base AND c.onec_id = x.external_id
                 WHERE x.client_id = $1 AND x.kind = '\(ClientCards.kind)'
-                    AND CASE $2 WHEN 'name' THEN c.name WHEN 'inn' THEN c.inn ELSE c.kpp END IS NOT NULL LIMIT 1
-                """, [.id(client), .text(change.field.rawValue)]
+                    AND CASE $2 WHEN 'name' THEN c.name WHEN 'inn' THEN c.inn ELSE c.kpp END IS NOT NULL
+                    -- Its own word may be taken over by hand.
+                    AND $3 <> ALL(ARRAY[CASE $2 WHEN 'name' THEN c.name WHEN 'inn' THEN c.inn ELSE c.kpp END,
+                        CASE $2 WHEN 'name' THEN c.full_name END]) IS NOT FALSE LIMIT 1
+                """, [.id(client), .text(change.field.rawValue), .text(change.value)]
             ).first
             guard let card else { continue }
             throw NotOwner(
@@ -66,14 +69,14 @@ struct RefusedWrites: Sendable {
     }
 
     /// Does it, and keeps that it was refused, apart from the transaction that is rolled back with it.
-    func guarding<Value: Sendable>(_ caller: Caller, _ act: () async throws -> Value) async throws -> Value {
+    func guarding<Value: Sendable>(by: String, _ act: () async throws -> Value) async throws -> Value {
         do { return try await act() } catch let refused as NotOwner {
             try await pool.query(
                 """
                 INSERT INTO refused_write (id, by_whom, data, subject, value, reason) VALUES ($1, $2, $3, $4, $5, $6)
                 """,
                 [
-                    .id(.make()), .text(caller.name), .text(refused.data), .text(refused.subject), .text(refused.value),
+                    .id(.make()), .text(by), .text(refused.data), .text(refused.subject), .text(refused.value),
                     .text(refused.reason),
                 ])
             throw Problem.conflict(refused.reason)
