@@ -127,6 +127,41 @@ def test_a_file_from_1c_is_read_as_if_it_had_come_itself(world):
     assert exchange["kind"] == "hand.file" and "Ольга Белова" in exchange["understood"][0]
 
 
+def test_a_file_made_in_vain_is_discarded_and_its_orders_may_be_changed_again(world):
+    token = world.token("olga")
+    order = world.order(world.token(), "hand-vain", organization="ooo")
+    file = prepare(world)
+    cancel = lambda key: world.post("crm-core", f"/api/v1/orders/{order['orderId']}/cancel", world.token(), {}, key=f"vain-{key}", status=202)
+    last = lambda: state(world, order)["changes"][-1]
+    cancel(1)
+    wait_for(lambda: last()["state"] == "refused", what="the refusal")
+    assert "стоит в файле" in last()["reason"]
+    url = world.url("accounting-bridge") + f"/api/v1/orders-files/{file['id']}"
+    assert requests.delete(url, headers={"Authorization": f"Bearer {token}"}, timeout=20).status_code == 204
+    assert numbers(content(world, file)) == []
+    cancel(2)
+    wait_for(lambda: last()["state"] == "taken", what="the cancellation")
+    assert order["number"] not in OneC(world).take_orders()
+
+
+def test_a_wrong_file_is_no_alarm_and_orders_and_goods_may_come_in_one_archive(world):
+    token = world.token()
+    alarms = lambda: [a["kind"] for b in world.get("accounting-bridge", "/api/v1/bases", token)["items"] if b["base"] == "unf" for a in b["alarms"]]
+    before = alarms()
+    assert hand(world, "unf", b"PK\x03\x04 a table", "prices.xlsx")["reason"]
+    assert hand(world, "unf", '<КоммерческаяИнформация ВерсияСхемы="2.08"/>'.encode(), "empty.xml")["understood"] == ["документов в файле нет"]
+    assert set(alarms()) - set(before) <= {"documents"}
+    order = world.order(token, "hand-both", organization="ooo")
+    OneC(world).take_orders()
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("orders.xml", answer(order["number"], "10.00"))
+        archive.writestr("import.xml", (DATA / "carono-yii2__import.xml").read_bytes())
+    told = hand(world, "unf", packed.getvalue(), "all.zip")
+    assert told["reason"] is None and any("import.xml" in words for words in told["understood"]), told
+    wait_for(lambda: state(world, order)["payment"] == "full", what="the payment")
+
+
 def test_goods_by_file(world):
     told = hand(world, "unf", (DATA / "carono-yii2__import.xml").read_bytes(), "import.xml")
     assert told["reason"] is None

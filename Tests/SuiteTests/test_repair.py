@@ -255,13 +255,18 @@ def test_a_base_that_does_not_come_for_five_minutes_is_alarmed_once(suite):
     assert order["number"] in OneC(suite).take_orders()
     wait_for(lambda: not alarms(), 40, "its end")
     assert len(letters()) == before + 1, "once"
-    # A base that came every few moments and comes no more is missed, though nothing waits for it.
-    for _ in range(4):
-        OneC(suite).open()
-    earlier()
-    assert "перестала обращаться" in wait_for(alarms, 40, "the alarm")[0]
-    OneC(suite).open()
-    wait_for(lambda: not alarms(), 40, "its end")
+    # A base that came every hour for ten days and comes no more is missed, though nothing waits for it; a pause that it has had before is no silence.
+    of = lambda base: [a["cause"] for b in suite.get("accounting-bridge", "/api/v1/bases", token)["items"] if b["base"] == base for a in b["alarms"] if a["kind"] == "silence"]
+    for base, minutes in [("unf", 80), ("ut", 100)]:
+        suite.sql("accounting_bridge", f"DELETE FROM onec_session WHERE base = '{base}' AND started_at > now() - interval '2 hours'; "
+                  f"INSERT INTO onec_session (id, base, type, started_at, batch, acknowledged) SELECT gen_random_uuid(), '{base}', 'sale', "
+                  f"now() - interval '3 hours' - n * interval '1 hour', '{{}}', true FROM generate_series(0, 240) AS n; "
+                  f"INSERT INTO base_state (base, last_contact) VALUES ('{base}', now() - interval '{minutes} minutes') "
+                  "ON CONFLICT (base) DO UPDATE SET last_contact = excluded.last_contact")
+    assert "перестала обращаться" in wait_for(lambda: of("ut"), 40, "the alarm")[0]
+    assert of("unf") == []
+    suite.sql("accounting_bridge", "DELETE FROM onec_session WHERE base = 'ut'; UPDATE base_state SET last_contact = now() WHERE base = 'ut'")
+    wait_for(lambda: not of("ut"), 40, "its end")
 
 
 def test_what_was_refused_is_planned_again_in_the_browser(suite):

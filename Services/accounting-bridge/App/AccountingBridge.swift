@@ -173,7 +173,11 @@ public struct AccountingBridge: SuiteService {
             ("matching payments", { [bus] in try await BankMatching(bus: bus).watch() }),
         ]
         for line in systems {
-            loops.append(("giving orders to \(line.base.base)", { try await OrderExecutor(line: line).run() }))
+            loops.append(
+                (
+                    "giving orders to \(line.base.base)",
+                    { [reports] in try await OrderExecutor(line: line, reports: reports).run() }
+                ))
             loops.append(("reading clients of \(line.base.base)", { try await ClientReader(line: line).run() }))
             loops.append(
                 (

@@ -51,3 +51,12 @@ struct ToldDocuments: Sendable {
             counts: document.counts, link: document.link)
     }
 }
+
+extension ReportedDocument {
+    /// What it says, without who tells it, whether that counts, and where it is opened.
+    var content: ReportedDocument {
+        ReportedDocument(
+            kind: kind, onecId: onecId, number: number, date: date, amount: amount, posted: posted,
+            cancelled: cancelled)
+    }
+}

@@ -117,6 +117,7 @@ enum EnterpriseKind {
     static let order = "Документ.ЗаказКлиента"
     static let deletion = "УдалениеОбъекта"
     static let payment = "Документ.ПБДСРасчетыСКонтрагентами"
+    static let shipment = "Документ.РеализацияТоваровУслуг"
 
     static let sent: Set = [client, good, order]
     /// What is declared as taken is taken: whatever we confirm is gone from the base's queue (fact 7).

@@ -8,6 +8,7 @@ struct EnterpriseOrderState {
     let number: String
     let currency: Currency
     let tellsPayments: Bool
+    var tellsShipments: Bool?
 
     /// One object as it was kept.
     struct Object: Sendable {
@@ -20,6 +21,7 @@ struct EnterpriseOrderState {
     func report(_ objects: [Object]) -> Result<OrderReport, DriverFailure> {
         var report = OrderReport(number: number)
         (report.tellsPayments, report.isAsked, report.isWhole) = (tellsPayments, true, true)
+        report.tellsShipments = tellsShipments
         do {
             for object in objects {
                 guard object.kind != "order" else {

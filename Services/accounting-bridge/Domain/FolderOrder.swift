@@ -46,15 +46,10 @@ struct FolderOrder: Sendable {
         guard marks.count <= Self.markLimit else {
             throw DriverFailure.refused("у заказа больше \(Self.markLimit) отметок")
         }
-        report.flags = try marks.map { mark in
-            guard let department = mark.department.nonEmpty else { throw DriverFailure.refused("у отметки нет отдела") }
-            let at = try mark.at?.nonEmpty.map { text in
-                guard let at = Timestamp(text) else { throw DriverFailure.refused("дата «\(text)» не читается") }
-                return at
+        for mark in marks {
+            do { report.flags.append(try Self.mark(mark)) } catch let failure as DriverFailure {
+                report.refused.append("отметка \(mark.department): \(failure.words)")
             }
-            return ReportedFlag(
-                department: department, done: mark.done.map { OrderReport.isTrue($0) } ?? true, by: mark.by?.nonEmpty,
-                at: at)
         }
         (report.tellsPayments, report.isAsked, report.isWhole) = (true, true, true)
         for document in documents {
@@ -63,6 +58,20 @@ struct FolderOrder: Sendable {
             }
         }
         return report
+    }
+
+    private static func mark(_ mark: Mark) throws -> ReportedFlag {
+        guard let department = mark.department.nonEmpty else { throw DriverFailure.refused("нет отдела") }
+        let at = try mark.at?.nonEmpty.map { text in
+            if let at = Timestamp(text) { return at }
+            guard let day = try day(text), let at = Timestamp(day) else {
+                throw DriverFailure.refused("дата «\(text)» не читается")
+            }
+            return at
+        }
+        return ReportedFlag(
+            department: department, done: mark.done.map { OrderReport.isTrue($0) } ?? true, by: mark.by?.nonEmpty,
+            at: at)
     }
 
     private static func document(_ document: Document, _ own: Currency) throws -> ReportedDocument {

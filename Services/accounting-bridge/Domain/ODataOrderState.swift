@@ -53,7 +53,7 @@ struct ODataOrderState: Sendable {
     ///   - isWhole: whether every kind of document could be read.
     func report(
         _ asked: AskedOrder, _ row: RawJSON?, _ documents: [Told], sales: Sales? = nil, tellsPayments: Bool,
-        isWhole: Bool = true
+        tellsShipments: Bool? = nil, isWhole: Bool = true
     ) -> Result<OrderReport, DriverFailure> {
         var report = OrderReport(number: asked.number)
         if let row, !asked.isOthers {
@@ -71,6 +71,7 @@ struct ODataOrderState: Sendable {
             return .failure(.refused("в 1С больше нет документа заказа: его удалили"))
         }
         (report.tellsPayments, report.isAsked, report.isWhole) = (tellsPayments, true, isWhole)
+        report.tellsShipments = tellsShipments
         (report.revenue, report.cost) = (sales?.revenue, sales?.cost)
         for document in documents {
             switch document {

@@ -16,6 +16,8 @@ struct OrderReport: Sendable {
     var paidFlag, shippedFlag: Bool?
     /// Each payment comes as a document of its own.
     var tellsPayments = false
+    /// The same of shipments; nil: as of payments.
+    var tellsShipments: Bool?
     /// All documents of the order stand in it: one that is missing is gone.
     var isWhole = false
     /// The system was asked for all documents: what it does not tell now it cannot tell.
@@ -37,6 +39,8 @@ struct OrderReport: Sendable {
 extension OrderReport {
     /// Bytes of a number, ours or the system's, at most.
     static let numberLimit = 100
+    /// Bytes of the system's own id of an order at most.
+    static let idLimit = 100
 
     /// A sum as accounting systems write it: a point or a comma, two to four places, perhaps with blanks between thousands.
     static func money(_ text: String?, _ currency: Currency) -> Money? {

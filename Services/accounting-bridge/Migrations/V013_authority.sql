@@ -13,7 +13,8 @@ CREATE TABLE order_books (
 CREATE INDEX order_books_ask ON order_books (base, ask_at) WHERE ask_at IS NOT NULL;
 
 -- Other bases name an order by the key that its own has for it.
-CREATE INDEX order_out_by_onec_id ON order_out (onec_id);
+-- Of any length.
+CREATE INDEX order_out_by_onec_id ON order_out USING hash (onec_id);
 
 -- Whose word counts, as it was when what was told was last marked by it: after a change of the settings it is marked anew.
 CREATE TABLE book_authority (
@@ -55,3 +56,15 @@ CREATE TABLE good_change (
     at timestamptz NOT NULL
 );
 CREATE INDEX good_change_by_good ON good_change (base, good_id, at);
+
+-- Objects of EnterpriseData that a base which keeps others' documents has told by keys that are nobody's yet: the order may come, or be told of, later.
+CREATE TABLE told_stranger (
+    base text NOT NULL,
+    key uuid NOT NULL,
+    object_id uuid NOT NULL,
+    exchange_id uuid NOT NULL,
+    at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (base, key, object_id)
+);
+CREATE INDEX told_stranger_by_key ON told_stranger (key);
+CREATE INDEX told_stranger_by_object ON told_stranger (base, object_id);

@@ -32,6 +32,16 @@ struct HandPage: Sendable {
                 "?file=\(try await exchange.prepare(try await Form(request)["base"] ?? "", by: caller).id)"
             }
         }
+        router.post("/journal/hand-discard") { request, context in
+            let caller = try routes.caller(context)
+            return try await back {
+                guard let id = try await Form(request)["file"].flatMap({ ID($0) }) else {
+                    throw Problem.notFound("file")
+                }
+                try await exchange.discard(id, by: caller)
+                return ""
+            }
+        }
         router.post("/journal/hand-taken") { request, context in
             let caller = try routes.caller(context)
             return try await back {

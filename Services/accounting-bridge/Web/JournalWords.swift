@@ -74,6 +74,8 @@ enum JournalWords {
         "handOrders": ("Заказы для 1С", "Orders for 1C"), "handPrepare": ("Подготовить файл", "Prepare the file"),
         "handDownload": ("Скачать файл", "Download the file"),
         "handConfirm": ("1С загрузила этот файл", "1C has taken this file"),
+        "handDiscard": ("Файл не понадобился", "The file is not needed"),
+        "hand.discarded": ("файл не понадобился", "file not needed"),
         "handTaken": ("Файл загружен в 1С", "1C has taken the file"),
         "handFrom": ("Файл из 1С", "A file from 1C"),
         "handFromHint": (

@@ -24,6 +24,7 @@ extension ExchangeNode {
             """, [.text(base), .ids(named.sorted()), .texts(named.map(\.description).sorted())]
         ).reduce(into: [ID: ID]()) { $0[try $1.id("key")] = try $1.id("id") }
         let kept = last.values.filter { $0.orders.contains { ours[$0] != nil } }
+        let strangers = try await strangers(Array(last.values), ours, exchange, in: transaction)
         let links = kept.flatMap { told in
             Set(told.orders.compactMap { ours[$0] }).sorted().map { (object: told.id, order: $0) }
         }
@@ -46,7 +47,11 @@ extension ExchangeNode {
                 INSERT INTO told_object (base, object_id, kind, body)
                 SELECT $1, o.id, o.kind, o.body FROM unnest($2::uuid[], $3::text[], $4::text[]) AS o (id, kind, body)
                 ON CONFLICT (base, object_id) DO UPDATE SET kind = excluded.kind, body = excluded.body
-                """, [.text(base), .ids(kept.map(\.id)), .texts(kept.map(\.kind)), .texts(kept.map(\.xml))]),
+                """,
+                [
+                    .text(base), .ids((kept + strangers).map(\.id)), .texts((kept + strangers).map(\.kind)),
+                    .texts((kept + strangers).map(\.xml)),
+                ]),
             Statement(
                 """
                 INSERT INTO told_link (base, object_id, order_id, exchange_id)
@@ -68,6 +73,34 @@ extension ExchangeNode {
         taken.troubles += message.refused
     }
 
+    /// A base that keeps documents of others' orders may tell of one before we know its key there: what it tells by a key that is nobody's is kept for it.
+    ///
+    /// - Returns: such objects that are not kept otherwise.
+    private func strangers(
+        _ told: [EnterpriseMessageReader.Told], _ ours: [ID: ID], _ exchange: ID, in transaction: EventTransaction
+    ) async throws -> [EnterpriseMessageReader.Told] {
+        let keepsBooks = try await !transaction.query(
+            """
+            SELECT 1 AS one FROM book_authority a, jsonb_each(a.keepers) o, jsonb_each_text(o.value) k
+            WHERE k.value = $1 LIMIT 1
+            """, [.text(base)]
+        ).isEmpty
+        guard keepsBooks else { return [] }
+        let links = told.filter { $0.kind != "order" }.flatMap { object in
+            object.orders.filter { ours[$0] == nil }.map { (key: $0, object: object.id) }
+        }
+        try await transaction.query(
+            "DELETE FROM told_stranger WHERE base = $1 AND object_id = ANY($2::uuid[])",
+            [.text(base), .ids(told.map(\.id))])
+        try await transaction.query(
+            """
+            INSERT INTO told_stranger (base, key, object_id, exchange_id)
+            SELECT $1, l.key, l.object_id, $2 FROM unnest($3::uuid[], $4::uuid[]) AS l (key, object_id) ON CONFLICT DO NOTHING
+            """, [.text(base), .id(exchange), .ids(links.map(\.key)), .ids(links.map(\.object))])
+        let unknown = Set(links.map(\.object))
+        return told.filter { unknown.contains($0.id) && !$0.orders.contains { ours[$0] != nil } }
+    }
+
     /// Cards of clients, some at a time: a first message may hold all that a base has. The same card again changes nothing, so that a death in between
     /// costs nothing either.
     ///
@@ -82,7 +115,7 @@ extension ExchangeNode {
             Statement(
                 """
                 SELECT l.order_id, CASE WHEN o.base = $1 THEN o.id ELSE \(Self.key) END AS key, o.number, o.request ->> 'currency' AS currency, l.object_id, l.is_gone, l.exchange_id,
-                    '\(EnterpriseKind.payment)' = ANY(n.sends) AS tells_payments
+                    '\(EnterpriseKind.payment)' = ANY(n.sends) AS tells_payments, '\(EnterpriseKind.shipment)' = ANY(n.sends) AS tells_shipments
                 FROM told_link l JOIN order_out o ON o.id = l.order_id JOIN exchange_node n ON n.base = l.base
                 WHERE l.base = $1 AND l.order_id = ANY($2::uuid[]) ORDER BY l.order_id, l.object_id
                 """, [.text(base), .ids(orders)]),
@@ -100,7 +133,7 @@ extension ExchangeNode {
             let state = EnterpriseOrderState(
                 order: try first.id("key"), number: try first.string("number"),
                 currency: Currency(try first.string("currency")) ?? .rub,
-                tellsPayments: try first.bool("tells_payments"))
+                tellsPayments: try first.bool("tells_payments"), tellsShipments: try first.bool("tells_shipments"))
             let objects = try rows.compactMap { row -> EnterpriseOrderState.Object? in
                 let id = try row.id("object_id")
                 return try bodies[id].map {

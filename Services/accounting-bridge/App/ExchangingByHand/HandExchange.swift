@@ -131,6 +131,20 @@ struct HandExchange: Sendable {
         return numbers
     }
 
+    /// The file was made in vain: nobody will load it.
+    func discard(_ session: ID, by caller: Caller) async throws {
+        let file = try await file(session)
+        let gone = try await bus.pool.query(
+            "UPDATE onec_session SET batch = '{}' WHERE id = $1 AND NOT acknowledged", [.id(session)]
+        ).affected
+        guard gone == 1 else { throw Problem.conflict("файл уже загружен в 1С") }
+        let entry = try await journal.open(
+            base: file.base, session: session, kind: "hand.discarded", method: "FILE", target: Self.fileName(file),
+            body: [], direction: "out")
+        try await journal.close(
+            entry, .init(body: "", understood: ["\(caller.name): файл не понадобился"], orders: file.orders))
+    }
+
     // MARK: from 1C
 
     /// Takes a file that somebody has saved in a base: orders or goods of CommerceML, also zipped, or what lies in the exchange folder otherwise.
@@ -165,10 +179,13 @@ struct HandExchange: Sendable {
         do {
             try await files.add(size, place.filename, session: place.session, exchange: exchange)
             let parts = try await HandFile(files).parts(of: place)
-            if parts.contains(where: { $0.holds == .orders }) {
-                return try await orders.read(place, base: base, exchange: exchange, isLast: true)
-            }
             var outcome = OrderFileReader.Outcome()
+            if parts.contains(where: { $0.holds == .orders }) {
+                outcome = try await orders.read(place, base: base, exchange: exchange, isLast: true)
+                if outcome.understood.isEmpty, outcome.problem == nil {
+                    outcome.understood = ["документов в файле нет"]
+                }
+            }
             for part in parts where part.holds == .goods {
                 let state = try await catalogs.importing(part.place, exchange: exchange, seconds: Self.patience)
                 outcome.understood.append(
@@ -176,7 +193,7 @@ struct HandExchange: Sendable {
                 outcome.understood += state.understood
                 if state.state == "parked" { outcome.problem = state.reason }
             }
-            guard outcome.understood.isEmpty else { return outcome }
+            guard outcome.understood.isEmpty, outcome.problem == nil else { return outcome }
             throw XMLRefusal(
                 reason: "в файле нет ни заказов, ни товаров CommerceML: это другой файл", isIncomplete: false)
         } catch let refusal as XMLRefusal {

@@ -38,6 +38,8 @@ struct HandFile: Sendable {
         let text = ForeignText(ForeignText.wholeCharacters(start[...])).text
         if ["<Документ>", "<Документ ", "<Контейнер"].contains(where: { text.contains($0) }) { return .orders }
         let goods = ["<Каталог", "<ПакетПредложений", "<ИзмененияПакетаПредложений", "<Классификатор"]
-        return goods.contains { text.contains($0) } ? .goods : .other
+        if goods.contains(where: { text.contains($0) }) { return .goods }
+        // «Нет документов»: a file of orders in which there are none.
+        return text.contains("<КоммерческаяИнформация") ? .orders : .other
     }
 }

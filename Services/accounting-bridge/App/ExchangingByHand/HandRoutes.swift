@@ -37,6 +37,11 @@ struct HandRoutes: Sendable {
             _ = try await exchange.confirm(id, by: caller)
             return try Response.json(try await exchange.file(id))
         }
+        router.delete("/api/v1/orders-files/:id") { _, context in
+            let caller = try caller(context)
+            try await exchange.discard(try file(context), by: caller)
+            return Response(status: .noContent)
+        }
         router.post("/api/v1/bases/:base/files") { request, context in
             let caller = try caller(context)
             let body = try await request.bytes(limit: HandExchange.fileLimit + 64 * 1024)

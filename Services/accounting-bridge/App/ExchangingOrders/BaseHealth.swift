@@ -98,6 +98,10 @@ enum BaseHealth {
     /// Minutes that an order may wait for a base, or a base's answers for us, before it is said.
     static let lagMinutes = 5
 
+    /// Days for which a base must have come before it is known how long it stays away, and days that are looked at.
+    static let habitDays = 8
+    static let memoryDays = 15
+
     /// Bases in which nothing moves. A pause by a person is no silence, nor are hours in which nothing is sent.
     static func watch(_ bus: EventBus, _ bases: [SuiteSettings.Base]) async throws {
         while !Task.isCancelled {
@@ -186,8 +190,9 @@ enum BaseHealth {
                 -- Who logs in, or brings goods, has not asked for orders by that.
                 NOT EXISTS (SELECT 1 FROM onec_session s WHERE s.base = $1 AND s.type = 'sale' AND s.batch IS NOT NULL
                     AND s.started_at > now() - interval '\(lagMinutes) minutes') AS is_away,
-                -- A base that comes every half hour is not late before it has missed its turn twice.
-                g.n >= 3 AND b.last_contact < now() - greatest(interval '\(lagMinutes) minutes', 3 * g.gap) AS is_gone,
+                -- Nights and week-ends are gaps, too: it is missed when it stays away longer than it ever did.
+                g.n >= 10 AND g.since < now() - interval '\(habitDays) days'
+                    AND b.last_contact < now() - greatest(interval '\(lagMinutes) minutes', 1.5 * g.gap) AS is_gone,
                 EXISTS (SELECT 1 FROM order_out o WHERE o.base = $1 AND o.\(OrderQueue.waits)
                     AND greatest(o.requested_at, o.ready_since, b.resumed_at)
                         < now() - interval '\(lagMinutes) minutes') AS waits,
@@ -201,17 +206,16 @@ enum BaseHealth {
                                 ORDER BY message_no DESC LIMIT 10) AS latest) AS gaps))) AS unconfirmed
             FROM (SELECT 1) AS one LEFT JOIN base_state b ON b.base = $1
             CROSS JOIN LATERAL (
-                SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY gap) AS gap, count(gap) AS n FROM (
-                    SELECT started_at - lag(started_at) OVER (ORDER BY started_at) AS gap FROM (
-                        SELECT started_at FROM onec_session WHERE base = $1 AND type = 'sale'
-                        ORDER BY started_at DESC LIMIT 10) AS latest) AS gaps) AS g
+                SELECT max(gap) AS gap, count(gap) AS n, min(started_at) AS since FROM (
+                    SELECT started_at, started_at - lag(started_at) OVER (ORDER BY started_at) AS gap FROM onec_session
+                    WHERE base = $1 AND type = 'sale' AND started_at > now() - interval '\(memoryDays) days') AS gaps) AS g
             """, [.text(base.base), .int(patience)])[0]
         if try row.optionalString("paused_by") != nil { return nil }
         let waits = try row.bool("waits")
         guard isActive else {
             if try waits && row.bool("is_away") { return "1С не обращается за заказами дольше \(lagMinutes) минут" }
             return try row.optionalBool("is_gone") == true
-                ? "1С перестала обращаться: она не выходит на связь втрое дольше обычного" : nil
+                ? "1С перестала обращаться: так долго она ещё не молчала" : nil
         }
         // Nor were they sent a moment ago, when it was still quiet.
         let isQuiet = base.quietHours.map { $0.holds(clock) || $0.holds(before) } ?? false

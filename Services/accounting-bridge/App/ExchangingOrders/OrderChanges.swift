@@ -6,7 +6,9 @@ import Primitives
 /// Changes of orders that the CRM asks for. As long as the base cannot have an order it is ours: it is taken back, or becomes another one. From then on
 /// its document is 1C's (rule 1 of the domain): it is changed there, and what becomes of it comes back by itself.
 enum OrderChanges {
-    static func take(in handlers: inout EventHandlers, wake: @escaping @Sendable (_ base: String) -> Void) {
+    static func take(
+        in handlers: inout EventHandlers, wake: @escaping @Sendable (_ base: String) -> Void
+    ) {
         handlers.on(OrderChangeRequested.self) { change, event, transaction in
             let reason = try await refusal(of: change, event, in: transaction)
             try transaction.emit(
@@ -24,6 +26,11 @@ enum OrderChanges {
     private static func refusal(
         of change: OrderChangeRequested, _ event: ReceivedEvent, in transaction: EventTransaction
     ) async throws -> String? {
+        // Payments that were matched to it are for others again; whoever matches takes that turn before any order.
+        let matched = try await transaction.query(
+            "SELECT DISTINCT payment_id FROM bank_allocation WHERE order_id = $1 AND $2 = 'cancel'",
+            [.id(change.orderId), .text(change.kind)])
+        if !matched.isEmpty { try await BankMatching.takeTurn(in: transaction) }
         // Locked first, looked at after: whoever is giving it to 1C at this moment has then said so.
         try await transaction.query(
             "SELECT 1 AS one FROM order_out WHERE id = $1 FOR UPDATE", [.id(change.orderId)])
@@ -31,9 +38,10 @@ enum OrderChanges {
             """
             SELECT o.state, o.attempts, o.onec_number, o.request::text AS request,
                 -- Given in a session, it may be there though nobody has said so.
-                EXISTS (SELECT 1 FROM onec_session s WHERE s.batch @> ARRAY[o.id]) AS was_offered
+                EXISTS (SELECT 1 FROM onec_session s WHERE s.batch @> ARRAY[o.id]) AS was_offered,
+                EXISTS (SELECT 1 FROM onec_session s WHERE s.batch @> ARRAY[o.id] AND s.type = $2 AND NOT s.acknowledged) AS is_carried
             FROM order_out o WHERE o.id = $1
-            """, [.id(change.orderId)]
+            """, [.id(change.orderId), .text(HandExchange.session)]
         ).first
         guard let row else { return "заказ \(change.number) до моста ещё не дошёл" }
         let state = try row.string("state")
@@ -46,7 +54,9 @@ enum OrderChanges {
             case "refused":
                 "1С \(change.base) уже получала этот заказ и не приняла: проверьте, нет ли его там"
             default:
-                "заказ передаётся в 1С \(change.base) прямо сейчас: измените или отмените его там"
+                try row.bool("is_carried")
+                    ? "заказ стоит в файле для 1С \(change.base): загрузите файл или отметьте, что он не понадобился"
+                    : "заказ передаётся в 1С \(change.base) прямо сейчас: измените или отмените его там"
             }
         }
         guard change.kind == "revision" else {
@@ -56,8 +66,12 @@ enum OrderChanges {
                 WHERE id = $1
                 """,
                 [
-                    .id(change.orderId), .text("отменил до передачи в 1С: \(change.by ?? "CRM")"), .id(event.id),
+                    .id(change.orderId), .text("отменил: \(change.by ?? "CRM")"), .id(event.id),
                 ])
+            for payment in matched {
+                try await BankMatching.release(
+                    try payment.id("payment_id"), of: change.orderId, by: change.by ?? "CRM", in: transaction)
+            }
             return nil
         }
         guard let lines = change.lines, let total = change.total else { return "в изменении нет строк заказа" }

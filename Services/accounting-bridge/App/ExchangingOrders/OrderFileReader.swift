@@ -193,8 +193,19 @@ struct OrderFileReader: Sendable {
                 [
                     .id(.make()), .text(base), .id(exchange), .text(reason), .id(place.session), .text(place.filename),
                 ])
-            try await BaseHealth.failing(base, .answers, "файл от 1С не читается", in: transaction)
+            // One that a person has chosen wrongly says nothing of the base.
+            if try await !isCarried(place) {
+                try await BaseHealth.failing(base, .answers, "файл от 1С не читается", in: transaction)
+            }
         }
+    }
+
+    /// A person has brought the file.
+    private func isCarried(_ place: ReceivedFiles.Place) async throws -> Bool {
+        try await !bus.pool.query(
+            "SELECT 1 AS one FROM onec_session WHERE id = $1 AND type = $2",
+            [.id(place.session), .text(HandExchange.session)]
+        ).isEmpty
     }
 
     /// Files whose session ended before they were whole: set aside, so that somebody sees them.
@@ -247,7 +258,9 @@ struct OrderFileReader: Sendable {
                 outcome.understood.append("отложено: \(reason)")
             }
         }
-        try await bus.transaction { try await BaseHealth.works(base, [.answers], in: $0) }
+        if try await !isCarried(place) {
+            try await bus.transaction { try await BaseHealth.works(base, [.answers], in: $0) }
+        }
         return outcome
     }
 

@@ -25,14 +25,15 @@ extension OrderReports {
         let event = BooksReported(
             orderId: order.id, number: report.number, base: base, exchangeId: exchange, documents: told + vanished,
             tellsPayments: keeps.payments ? tells || order.tellsPayments : nil,
-            tellsShipments: keeps.shipments ? tells : nil, revenue: keeps.shipments ? report.revenue : nil,
+            tellsShipments: keeps.shipments ? report.tellsShipments ?? tells : nil,
+            revenue: keeps.shipments ? report.revenue : nil,
             cost: keeps.shipments ? report.cost : nil, by: "1С \(base)")
         try await learnClient(report, base, order, exchange, in: transaction)
         try await settle(report, base, exchange, in: transaction)
         let digest = try sha256(
             JSON.encode(
                 Digest(
-                    documents: told, refused: report.refused, revenue: event.revenue, cost: event.cost,
+                    documents: told.map(\.content), refused: report.refused, revenue: event.revenue, cost: event.cost,
                     tells: report.tellsPayments)))
         let isKnown = try known.optionalBytes("report_digest") == digest && vanished.isEmpty
         if !isKnown || report.refused.isEmpty {
@@ -40,7 +41,7 @@ extension OrderReports {
                 "UPDATE order_books SET report_digest = $3, told_by = $4 WHERE order_id = $1 AND base = $2",
                 [.id(order.id), .text(base), .bytes(digest), .id(exchange)])
         }
-        guard !isKnown else {
+        guard !isKnown || !told.allSatisfy(before.contains) else {
             return Said(
                 words: "заказ \(report.number) по базе \(base): без изменений", isNews: false, journey: order.journey)
         }
@@ -53,7 +54,7 @@ extension OrderReports {
         return Said(
             words: (["заказ \(report.number) по базе \(base)"] + (words.isEmpty ? ["документов нет"] : words))
                 .joined(separator: ", "),
-            isNews: true, journey: order.journey)
+            isNews: !isKnown, journey: order.journey)
     }
 
     private func publish(_ event: BooksReported, of order: Known, in transaction: EventTransaction) async throws {
@@ -97,13 +98,16 @@ extension OrderReports {
     /// Orders that are marked anew in one transaction.
     private static let pageSize = 200
 
-    /// After a change of the settings what was told counts, or does not, by the new ones. It may be cut off anywhere and begins again.
-    func markAnew() async throws {
-        let keepers = try JSON.text(authority.keepers)
-        let isKnown = try await !bus.pool.query(
-            "SELECT 1 AS one FROM book_authority WHERE keepers = $1::jsonb", [.text(keepers)]
+    func isAuthorityKnown() async throws -> Bool {
+        try await !bus.pool.query(
+            "SELECT 1 AS one FROM book_authority WHERE keepers = $1::jsonb", [.text(try JSON.text(authority.keepers))]
         ).isEmpty
-        if !isKnown {
+    }
+
+    /// After a change of the settings what was told counts, or does not, by the new ones. It may be cut off anywhere and begins again; nothing is read
+    /// before it is done.
+    func markAnew() async throws {
+        if try await !isAuthorityKnown() {
             try await bus.pool.query("UPDATE order_books SET ask_at = NULL WHERE ask_at IS NOT NULL")
             var last: ID?
             repeat {
@@ -112,7 +116,7 @@ extension OrderReports {
             } while last != nil
             try await bus.pool.query(
                 "INSERT INTO book_authority (keepers) VALUES ($1::jsonb) ON CONFLICT (is_one) DO UPDATE SET keepers = excluded.keepers",
-                [.text(keepers)])
+                [.text(try JSON.text(authority.keepers))])
         }
         // A loop of the service that ends would be begun again.
         while !Task.isCancelled { try await Task.sleep(for: .seconds(3600)) }
@@ -139,15 +143,42 @@ extension OrderReports {
                 let exchange = try await transaction.query(
                     "SELECT told_by FROM order_books WHERE order_id = $1 AND base = $2", [.id(order.id), .text(base)]
                 ).first?.optionalID("told_by")
-                try await publish(
-                    BooksReported(
-                        orderId: order.id, number: try row.string("number"), base: base,
-                        exchangeId: try exchange ?? row.optionalID("told_by") ?? .make(), documents: marked,
-                        by: "настройки"),
-                    of: order, in: transaction)
+                let changed = marked.filter { !documents.contains($0) }
+                for start in stride(from: 0, to: changed.count, by: Self.documentsAtOnce) {
+                    try await publish(
+                        BooksReported(
+                            orderId: order.id, number: try row.string("number"), base: base,
+                            exchangeId: try exchange ?? row.optionalID("told_by") ?? .make(),
+                            documents: Array(changed[start..<min(start + Self.documentsAtOnce, changed.count)]),
+                            by: "настройки"),
+                        of: order, in: transaction)
+                }
             }
         }
         return rows.count < Self.pageSize ? nil : try rows.last?.id("id")
+    }
+
+    /// Documents of one event: many of them do not fit in one.
+    private static let documentsAtOnce = 100
+
+    // MARK: what came before its order was known
+
+    /// An order's own key becomes known: what another base has told by it is the order's.
+    static func link(_ order: ID, knownAs key: String, in transaction: EventTransaction) async throws {
+        guard let key = ID(key) else { return }
+        try await transaction.query(
+            """
+            INSERT INTO told_link (base, object_id, order_id, exchange_id)
+            SELECT s.base, s.object_id, $1, s.exchange_id FROM told_stranger s
+            JOIN order_books b ON b.order_id = $1 AND b.base = s.base WHERE s.key = $2 ON CONFLICT DO NOTHING
+            """, [.id(order), .id(key)])
+        try await transaction.query(
+            """
+            WITH known AS (DELETE FROM told_stranger s USING order_books b
+                WHERE s.key = $2 AND b.order_id = $1 AND b.base = s.base RETURNING s.base)
+            UPDATE order_books b SET ask_at = now() FROM known k
+            WHERE b.order_id = $1 AND b.base = k.base AND b.ask_at IS NOT NULL
+            """, [.id(order), .id(key)])
     }
 
     private struct Digest: Encodable {

@@ -3,12 +3,30 @@ import Messaging
 import Postgres
 import Primitives
 import Sodium
+import Synchronization
 import XMLStream
 
 /// Takes what an accounting system says of an order, whichever way it came, and says it on.
 struct OrderReports: Sendable {
     let bus: EventBus
     let authority: BookAuthority
+    /// That what was told before is marked by the present settings; nothing is read before that.
+    private let marked = Marked()
+
+    init(bus: EventBus, authority: BookAuthority) { (self.bus, self.authority) = (bus, authority) }
+
+    private final class Marked: Sendable {
+        private let isIt = Mutex(false)
+        var value: Bool { isIt.withLock { $0 } }
+        func set() { isIt.withLock { $0 = true } }
+    }
+
+    func isMarked() async throws -> Bool {
+        if marked.value { return true }
+        guard try await isAuthorityKnown() else { return false }
+        marked.set()
+        return true
+    }
 
     /// What came of a report.
     struct Said: Sendable {
@@ -48,7 +66,7 @@ struct OrderReports: Sendable {
         guard
             let row = try await transaction.query(
                 """
-                SELECT id, base, journey_id, last_event, report_digest, told_by, counterparty_id, inn, client, told_payments,
+                SELECT id, base, journey_id, last_event, report_digest, told_by, counterparty_id, inn, client, told_payments, onec_id,
                     request ->> 'organization' AS organization, told_documents::text AS told
                 FROM order_out WHERE number = $1 FOR UPDATE
                 """, [.text(report.number)]
@@ -73,21 +91,26 @@ struct OrderReports: Sendable {
         let keeps = keeps(base, order)
         // What its books have once told the bank's word does not tell again.
         let tellsPayments = keeps.payments ? tells || order.tellsPayments : order.tellsPayments
+        // Who does not say so apart tells both or neither.
+        let tellsShipments = report.tellsShipments ?? (keeps.payments ? tellsPayments : tells)
+        // What is far too long for an id is none.
+        let onecId = report.onecId.flatMap { $0.utf8.count <= OrderReport.idLimit ? $0 : nil }
         let event = OrderReported(
             orderId: order.id, number: report.number, base: base, exchangeId: exchange,
-            onecId: report.onecId, onecNumber: report.onecNumber, posted: report.posted,
+            onecId: onecId, onecNumber: report.onecNumber, posted: report.posted,
             cancelled: report.cancelled, statusText: report.statusText, total: report.total,
             paidFlag: keeps.payments ? report.paidFlag : nil, shippedFlag: keeps.shipments ? report.shippedFlag : nil,
             tellsPayments: keeps.payments ? tellsPayments : nil,
-            // It tells both or neither.
-            tellsShipments: keeps.shipments ? (keeps.payments ? tellsPayments : tells) : nil,
+            tellsShipments: keeps.shipments ? tellsShipments : nil,
             documents: told + vanished, dueDate: report.dueDate, revenue: keeps.shipments ? report.revenue : nil,
             cost: keeps.shipments ? report.cost : nil,
             flags: report.flags.isEmpty ? nil : report.flags, by: "1С \(base)")
         try await settle(report, base, exchange, in: transaction)
         // Not with what has vanished since: the same told again is no news.
-        let digest = try Self.digest(event, told, report)
-        if try vanished.isEmpty && row.optionalBytes("report_digest") == digest {
+        let digest = try Self.digest(event, told.map(\.content), report)
+        let isKnown = try vanished.isEmpty && row.optionalBytes("report_digest") == digest
+        // What is only marked otherwise, or has another link, is said and is no news.
+        if isKnown, told.allSatisfy(before.contains) {
             // What still could not be read whole is not told yet: read again, it may be.
             if report.refused.isEmpty {
                 try await transaction.query(
@@ -114,14 +137,17 @@ struct OrderReports: Sendable {
                 sent_at = coalesce(sent_at, now()) WHERE id = $1
             """,
             [
-                .id(order.id), .bytes(digest), .text(report.onecId), .id(said), .text(report.onecNumber),
+                .id(order.id), .bytes(digest), .text(onecId), .id(said), .text(report.onecNumber),
                 .text(try report.total.map { try JSON.text($0) }), .text(try JSON.text(order.documents.all)),
                 .bool(report.cancelled), .bool(report.posted),
                 .bool(tellsPayments), .bool(event.paidFlag == true), .id(exchange),
             ])
+        if let onecId, try row.optionalString("onec_id") == nil {
+            try await Self.link(order.id, knownAs: onecId, in: transaction)
+        }
         let words = "заказ \(report.number) = \(report.onecNumber ?? "без номера 1С")"
         return Said(
-            words: ([words] + told.compactMap(Self.words)).joined(separator: ", "), isNews: true,
+            words: ([words] + told.compactMap(Self.words)).joined(separator: ", "), isNews: !isKnown,
             journey: order.journey)
     }
 

@@ -86,6 +86,7 @@ extension JournalKeeper {
                 AND NOT EXISTS (SELECT 1 FROM onec_file f WHERE f.session = s.id)
                 AND NOT EXISTS (SELECT 1 FROM parked_document p WHERE p.session = s.id AND p.settled_at IS NULL) LIMIT \(Self.step))
             """,
+            "DELETE FROM told_stranger WHERE ctid IN (SELECT ctid FROM told_stranger WHERE at < \(before) LIMIT \(Self.step))",
             "DELETE FROM parked_document WHERE id IN (SELECT id FROM parked_document WHERE settled_at < \(before) LIMIT \(Self.step))",
         ] {
             try await bus.pool.query(statement, [.int(days)])

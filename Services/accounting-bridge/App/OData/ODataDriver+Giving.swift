@@ -87,11 +87,7 @@ extension ODataDriver {
         let organization = try await only(
             mapping.organization.entity, "\(mapping.organization.inn) eq \(Self.literal(inn))",
             "организации с ИНН \(inn)", wire)
-        guard let code = order.currency.isoNumber else {
-            throw DriverFailure.refused("номер валюты \(order.currency) по ISO 4217 неизвестен")
-        }
-        let currency = try await only(
-            mapping.currency.entity, "Code eq \(Self.literal(code))", "валюты с кодом \(code)", wire)
+        let currency = try await currencyKey(order.currency, wire)
         let client = try await counterparty(order.counterparty, wire)
         let goods = try await goods(order.lines, wire)
         let names = mapping.order
@@ -119,6 +115,15 @@ extension ODataDriver {
         fields[names.lines.table] = .array(
             try zip(order.lines, goods).enumerated().map { index, pair in try line(index + 1, pair.0, good: pair.1) })
         return .object(fields)
+    }
+
+    /// The base's own key of a currency.
+    func currencyKey(_ currency: Currency, _ wire: ExchangeWire) async throws -> String {
+        guard let code = currency.isoNumber else {
+            throw DriverFailure.refused("номер валюты \(currency) по ISO 4217 неизвестен")
+        }
+        return try await only(
+            mapping.currency.entity, "Code eq \(Self.literal(code))", "валюты с кодом \(code)", wire)
     }
 
     private func line(_ place: Int, _ line: OrderLine, good: String) throws -> RawJSON {

@@ -61,7 +61,11 @@ extension ODataDriver {
         var exchange = answer.exchange
         let orders = Dictionary(answer.rows.map { ($0["Ref_Key"]?.stringValue ?? "", $0) }) { first, _ in first }
         let currencies = Dictionary(asked.map { (key($0), $0.currency) }) { first, _ in first }
-        let cards = orders.compactMapValues { $0[mapping.order.currency]?.stringValue }
+        var cards = orders.compactMapValues { $0[mapping.order.currency]?.stringValue }
+        // Of an order that is not here its currency's own key is looked up: a document in another one is not in its.
+        for one in asked where one.isOthers && cards[key(one)] == nil {
+            cards[key(one)] = try await currencyKey(one.currency, wire)
+        }
         var documents: [String: [ODataOrderState.Told]] = [:]
         let absent = known.absent
         let wanted = mapping.documents.filter { !absent.contains($0.entity) }
@@ -83,6 +87,7 @@ extension ODataDriver {
         let sales = try await sales(currencies, wire)
         guard let exchange else { return [] }
         let tellsPayments = wanted.allSatisfy { $0.kind != "payment" || isReadable($0.entity) }
+        let tellsShipments = wanted.allSatisfy { $0.kind != "shipment" || isReadable($0.entity) }
         let isWhole = wanted.allSatisfy { isReadable($0.entity) }
         return asked.map { one in
             let (row, told) = (orders[key(one)], documents[key(one)] ?? [])
@@ -93,7 +98,8 @@ extension ODataDriver {
                 result: isUnheard
                     ? nil
                     : state.report(
-                        one, row, told, sales: sales[key(one)], tellsPayments: tellsPayments, isWhole: isWhole))
+                        one, row, told, sales: sales[key(one)], tellsPayments: tellsPayments,
+                        tellsShipments: tellsShipments, isWhole: isWhole))
         }
     }
 

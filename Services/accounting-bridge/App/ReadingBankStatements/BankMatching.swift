@@ -67,7 +67,7 @@ struct BankMatching: Sendable {
                 o.told_documents::text AS told_documents,
                 o.told_paid
             FROM order_out o WHERE o.id IN (
-                SELECT o.id FROM order_out o WHERE NOT o.told_cancelled AND (\(condition))
+                SELECT o.id FROM order_out o WHERE NOT o.told_cancelled AND o.state <> 'withdrawn' AND (\(condition))
                 ORDER BY o.requested_at DESC LIMIT \(Self.candidateLimit))
             ORDER BY o.requested_at, o.number FOR UPDATE
             """, parameters)
@@ -153,7 +153,7 @@ struct BankMatching: Sendable {
             allocations.append(.init(order: order.id, number: order.number, amount: amount))
             try await remember(payment, order.counterparty, by: caller, in: transaction)
         }
-        try await take(back: payment, except: Set(allocations.map(\.order)), by: caller.name, in: transaction)
+        try await Self.take(back: payment, except: Set(allocations.map(\.order)), by: caller.name, in: transaction)
         try await put(allocations, .person, payment, by: caller.name, in: transaction)
     }
 
@@ -179,13 +179,24 @@ struct BankMatching: Sendable {
                     WHERE a.payment_id = $2)
                 """, [.text(key), .id(id)])
         }
-        try await take(back: payment, by: caller.name, in: transaction)
+        try await Self.take(back: payment, by: caller.name, in: transaction)
         transaction.write(
             "UPDATE bank_payment SET state = $2, reason = $3, left_to_person = true, version = version + 1 WHERE id = $1",
             [
                 .id(id), .text(payment.isIncome ? "unmatched" : "outgoing"),
                 .text("сопоставление отменил: \(caller.name)"),
             ])
+    }
+
+    /// Its order is no more: what was matched to it waits anew. The turn is taken already.
+    static func release(_ id: ID, of order: ID, by: String, in transaction: EventTransaction) async throws {
+        guard let payment = try await BankPayment.find(id, in: transaction) else { return }
+        let others = Set(payment.allocations.map(\.orderId)).subtracting([order])
+        try await Self.take(back: payment, except: others, by: by, in: transaction)
+        guard others.isEmpty else { return }
+        transaction.write(
+            "UPDATE bank_payment SET state = $2, reason = 'заказ, к которому она относилась, отменён', version = version + 1 WHERE id = $1",
+            [.id(id), .text(payment.isIncome ? "unmatched" : "outgoing")])
     }
 
     private func known(_ id: ID, in transaction: EventTransaction) async throws -> BankPayment {
@@ -211,7 +222,7 @@ struct BankMatching: Sendable {
                     .id(payment.id), .id(allocation.order), .int(allocation.amount.minor), .text(rule.rawValue),
                     .text(by),
                 ])
-            try await say(payment, allocation, rule.rawValue, stands: true, by: by, in: transaction)
+            try await Self.say(payment, allocation, rule.rawValue, stands: true, by: by, in: transaction)
         }
         transaction.write(
             "UPDATE bank_payment SET state = 'matched', reason = NULL, version = version + 1 WHERE id = $1",
@@ -219,7 +230,7 @@ struct BankMatching: Sendable {
     }
 
     /// Undoes the payment's allocations but those to `except`.
-    func take(
+    static func take(
         back payment: BankPayment, except: Set<ID> = [], by: String?, in transaction: EventTransaction
     ) async throws {
         for share in payment.allocations where !except.contains(share.orderId) {
@@ -230,11 +241,11 @@ struct BankMatching: Sendable {
             try await transaction.query("UPDATE order_out SET match_again = true WHERE id = $1", [.id(share.orderId)])
             let allocation = PaymentMatching.Allocation(
                 order: share.orderId, number: share.orderNumber, amount: share.amount)
-            try await say(payment, allocation, share.rule, stands: false, by: by, in: transaction)
+            try await Self.say(payment, allocation, share.rule, stands: false, by: by, in: transaction)
         }
     }
 
-    private func say(
+    private static func say(
         _ payment: BankPayment, _ allocation: PaymentMatching.Allocation, _ rule: String, stands: Bool, by: String?,
         in transaction: EventTransaction
     ) async throws {

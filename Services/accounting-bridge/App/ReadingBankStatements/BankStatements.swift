@@ -224,7 +224,7 @@ struct BankStatements: Sendable {
                 ],
                 in: transaction)
             for payment in gone {
-                try await matching.take(back: payment, by: nil, in: transaction)
+                try await BankMatching.take(back: payment, by: nil, in: transaction)
                 try await transaction.query(
                     """
                     UPDATE bank_payment SET state = 'vanished', reason = $2, statement_id = $3, version = version + 1

@@ -62,7 +62,8 @@ struct BaseStates: Sendable {
                     FROM order_out o WHERE o.base = b.base AND o.\(OrderQueue.waits)) AS w
                 CROSS JOIN LATERAL (
                     SELECT count(*) AS exchanges, count(*) FILTER (WHERE result IN ('failed', 'refused', 'parked')) AS troubles
-                    FROM exchange e WHERE e.base = b.base AND e.at > now() - interval '24 hours') AS t
+                    FROM exchange e WHERE e.base = b.base AND e.at > now() - interval '24 hours'
+                        AND e.id >= first_id_of(((now() AT TIME ZONE 'UTC') - interval '24 hours')::date)) AS t
                 """, [.texts(settings.bases.map(\.base))]),
             Statement(
                 "SELECT base, kind, cause, since FROM base_alarm WHERE base = ANY($1::text[]) ORDER BY since",

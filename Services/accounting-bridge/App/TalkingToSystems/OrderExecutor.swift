@@ -7,6 +7,7 @@ import Primitives
 /// is looked up by its key and never sent blindly again; until it is settled nothing else of the same client goes out.
 struct OrderExecutor: Sendable {
     let line: SystemLine
+    let reports: OrderReports
 
     var base: String { line.base.base }
 
@@ -17,6 +18,8 @@ struct OrderExecutor: Sendable {
     /// - Returns: seconds until there may be something to do again; 0 for at once.
     private func round() async throws -> Double {
         try await orphan()
+        // Its check may read what lies there.
+        guard try await reports.isMarked() else { return 1 }
         if case .wait(let seconds) = line.mayTalk(.sending) { return seconds }
         if let doubtful = try await nextDoubtful() {
             try await settle(doubtful)

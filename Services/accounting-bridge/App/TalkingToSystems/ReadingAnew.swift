@@ -12,6 +12,7 @@ struct ReadingAnew: Sendable {
     /// On the company's clock; an hour later everything is compared.
     static let begins = "02:00"
     private static let pause = 300.0
+    private static let pageSize = 500
 
     /// Bases that answer when they are asked.
     static func isAsked(_ driver: SuiteSettings.Base.Driver) -> Bool { driver == .odata }
@@ -32,10 +33,18 @@ struct ReadingAnew: Sendable {
     /// - Returns: how many orders will be asked for.
     func begin(_ base: String) async throws -> Int {
         var count = 0
-        for table in ["order_out", "order_books"] {
-            count += try await pool.query(
-                "UPDATE \(table) SET ask_at = now() WHERE base = $1 AND ask_at IS NOT NULL", [.text(base)]
-            ).affected
+        for (table, key) in [("order_out", "id"), ("order_books", "order_id")] {
+            var some = 0
+            repeat {
+                // Page by page: none is locked for long, and what is done stays done.
+                some = try await pool.query(
+                    """
+                    UPDATE \(table) SET ask_at = now() WHERE base = $1 AND \(key) IN (
+                        SELECT \(key) FROM \(table) WHERE base = $1 AND ask_at > now() LIMIT \(Self.pageSize))
+                    """, [.text(base)]
+                ).affected
+                count += some
+            } while some == Self.pageSize
         }
         systems.first { $0.base.base == base }?.reading.poke()
         return count
@@ -48,15 +57,18 @@ struct ReadingAnew: Sendable {
             let day = LocalTime.day(now)
             if String(LocalTime.clock(now).prefix(5)) >= Self.begins {
                 for line in systems where Self.isAsked(line.base.driver) {
-                    // The day is taken before its work: a service that dies on the way asks for the rest all the same, for it is due.
-                    let isDue = try await pool.query(
+                    let isDone = try await !pool.query(
+                        "SELECT 1 AS one FROM base_state WHERE base = $1 AND asked_anew >= $2::date",
+                        [.text(line.base.base), .text(day)]
+                    ).isEmpty
+                    guard !isDone else { continue }
+                    _ = try await begin(line.base.base)
+                    // Cut off before, it is begun again: those that have been asked for meanwhile are asked for twice.
+                    try await pool.query(
                         """
-                        INSERT INTO base_state AS b (base, asked_anew) VALUES ($1, $2::date)
+                        INSERT INTO base_state (base, asked_anew) VALUES ($1, $2::date)
                         ON CONFLICT (base) DO UPDATE SET asked_anew = excluded.asked_anew
-                        WHERE b.asked_anew IS NULL OR b.asked_anew < excluded.asked_anew
-                        """, [.text(line.base.base), .text(day)]
-                    ).affected
-                    if isDue == 1 { _ = try await begin(line.base.base) }
+                        """, [.text(line.base.base), .text(day)])
                 }
             }
             try await Task.sleep(for: .seconds(Self.pause))

@@ -23,6 +23,7 @@ struct ReportReader: Sendable {
 
     private func round() async throws -> Double {
         if case .wait(let seconds) = line.mayTalk(.reading) { return seconds }
+        guard try await reports.isMarked() else { return 1 }
         let (asked, began) = try await due()
         let heard = try await line.driver.read(asked, line.wire)
         var news: Set<String> = []
@@ -39,7 +40,7 @@ struct ReportReader: Sendable {
             if wasAsked { try await line.answered(.reading, [.answers], in: transaction) }
             transaction.write("UPDATE base_state SET last_read = now() WHERE base = $1", [.text(base)])
         }
-        let isMore = line.driver.tellsUnasked ? !heard.isEmpty : asked.count == Self.roundLimit
+        let isMore = line.driver.tellsUnasked ? !heard.isEmpty : asked.count >= Self.roundLimit / 2
         return isMore ? 0 : Double(line.base.readSeconds)
     }
 
@@ -47,13 +48,17 @@ struct ReportReader: Sendable {
     private func due() async throws -> ([AskedOrder], began: Timestamp) {
         let rows = try await line.bus.pool.query(
             """
-            SELECT now() AS began, id, number, onec_id, request ->> 'currency' AS currency, ask_at,
-                false AS is_others, false AS was_told
-            FROM order_out WHERE base = $1 AND ask_at <= now()
-            UNION ALL
-            SELECT now(), o.id, o.number, o.onec_id, o.request ->> 'currency', b.ask_at, true, b.report_digest IS NOT NULL
-            FROM order_books b JOIN order_out o ON o.id = b.order_id WHERE b.base = $1 AND b.ask_at <= now() AND o.state = 'sent'
-            ORDER BY ask_at LIMIT \(Self.roundLimit)
+            WITH due AS (
+                SELECT id, ask_at, false AS is_others, false AS was_told FROM order_out WHERE base = $1 AND ask_at <= now()
+                UNION ALL
+                SELECT b.order_id, b.ask_at, true, b.report_digest IS NOT NULL FROM order_books b JOIN order_out o ON o.id = b.order_id
+                WHERE b.base = $1 AND b.ask_at <= now() AND o.state = 'sent'),
+            -- Those that have waited longest, and those whose turn has just come: behind a long list what is new would wait for hours.
+            chosen AS (
+                (SELECT * FROM due ORDER BY ask_at LIMIT \(Self.roundLimit / 2))
+                UNION (SELECT * FROM due ORDER BY ask_at DESC LIMIT \(Self.roundLimit / 2)))
+            SELECT now() AS began, o.id, o.number, o.onec_id, o.request ->> 'currency' AS currency, c.is_others, c.was_told
+            FROM chosen c JOIN order_out o ON o.id = c.id ORDER BY c.ask_at
             """, [.text(base)])
         let asked = try rows.map { row in
             AskedOrder(
