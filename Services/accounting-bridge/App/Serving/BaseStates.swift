@@ -49,9 +49,9 @@ struct BaseStates: Sendable {
                     extract(epoch FROM now() - w.since) AS lag_out,
                     extract(epoch FROM now() - coalesce(s.last_read, s.last_contact)) AS lag_in,
                     t.exchanges, t.troubles,
-                    (SELECT count(*) FROM order_out o WHERE o.base = b.base AND o.ask_at <= now())
+                    (SELECT count(*) FROM order_out o WHERE o.base = b.base AND o.ask_at < now() - interval '30 seconds')
                         + (SELECT count(*) FROM order_books k JOIN order_out o ON o.id = k.order_id
-                            WHERE k.base = b.base AND k.ask_at <= now() AND o.state = 'sent') AS unread,
+                            WHERE k.base = b.base AND k.ask_at < now() - interval '30 seconds' AND o.state = 'sent') AS unread,
                     (SELECT extract(epoch FROM max(started_at) - min(started_at)) / nullif(count(*) - 1, 0) FROM (
                         SELECT started_at FROM onec_session WHERE base = b.base AND type = 'sale'
                         ORDER BY started_at DESC LIMIT 10) AS t) AS session_pause

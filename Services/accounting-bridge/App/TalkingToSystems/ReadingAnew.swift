@@ -39,7 +39,7 @@ struct ReadingAnew: Sendable {
                 // Page by page: none is locked for long, and what is done stays done.
                 some = try await pool.query(
                     """
-                    UPDATE \(table) SET ask_at = now() WHERE base = $1 AND \(key) IN (
+                    UPDATE \(table) SET ask_at = '-infinity' WHERE base = $1 AND \(key) IN (
                         SELECT \(key) FROM \(table) WHERE base = $1 AND ask_at > now() LIMIT \(Self.pageSize))
                     """, [.text(base)]
                 ).affected
