@@ -20,6 +20,8 @@ public struct AccountingBridge: SuiteService {
         Migration(11, "V011_journal_search.sql", PackageResources.V011_journal_search_sql),
         Migration(12, "V012_set_aside.sql", PackageResources.V012_set_aside_sql),
         Migration(13, "V013_authority.sql", PackageResources.V013_authority_sql),
+        Migration(14, "V014_asked_anew.sql", PackageResources.V014_asked_anew_sql),
+        Migration(15, "V015_what_was_before.sql", PackageResources.V015_what_was_before_sql),
     ]
     public static let openAPI = PackageResources.openapi_yaml
 

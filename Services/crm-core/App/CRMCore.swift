@@ -16,6 +16,8 @@ public struct CRMCore: SuiteService {
         Migration(7, "V007_identity.sql", PackageResources.V007_identity_sql),
         Migration(8, "V008_cost.sql", PackageResources.V008_cost_sql),
         Migration(9, "V009_authority.sql", PackageResources.V009_authority_sql),
+        Migration(10, "V010_ownership.sql", PackageResources.V010_ownership_sql),
+        Migration(11, "V011_order_changes.sql", PackageResources.V011_order_changes_sql),
     ]
     public static let openAPI = PackageResources.openapi_yaml
 
