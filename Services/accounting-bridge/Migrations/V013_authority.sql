@@ -12,8 +12,7 @@ CREATE TABLE order_books (
 );
 CREATE INDEX order_books_ask ON order_books (base, ask_at) WHERE ask_at IS NOT NULL;
 
--- Other bases name an order by the key that its own has for it.
--- Of any length.
+-- Other bases name an order by the key that its own has for it, which may be of any length.
 CREATE INDEX order_out_by_onec_id ON order_out USING hash (onec_id);
 
 -- Whose word counts, as it was when what was told was last marked by it: after a change of the settings it is marked anew.

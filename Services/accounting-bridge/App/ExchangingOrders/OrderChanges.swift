@@ -27,10 +27,7 @@ enum OrderChanges {
         of change: OrderChangeRequested, _ event: ReceivedEvent, in transaction: EventTransaction
     ) async throws -> String? {
         // Payments that were matched to it are for others again; whoever matches takes that turn before any order.
-        let matched = try await transaction.query(
-            "SELECT DISTINCT payment_id FROM bank_allocation WHERE order_id = $1 AND $2 = 'cancel'",
-            [.id(change.orderId), .text(change.kind)])
-        if !matched.isEmpty { try await BankMatching.takeTurn(in: transaction) }
+        if change.kind == "cancel" { try await BankMatching.takeTurn(in: transaction) }
         // Locked first, looked at after: whoever is giving it to 1C at this moment has then said so.
         try await transaction.query(
             "SELECT 1 AS one FROM order_out WHERE id = $1 FOR UPDATE", [.id(change.orderId)])
@@ -68,6 +65,8 @@ enum OrderChanges {
                 [
                     .id(change.orderId), .text("отменил: \(change.by ?? "CRM")"), .id(event.id),
                 ])
+            let matched = try await transaction.query(
+                "SELECT DISTINCT payment_id FROM bank_allocation WHERE order_id = $1", [.id(change.orderId)])
             for payment in matched {
                 try await BankMatching.release(
                     try payment.id("payment_id"), of: change.orderId, by: change.by ?? "CRM", in: transaction)
