@@ -3,6 +3,7 @@ import re
 
 import requests
 from suite import OneC, running, wait_for
+from test_bank import asked, load, seen, statement
 
 
 def state(suite, order):
@@ -74,6 +75,21 @@ def test_an_order_that_the_bridge_refuses_is_mended_by_a_revision(suite):
     answered(suite, order, "revision", "taken")
     assert (state(suite, order)["status"], state(suite, order)["failure"]) == ("requested", None)
     assert order["number"] in OneC(suite).take_orders()
+
+
+def test_money_of_a_cancelled_order_is_for_another_again(suite):
+    """A payment of the bank's was matched to it by its sum: it waits anew, and finds the order that took its place."""
+    token = suite.token()
+    order = asked(suite, token, "changes-money", "7736050003", price="123.00")
+    assert load(suite, token, statement(("77", "123.00", "7736050003", "Оплата"), day="03.02.2026"))["matched"] == 1
+    wait_for(lambda: seen(suite, token, order)[0] == "full", what="the payment")
+    ask(suite, order, "cancel")
+    answered(suite, order, "cancel", "taken")
+    payment = lambda: next(p for p in suite.get("accounting-bridge", "/api/v1/bank-payments", token, inn="7736050003")["items"] if p["number"] == "77")
+    wait_for(lambda: payment()["state"] == "unmatched" and payment()["allocations"] == [], what="the payment to wait")
+    wait_for(lambda: state(suite, order)["paid"]["amount"] == "0.00", what="the order to be unpaid")
+    other = asked(suite, token, "changes-money-2", "7736050003", price="123.00")
+    wait_for(lambda: seen(suite, token, other)[0] == "full", what="the payment to find it")
 
 
 def test_a_manager_cancels_on_the_page_of_the_deal(suite):
