@@ -30,7 +30,7 @@ struct MoneyFacts: Sendable {
             SELECT o.number, f.key, f.amount::text AS amount, f.currency FROM (
                 SELECT DISTINCT \(Self.order) AS number FROM fact
                 WHERE \(Self.isMoney) AND ($1::text IS NULL OR \(Self.order) > $1) ORDER BY number LIMIT $2) AS o
-            JOIN fact f ON substring(f.key FROM '[^/]+$') = o.number AND f.counted AND f.metric IN ('money.received', 'money.refunded')
+            JOIN fact f ON \(Self.order) = o.number AND \(Self.isMoney)
             ORDER BY o.number, f.key
             """, [.text(after), .int(limit)])
         let numbers = try rows.map { try $0.string("number") }
