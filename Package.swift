@@ -60,7 +60,7 @@ let core: [Target.Dependency] =
 let crmTemplates =
     [
         "layout", "login", "leads", "lead", "deal", "talk", "company", "search", "flow", "replays", "replay",
-        "disputes", "clients",
+        "disputes", "clients", "receipts",
     ]
     .map {
         "Web/Templates/\($0).mustache"
@@ -163,7 +163,8 @@ let package = Package(
                 "Migrations/V003_crm.sql", "Migrations/V004_document_per_order.sql", "Migrations/V005_due_dates.sql",
                 "Migrations/V006_order_flags.sql", "Migrations/V007_identity.sql", "Migrations/V008_cost.sql",
                 "Migrations/V009_authority.sql", "Migrations/V010_ownership.sql",
-                "Migrations/V011_order_changes.sql", "App/openapi.yaml",
+                "Migrations/V011_order_changes.sql",
+                "Migrations/V012_invoices.sql", "App/openapi.yaml",
             ]
                 + crmTemplates)
         + service(
@@ -177,6 +178,7 @@ let package = Package(
                 "Migrations/V011_journal_search.sql", "Migrations/V012_set_aside.sql",
                 "Migrations/V013_authority.sql", "Migrations/V014_asked_anew.sql",
                 "Migrations/V015_what_was_before.sql",
+                "Migrations/V016_bookings.sql",
                 "App/openapi.yaml", "Mappings/ut11.yaml", "Mappings/unf.yaml", "Mappings/bp3.yaml",
                 "Web/Templates/journal.mustache",
                 "Web/Templates/exchange.mustache", "Web/Templates/bank.mustache", "Web/Templates/order.mustache",

@@ -13,6 +13,7 @@ from suite import OneC
 
 sys.path.append(str(Path(__file__).parents[2] / "deploy/demo-world/onec"))
 import enterprise_data  # noqa: E402
+import inquiries  # noqa: E402
 import odata  # noqa: E402
 import site_exchange  # noqa: E402
 

@@ -104,7 +104,7 @@ def test_every_answer_has_the_described_shape(suite, living, service):
             continue
         place = path.replace("{id}", living.get(path, "")).replace("{name}", "money.received").replace("{number}", living.get(path, ""))
         params = {"q": "Фреза", "contactId": living["contact"], "companyId": living["company"]} if path in (
-            "/api/v1/search", "/api/v1/journeys") else {"journeyId": living["journey"]} if path == "/api/v1/whereabouts" else {}
+            "/api/v1/search", "/api/v1/journeys") else {"journeyId": living["journey"]} if path == "/api/v1/whereabouts" else {"booking": "none"} if path == "/api/v1/receipts" else {}
         if path == "/api/v1/replays/{id}":
             place = f"/api/v1/replays/{suite.post(service, '/api/v1/replays', living['token'], {'filter': {'error': 'x'}, 'dryRun': True}, status=201)['id']}"
         value = suite.get(service, place, living["token"], **params)

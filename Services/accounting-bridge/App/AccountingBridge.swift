@@ -22,6 +22,7 @@ public struct AccountingBridge: SuiteService {
         Migration(13, "V013_authority.sql", PackageResources.V013_authority_sql),
         Migration(14, "V014_asked_anew.sql", PackageResources.V014_asked_anew_sql),
         Migration(15, "V015_what_was_before.sql", PackageResources.V015_what_was_before_sql),
+        Migration(16, "V016_bookings.sql", PackageResources.V016_bookings_sql),
     ]
     public static let openAPI = PackageResources.openapi_yaml
 
@@ -39,6 +40,7 @@ public struct AccountingBridge: SuiteService {
     private let orderPages: OrderPages
     /// Bases that we talk to by ourselves.
     private let systems: [SystemLine]
+    private let inquiries: InquiryDesk
     private let repair: Repair
     private let keeper: JournalKeeper
 
@@ -85,6 +87,16 @@ public struct AccountingBridge: SuiteService {
                 }
             return SystemLine(base, driver, bus: bus, signal: wakers[base.base] ?? Signal(), log: context.log)
         }
+        inquiries = InquiryDesk(
+            pool: bus.pool,
+            channels: context.settings.bases.reduce(into: [:]) { channels, base in
+                if base.driver == .folder {
+                    let folder = ExchangeFolder(path: base.folder, marks: FolderMark(pool: bus.pool, base: base.base))
+                    channels[base.base] = FolderInquiries(folder: folder, patience: 10)
+                } else if let settings = base.inquiries {
+                    channels[base.base] = ServiceInquiries(settings)
+                }
+            })
         let matching = BankMatching(bus: bus)
         bank = BankRoutes(
             bus: bus, statements: BankStatements(bus: bus, settings: context.settings, matching: matching),
@@ -130,6 +142,8 @@ public struct AccountingBridge: SuiteService {
             catalog: CatalogExchange(bus: bus, desk: catalogs), log: log
         ).add(to: router)
         GoodsAPI(pool: bus.pool).add(to: router)
+        PriceRoutes(desk: inquiries, settings: settings).add(to: router)
+        ReceiptRoutes(desk: inquiries, settings: settings).add(to: router)
         JournalSeals(pool: bus.pool, verifying: keeper.signing?.verifying).add(to: router)
         ToldMoney(pool: bus.pool).add(to: router)
         MappingTrial(bus: bus, systems: systems).add(to: router)

@@ -18,11 +18,12 @@ enum CommerceMLWriter {
         out += tag("ХозОперация", "Заказ товара") + tag("Роль", "Продавец")
         out += tag("Валюта", order.currency.code) + tag("Курс", "1") + tag("Сумма", order.total.amount)
         out += "    <Контрагенты>\n" + counterparty(outgoing) + "    </Контрагенты>\n"
-        let comment = [order.comment, order.address.map { "Адрес доставки: \($0)" }].compactMap { $0 }
+        let comment = order.remarks(saysKind: false)
         if !comment.isEmpty { out += tag("Комментарий", String(comment.joined(separator: "\n").prefix(3000))) }
         out += "    <Товары>\n" + order.lines.map { line($0, outgoing.goods) }.joined() + "    </Товары>\n"
         out += "    <ЗначенияРеквизитов>\n"
         out += requisite("Вид заказа", OrderKind.words(order.kind))
+        if let booking = order.bookingId { out += requisite("Ид брони", booking) }
         out += "    </ЗначенияРеквизитов>\n"
         return out + "  </Документ>\n"
     }

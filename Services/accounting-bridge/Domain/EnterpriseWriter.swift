@@ -33,11 +33,8 @@ struct EnterpriseWriter {
             "Валюта", tag("ДанныеКлассификатора", tag("Код", currency) + tag("Наименование", order.currency.code)))
         document += tag("Сумма", order.total.amount) + tag("Контрагент", client) + tag("СуммаВключаетНДС", "true")
         document += tag("Товары", try order.lines.map { tag("Строка", try row($0)) }.joined())
-        let words = [
-            "Throughline № \(order.number).", OrderKind.comment(order.kind), order.comment,
-            order.address.map { "Адрес доставки: \($0)" },
-        ]
-        document += tag("Комментарий", words.compactMap { $0 }.joined(separator: "\n"), isText: true)
+        let words = ["Throughline № \(order.number)."] + order.remarks(saysKind: true)
+        document += tag("Комментарий", words.joined(separator: "\n"), isText: true)
         return out + tag(EnterpriseKind.order, document) + "\n"
     }
 

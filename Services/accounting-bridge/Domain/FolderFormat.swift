@@ -23,7 +23,7 @@ enum FolderFormat: String, Sendable {
         let currency: Currency
         let total: String
         let counterparty: Counterparty
-        let contract, address, comment: String?
+        let contract, address, comment, booking: String?
         let lines: [Line]
 
         struct Line: Encodable {
@@ -39,6 +39,7 @@ enum FolderFormat: String, Sendable {
             (kind, organization, currency) = (order.kind, order.organization, order.currency)
             (total, counterparty) = (order.total.amount, order.counterparty)
             (contract, address, comment) = (order.contractId, order.address, order.comment)
+            booking = order.bookingId
             lines = order.lines.map {
                 Line(
                     sku: $0.sku, name: $0.name, quantity: $0.quantity, price: $0.price, unit: $0.unit, vat: $0.vat,
@@ -54,7 +55,7 @@ enum FolderFormat: String, Sendable {
             "key", "number", "date", "kind", "organization", "currency", "total", "client_id", "client", "inn", "kpp",
             "phone", "email", "contract", "address", "comment", "line", "sku", "name", "quantity", "unit", "price",
             "vat",
-            "discount", "sum",
+            "discount", "sum", "booking",
         ]
         let common = [
             order.orderId.description, order.number, outgoing.day, order.kind, order.organization, order.currency.code,
@@ -66,6 +67,7 @@ enum FolderFormat: String, Sendable {
                 common + [
                     String(index + 1), line.sku, line.name, line.quantity.description, line.unit ?? "",
                     line.price.description, line.vat ?? "", line.discount?.amount ?? "", line.sum.amount,
+                    order.bookingId ?? "",
                 ]
             }
     }

@@ -53,6 +53,9 @@ enum JournalWords {
         "enterprise.find": ("поиск заказа", "look-up of an order"),
         "enterprise.message": ("сообщение EnterpriseData", "message of EnterpriseData"),
         "folder.report": ("отчёт из папки", "report from the folder"),
+        "inquiry.prices": ("вопрос о ценах", "question for prices"),
+        "inquiry.receipts": ("вопрос о чеках", "question for receipts"),
+        "inquiry.print": ("печать чека", "print of a receipt"),
         "cannotTell": (
             "частичные оплаты: эта база ещё не присылала их документами",
             "partial payments: this base has not sent them as documents yet"

@@ -21,14 +21,14 @@ struct OrderPages: Sendable {
     func add(to router: Router<ServiceRequestContext>) {
         router.get("/api/v1/order-stories/:number") { _, context in
             try context.require("head", "manager", "accountant", "integrator", "reader")
-            guard let story = try await stories.tell(try context.parameters.require("number")) else {
+            guard let story = try await stories.tell(try context.text("number")) else {
                 throw Problem.notFound("order")
             }
             return try Response.json(story)
         }
         router.get("/journal/order/:number") { request, context in
             let caller = try context.require("head", "manager", "accountant", "integrator")
-            guard let story = try await stories.tell(try context.parameters.require("number")) else {
+            guard let story = try await stories.tell(try context.text("number")) else {
                 throw Problem.notFound("order")
             }
             return Response.html(template.render(filled(fields(story, request, caller))))

@@ -18,6 +18,7 @@ public struct CRMCore: SuiteService {
         Migration(9, "V009_authority.sql", PackageResources.V009_authority_sql),
         Migration(10, "V010_ownership.sql", PackageResources.V010_ownership_sql),
         Migration(11, "V011_order_changes.sql", PackageResources.V011_order_changes_sql),
+        Migration(12, "V012_invoices.sql", PackageResources.V012_invoices_sql),
     ]
     public static let openAPI = PackageResources.openapi_yaml
 
@@ -74,7 +75,8 @@ public struct CRMCore: SuiteService {
         DealRoutes(bus: bus, deals: deals).add(to: router)
         let books = OwnBooks(documents: OrderDocuments(live: live))
         let changes = OrderChanges(orders: orders, documents: OrderDocuments(live: live))
-        OrderRoutes(bus: bus, orders: orders, books: books, changes: changes).add(to: router)
+        let invoices = Invoices(documents: OrderDocuments(live: live))
+        OrderRoutes(bus: bus, orders: orders, books: books, changes: changes, invoices: invoices).add(to: router)
         DirectoryRoutes(bus: bus).add(to: router)
         CardRoutes(bus: bus).add(to: router)
         OwnershipRoutes(pool: bus.pool).add(to: router)
@@ -87,7 +89,8 @@ public struct CRMCore: SuiteService {
         Search(pool: bus.pool).add(to: router)
         Pages(
             bus: bus, sessions: sessions, settings: context.settings, leads: leads, deals: deals,
-            orders: orders, books: books, changes: changes, renderer: renderer, live: live
+            orders: orders, books: books, changes: changes, invoices: invoices, others: others, renderer: renderer,
+            live: live
         ).add(to: router)
         ForwardedPages(
             bridge: context.httpAddress(.accountingBridge), bi: context.httpAddress(.biAggregator),

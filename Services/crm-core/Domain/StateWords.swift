@@ -64,6 +64,27 @@ enum StateWords {
             ])
     }
 
+    static func invoice(_ state: String, _ language: Language) -> String {
+        word(
+            state, language,
+            [
+                "requested": ("запрошен", "requested"), "issued": ("выставлен", "issued"),
+                "sent": ("отправлен", "sent"),
+                "agreed": ("согласован", "agreed"), "partly": ("оплачен частично", "paid in part"),
+                "overdue": ("просрочен", "overdue"), "paid": ("оплачен", "paid"), "cancelled": ("отменён", "cancelled"),
+            ])
+    }
+
+    /// Whose word made a state.
+    static func source(_ source: String, _ language: Language) -> String {
+        word(
+            source, language,
+            [
+                "manager": ("сотрудник", "an employee"), "onec": ("1С", "1C"), "bank": ("банк", "the bank"),
+                "clock": ("срок", "the day"),
+            ])
+    }
+
     static func record(_ kind: String, _ language: Language) -> String {
         word(
             kind, language,

@@ -13,6 +13,8 @@ struct DealPages: Sendable {
     let orders: OrderRequest
     let books: OwnBooks
     let changes: OrderChanges
+    let invoices: Invoices
+    let questions: OnecQuestions
     let renderer: PageRenderer
     let talk: TalkPages
 
@@ -20,20 +22,43 @@ struct DealPages: Sendable {
         router.get("/deals/:id") { request, context in
             let caller = try context.person()
             let deal = try await DealView.load(try context.id("deal"), for: caller, in: bus.pool)
-            let language = renderer.language(request)
-            var fields = try await fields(deal, caller, language)
-            if let journey = deal.journeyId {
-                fields.merge(try await talk.fields(journey, caller, language)) { $1 }
+            return try await page(deal, request, caller)
+        }
+        router.post("/deals/:id/prices") { request, context in
+            let (caller, form) = try await submitted(request, context)
+            let deal = try await DealView.load(try context.id("deal"), for: caller, in: bus.pool)
+            let client = try await orders.client(of: deal.id, in: bus.pool)
+            let quoted = try await questions.price(
+                of: form, for: client, organization: deal.organization, currency: settings.company.currency,
+                session: try OtherServices.session(request, context), renderer.language(request))
+            return try await page(deal, request, caller, quoted)
+        }
+        router.get("/orders/:id/receipts") { request, context in
+            let (order, caller) = try await seen(context)
+            let fields = try await questions.receipts(
+                of: order, session: try OtherServices.session(request, context), renderer.language(request))
+            let title = ScreenTexts.word("receipts", renderer.language(request))
+            return try await renderer.page("receipts", title: "\(title) № \(order.number)", fields, request, caller)
+        }
+        router.get("/orders/:id/receipts/:base/:receipt") { request, context in
+            let (_, _) = try await seen(context)
+            return try await questions.print(
+                try context.text("receipt"), of: try context.text("base"),
+                session: try OtherServices.session(request, context))
+        }
+        router.action("/orders/:id/invoice", sessions) { id, form, caller in
+            let word = Invoices.Word(state: form["state"] ?? "", note: form.filled("note"))
+            _ = try await bus.transaction { transaction in
+                if form["undo"] == "true" {
+                    try await invoices.unmark(id, word.state, by: caller, in: transaction)
+                } else {
+                    try await invoices.mark(id, word, by: caller, in: transaction)
+                }
             }
-            return try await renderer.page(
-                "deal", title: "\(ScreenTexts.word("deal", language)) № \(deal.number)", fields, request, caller)
+            return "/orders/\(id)"
         }
         router.get("/orders/:id") { _, context in
-            let caller = try context.person()
-            guard let deal = try await OrderView.load(try context.id("order"), in: bus.pool)?.dealId else {
-                throw Problem.notFound("order")
-            }
-            _ = try await DealView.load(deal, for: caller, in: bus.pool)
+            guard let deal = try await seen(context).order.dealId else { throw Problem.notFound("order") }
             return Response.redirect("/deals/\(deal)")
         }
         router.action("/deals/:id/stage", sessions) { id, form, caller in
@@ -85,15 +110,46 @@ struct DealPages: Sendable {
         }
     }
 
+    private func page(
+        _ deal: DealView, _ request: Request, _ caller: Caller, _ quoted: [String: Any] = [:]
+    ) async throws -> Response {
+        let language = renderer.language(request)
+        var fields = try await fields(deal, caller, language)
+        if let journey = deal.journeyId {
+            fields.merge(try await talk.fields(journey, caller, language)) { $1 }
+        }
+        fields.merge(quoted) { $1 }
+        return try await renderer.page(
+            "deal", title: "\(ScreenTexts.word("deal", language)) № \(deal.number)", fields, request, caller)
+    }
+
+    /// A form that only asks: who sent it, and what.
+    private func submitted(_ request: Request, _ context: ServiceRequestContext) async throws -> (Caller, Form) {
+        let caller = try context.person()
+        let form = try await Form(request)
+        try sessions.checkCSRF(form["csrf"], caller)
+        return (caller, form)
+    }
+
+    /// An order of a deal that the person may see.
+    private func seen(_ context: ServiceRequestContext) async throws -> (order: OrderView, caller: Caller) {
+        let caller = try context.person()
+        guard let order = try await OrderView.load(try context.id("order"), in: bus.pool), let deal = order.dealId
+        else { throw Problem.notFound("order") }
+        _ = try await DealView.load(deal, for: caller, in: bus.pool)
+        return (order, caller)
+    }
+
     private func body(_ form: Form) throws -> OrderRequest.Body {
         guard let quantity = Quantity(form.number("quantity")), let price = Quantity(form.number("price"))
         else { throw Problem.invalid("количество и цена — числа") }
         let line = OrderRequest.Body.Line(
-            sku: "", name: form["name"] ?? "", quantity: quantity, price: price, unit: nil, vat: nil,
+            sku: form.filled("sku") ?? "", name: form["name"] ?? "", quantity: quantity, price: price, unit: nil,
+            vat: nil,
             discount: nil)
         return .init(
             kind: form.filled("kind"), organization: nil, lines: [line], currency: settings.company.currency,
-            contractId: nil, address: nil, comment: nil)
+            contractId: nil, address: nil, comment: nil, bookingId: form.filled("booking"))
     }
 
     private func fields(_ deal: DealView, _ caller: Caller, _ language: Language) async throws -> [String: Any] {
@@ -112,65 +168,10 @@ struct DealPages: Sendable {
             "leadId": try answers[0].first?.id("id").description ?? "", "task": deal.nextTask?.text ?? "",
             "orderKey": ID.make().description, "orders": orders.map { Self.fields($0, caller, language) },
             "orderKinds": StateWords.orderKinds.map { ["key": $0, "value": StateWords.orderKind($0, language)] },
-            "ownBooks": settings.keepsOwnBooks,
+            "ownBooks": settings.keepsOwnBooks, "quantity": "1",
             "stages": DealActions.stages.map {
                 ["key": $0, "value": StateWords.stage($0, language), "current": $0 == deal.stage]
                     as [String: Any]
-            },
-        ]
-    }
-
-    private static func fields(_ order: OrderView, _ caller: Caller, _ language: Language) -> [String: Any] {
-        let keepsBooks = caller.isAdmin || !caller.roles.isDisjoint(with: ["accountant", "head"])
-        let writes = order.base == OwnBooks.name && keepsBooks
-        func sum(_ money: Money?, _ state: String) -> String {
-            money.map { HumanText.money($0, language) } ?? StateWords.payment(state, language)
-        }
-        return [
-            "id": order.id.description, "number": order.number, "onec": order.onecNumber ?? "",
-            "byHand": writes, "entryKey": ID.make().description,
-            "kinds": OwnBooks.kinds.map { ["key": $0, "value": StateWords.document($0, language)] },
-            "status": StateWords.order(order.status, language, isOurs: order.base == OwnBooks.name),
-            "failure": order.failure ?? "",
-            "total": HumanText.money(order.total ?? order.askedTotal, language),
-            "paid": sum(order.paid, order.payment), "shipped": sum(order.shipped, order.shipment),
-            "payment": StateWords.payment(order.payment, language),
-            "overdue": order.overdue ? order.dueDate.map { HumanText.day($0) } ?? "" : "",
-            "owed": order.owed.flatMap { $0.minor > 0 ? HumanText.money($0, language) : nil } ?? "",
-            "revenue": order.revenue.map { HumanText.money($0, language) } ?? "",
-            "cost": order.cost.map { HumanText.money($0, language) } ?? "",
-            "margin": order.margin.map { HumanText.money($0, language) } ?? "",
-            "share": order.marginShare.map { "\(Int($0.rounded())) %" } ?? "",
-            "unknown": order.paidUnknown == nil || order.payment == "full"
-                ? "" : ScreenTexts.word("paymentsUnknown", language),
-            "mayCancel": ["requested", "sent", "accepted", "failed"].contains(order.status)
-                && !order.changes.contains { $0.state == "asked" }
-                && (caller.isAdmin || !caller.roles.isDisjoint(with: ["manager", "head"])),
-            "changes": order.changes.map {
-                [
-                    "words": ScreenTexts.word("change.\($0.kind).\($0.state)", language),
-                    "changeReason": $0.reason ?? "", "changeBy": $0.by, "changeAt": LocalTime.text($0.at),
-                ]
-            },
-            "flags": order.flags.map {
-                [
-                    "sign": $0.done ? "✓" : "…", "department": $0.department,
-                    "words": [$0.by, $0.at.map { LocalTime.text($0) }].compactMap { $0 }.joined(separator: ", "),
-                ]
-            },
-            "documents": order.documents.map {
-                [
-                    "kind": StateWords.document($0.kind, language), "documentNumber": $0.number ?? "",
-                    "date": $0.date.map { HumanText.day($0) } ?? "",
-                    "documentAmount": $0.amount.map { HumanText.money($0, language) } ?? "",
-                    "exchange": $0.exchangeId?.description ?? "", "onecLink": $0.link ?? "",
-                    "off": $0.cancelled && $0.base == OwnBooks.name
-                        ? ScreenTexts.word("takenBack", language)
-                        : $0.cancelled || !$0.posted
-                            ? ScreenTexts.word("notPosted", language)
-                            : $0.counts ? "" : "\(ScreenTexts.word("otherBooks", language)) (1С \($0.base))",
-                    "document": writes && !$0.cancelled ? $0.onecId : "",
-                ]
             },
         ]
     }

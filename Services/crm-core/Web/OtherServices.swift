@@ -24,27 +24,39 @@ struct OtherServices: Sendable {
         return token
     }
 
-    func get(_ service: ServiceIdentity, _ path: String, session: String) async throws -> (status: Int, json: RawJSON) {
-        try await send("GET", service, path, nil, session)
+    func get(
+        _ service: ServiceIdentity, _ path: String, session: String, seconds: Double = 5
+    ) async throws -> (status: Int, json: RawJSON) {
+        Self.json(try await send("GET", service, path, nil, session, seconds))
     }
 
-    func post(_ service: ServiceIdentity, _ path: String, _ body: RawJSON, session: String) async throws -> (
-        status: Int, json: RawJSON
-    ) { try await send("POST", service, path, body, session) }
+    func post(
+        _ service: ServiceIdentity, _ path: String, _ body: RawJSON, session: String, seconds: Double = 30
+    ) async throws -> (status: Int, json: RawJSON) {
+        Self.json(try await send("POST", service, path, body, session, seconds))
+    }
+
+    /// A file as it is.
+    func fetch(
+        _ service: ServiceIdentity, _ path: String, session: String, seconds: Double
+    ) async throws -> HTTPClient.Response { try await send("GET", service, path, nil, session, seconds) }
+
+    private static func json(_ answer: HTTPClient.Response) -> (status: Int, json: RawJSON) {
+        (answer.status, (try? JSON.decode(RawJSON.self, from: answer.body)) ?? .null)
+    }
 
     private func send(
-        _ method: String, _ service: ServiceIdentity, _ path: String, _ body: RawJSON?, _ session: String
-    ) async throws -> (status: Int, json: RawJSON) {
+        _ method: String, _ service: ServiceIdentity, _ path: String, _ body: RawJSON?, _ session: String,
+        _ seconds: Double
+    ) async throws -> HTTPClient.Response {
         guard let address = addresses[service] else { throw Away() }
-        let answer: HTTPClient.Response
         do {
-            answer = try await http.send(
+            return try await http.send(
                 .init(
                     method, address + path,
                     headers: [("Authorization", "Bearer \(session)"), ("Content-Type", "application/json")],
-                    body: body.map { Array($0.text.utf8) }, timeoutSeconds: method == "GET" ? 5 : 30))
+                    body: body.map { Array($0.text.utf8) }, timeoutSeconds: seconds))
         } catch { throw Away() }
-        return (answer.status, (try? JSON.decode(RawJSON.self, from: answer.body)) ?? .null)
     }
 }
 

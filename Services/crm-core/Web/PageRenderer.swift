@@ -32,6 +32,7 @@ struct PageRenderer: Sendable {
             "disputes": try template(PackageResources.disputes_mustache),
             "clients": try template(PackageResources.clients_mustache),
             "replays": try template(PackageResources.replays_mustache),
+            "receipts": try template(PackageResources.receipts_mustache),
             "replay": try template(PackageResources.replay_mustache),
         ])
     }

@@ -15,6 +15,8 @@ struct Pages: Sendable {
     let orders: OrderRequest
     let books: OwnBooks
     let changes: OrderChanges
+    let invoices: Invoices
+    let others: OtherServices
     let renderer: PageRenderer
     let live: LivePages
 
@@ -27,8 +29,8 @@ struct Pages: Sendable {
         ).add(to: router)
         DealPages(
             bus: bus, sessions: sessions, settings: settings, deals: deals, orders: orders, books: books,
-            changes: changes,
-            renderer: renderer, talk: talk
+            changes: changes, invoices: invoices, questions: OnecQuestions(others: others), renderer: renderer,
+            talk: talk
         ).add(to: router)
         CompanyPage(pool: bus.pool, renderer: renderer).add(to: router)
         SearchPage(pool: bus.pool, renderer: renderer).add(to: router)

@@ -14,13 +14,15 @@ public struct OrderChanged: EventContract {
     public let paid: Money?
     public let owed: Money?
     public let dueDate: String?
+    /// `requested`, `issued`, `sent`, `agreed`, `partly`, `overdue`, `paid`, `cancelled`.
+    public let invoice: String?
     public let slice: Slice
     public let by: String?
 
     public init(
         orderId: ID, number: String, dealId: ID? = nil, status: String, payment: String,
         shipment: String, onecNumber: String? = nil, total: Money? = nil, paid: Money? = nil,
-        owed: Money? = nil, dueDate: String? = nil, slice: Slice, by: String? = nil
+        owed: Money? = nil, dueDate: String? = nil, invoice: String? = nil, slice: Slice, by: String? = nil
     ) {
         self.orderId = orderId
         self.number = number
@@ -33,6 +35,7 @@ public struct OrderChanged: EventContract {
         self.paid = paid
         self.owed = owed
         self.dueDate = dueDate
+        self.invoice = invoice
         self.slice = slice
         self.by = by
     }

@@ -18,6 +18,8 @@ public struct OrderRequested: EventContract {
     public let contractId: String?
     public let address: String?
     public let comment: String?
+    /// The booking that it is for, as the booking's own system names it: receipts are asked for by it.
+    public let bookingId: String?
     public let slice: Slice
     public let by: String?
 
@@ -25,7 +27,7 @@ public struct OrderRequested: EventContract {
         orderId: ID, number: String, kind: String, base: String, organization: String,
         dealId: ID, currency: Currency, total: Money, lines: [OrderLine],
         counterparty: Counterparty, contractId: String? = nil, address: String? = nil,
-        comment: String? = nil, slice: Slice, by: String? = nil
+        comment: String? = nil, bookingId: String? = nil, slice: Slice, by: String? = nil
     ) {
         self.orderId = orderId
         self.number = number
@@ -40,6 +42,7 @@ public struct OrderRequested: EventContract {
         self.contractId = contractId
         self.address = address
         self.comment = comment
+        self.bookingId = bookingId
         self.slice = slice
         self.by = by
     }

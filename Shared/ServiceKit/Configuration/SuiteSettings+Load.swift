@@ -53,7 +53,7 @@ extension SuiteSettings {
         settings.apiKeys = apiKeys(top)
         settings.flows = [.lead] + top.list("flows", Flow.known) { Flow.read($0) }
         settings.bots = bots(top, Set(settings.flows.map(\.name)))
-        settings.bases = bases(top)
+        settings.bases = bases(reader, top)
         for organization in settings.organizations {
             let named = Set([organization.base].compactMap { $0 } + organization.books.values)
             for base in named.sorted() where !settings.bases.contains(where: { $0.base == base }) {
@@ -193,18 +193,19 @@ extension SuiteSettings {
         return bots
     }
 
-    private static func bases(_ top: Section) -> [Base] {
+    private static func bases(_ reader: SettingsReader, _ top: Section) -> [Base] {
         let known: Set = [
             "base", "driver", "login", "password", "passwordFile", "firstNumber", "timeZone", "departments", "url",
             "mapping", "folder", "format", "node", "peer", "exchangeNode", "ratePerMinute", "quietHours", "readSeconds",
-            "settleSeconds",
-            "timeoutSeconds",
+            "settleSeconds", "timeoutSeconds", "inquiries",
         ]
         let bases = top.list("onec", known) { item in
             if item.string("base") == ownBooks { item.complain("«\(ownBooks)» means: without 1C", "base") }
             if item.string("base") == bankBooks { item.complain("«\(bankBooks)» means: by a bank's statement", "base") }
             let word = item.choice("driver", Base.Driver.allCases.map(\.rawValue), default: "commerceml")
-            return base(item, Base.Driver(rawValue: word) ?? .commerceml)
+            var base = base(item, Base.Driver(rawValue: word) ?? .commerceml)
+            base.inquiries = inquiries(reader, item, of: base)
+            return base
         }
         unique(bases.map(\.base), top, "onec", "base")
         return bases
@@ -269,6 +270,24 @@ extension SuiteSettings {
         base.readSeconds = item.int("readSeconds", 1...3600) ?? base.readSeconds
         base.settleSeconds = item.int("settleSeconds", 1...3600) ?? base.settleSeconds
         return base
+    }
+
+    private static func inquiries(_ reader: SettingsReader, _ item: Section, of base: Base) -> Inquiries? {
+        guard let node = item.child("inquiries") else { return nil }
+        guard base.driver != .folder else {
+            item.complain("driver folder has none: questions and answers are files there", "inquiries")
+            return nil
+        }
+        let section = reader.section(
+            node, item.join("inquiries"), ["url", "login", "password", "passwordFile", "timeoutSeconds"])
+        var url = section.required("url")
+        while url.hasSuffix("/") { url.removeLast() }
+        if !url.isEmpty, !url.hasPrefix("http://"), !url.hasPrefix("https://") {
+            section.complain("an address that begins with http:// or https:// is wanted", "url")
+        }
+        return Inquiries(
+            url: url, login: section.required("login"), password: section.requiredSecret("password"),
+            timeoutSeconds: section.int("timeoutSeconds", 1...60) ?? 10)
     }
 
     private static func unique(_ names: [String], _ top: Section, _ list: String, _ key: String) {

@@ -86,6 +86,16 @@ public struct SuiteSettings: Sendable {
         public var timeoutSeconds: Int64 = 60
         /// Seconds for which the system may still be busy with a request whose answer did not come.
         public var settleSeconds: Int64 = 60
+        /// Where it answers questions; nil: nowhere, or, of a `folder`, in the folder.
+        public var inquiries: Inquiries?
+    }
+    /// An HTTP service of a base that answers questions (`deploy/docs/inquiries.md`).
+    public struct Inquiries: Sendable {
+        /// What stands before `/prices`, `/receipts` and `/print`.
+        public let url: String
+        public let login, password: String
+        /// Seconds that an answer may take.
+        public let timeoutSeconds: Int64
     }
     public struct SMTP: Sendable {
         public let url, from: String

@@ -141,12 +141,17 @@ public struct Form: Sendable {
         }.joined()
     }
 
-    private static func decode(_ text: Substring) -> String {
+    private static func decode(_ text: Substring) -> String { decoded(text, plusIsBlank: true) }
+
+    /// A part of a path, in which a plus is a plus.
+    static func decoded(path text: Substring) -> String { decoded(text, plusIsBlank: false) }
+
+    private static func decoded(_ text: Substring, plusIsBlank: Bool) -> String {
         var bytes: [UInt8] = []
         var rest = Array(text.utf8)[...]
         while let byte = rest.popFirst() {
             switch byte {
-            case UInt8(ascii: "+"): bytes.append(32)
+            case UInt8(ascii: "+") where plusIsBlank: bytes.append(32)
             case UInt8(ascii: "%"):
                 let pair = String(decoding: rest.prefix(2), as: UTF8.self)
                 guard let value = UInt8(pair, radix: 16) else { continue }

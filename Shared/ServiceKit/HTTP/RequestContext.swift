@@ -27,6 +27,9 @@ public struct ServiceRequestContext: RequestContext {
         return String(forwarded).trimmed
     }
 
+    /// A part of the path as a person means it: the router leaves it percent-encoded, and names may be Cyrillic.
+    public func text(_ name: String) throws -> String { Form.decoded(path: try parameters.require(name)[...]) }
+
     /// The caller, who must be known.
     @discardableResult
     public func requireCaller() throws -> Caller {

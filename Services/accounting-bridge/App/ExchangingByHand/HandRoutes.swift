@@ -13,7 +13,7 @@ struct HandRoutes: Sendable {
     }
 
     func file(_ context: ServiceRequestContext) throws -> ID {
-        guard let id = ID(try context.parameters.require("id")) else { throw Problem.notFound("file") }
+        guard let id = ID(try context.text("id")) else { throw Problem.notFound("file") }
         return id
     }
 
@@ -21,7 +21,7 @@ struct HandRoutes: Sendable {
         router.post("/api/v1/bases/:base/orders-files") { _, context in
             let caller = try caller(context)
             return try Response.json(
-                try await exchange.prepare(try context.parameters.require("base"), by: caller), .created)
+                try await exchange.prepare(try context.text("base"), by: caller), .created)
         }
         router.get("/api/v1/orders-files/:id") { _, context in
             _ = try caller(context)
@@ -47,7 +47,7 @@ struct HandRoutes: Sendable {
             let body = try await request.bytes(limit: HandExchange.fileLimit + 64 * 1024)
             return try Response.json(
                 try await exchange.take(
-                    try context.parameters.require("base"), try Form.file(request, body: body), by: caller), .created)
+                    try context.text("base"), try Form.file(request, body: body), by: caller), .created)
         }
     }
 

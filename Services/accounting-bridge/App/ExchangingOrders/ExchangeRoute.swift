@@ -38,7 +38,7 @@ struct ExchangeRoute: Sendable {
     private func answer(_ request: Request, _ context: ServiceRequestContext) async throws -> Response {
         let type = request.query("type") ?? ""
         let mode = request.query("mode") ?? ""
-        let wanted = context.parameters.get("base")
+        let wanted = context.parameters.get("base") == nil ? nil : try context.text("base")
         let base = findBase(request, wanted)
         // Of a stranger it is only kept that he came.
         guard let base else { return try await refuse(request, "\(type).\(mode)", wanted) }

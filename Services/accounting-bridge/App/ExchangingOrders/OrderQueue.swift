@@ -98,19 +98,19 @@ struct OrderQueue: Sendable {
                 }
                 return outgoing
             }
-            let goods = try await Self.goods(base, Set(found.flatMap { $0.order.lines.map(\.sku) }), in: transaction)
+            let goods = try await Self.goods(found.flatMap { $0.order.lines.map(\.sku) }, base: base, in: transaction)
             for index in found.indices { found[index].goods = goods }
             return found
         }
     }
 
     /// The base's own ids of goods by their articles; one that two goods have is none.
-    private static func goods(
-        _ base: String, _ articles: Set<String>, in transaction: EventTransaction
+    static func goods(
+        _ articles: [String], base: String, in runner: some StatementRunner
     ) async throws -> [String: String] {
-        let wanted = articles.filter { !$0.isEmpty }.sorted()
+        let wanted = Set(articles).filter { !$0.isEmpty }.sorted()
         guard !wanted.isEmpty else { return [:] }
-        let rows = try await transaction.query(
+        let rows = try await runner.query(
             """
             SELECT w.sku, min(g.id) AS id FROM unnest($2::text[]) AS w (sku)
             JOIN good g ON g.base = $1 AND lower(left(g.sku, 200)) = lower(left(w.sku, 200)) AND NOT g.is_deleted

@@ -28,7 +28,9 @@ struct FolderDriver: AccountingDriver, ExchangesFiles {
     private func name(_ order: OutgoingOrder) -> String { "order-\(order.order.number).\(format.rawValue)" }
 
     func check(_ wire: ExchangeWire) async throws {
-        try await folder.setUp([orders, taken, refused, reports, opened, unreadable])
+        try await folder.setUp(
+            [orders, taken, refused, reports, opened, unreadable]
+                + [FolderInquiries.questions, FolderInquiries.answers].map { "\(folder.path)/\($0)" })
         // A full disk and a share that is only to be read are seen by writing alone.
         let probe = "\(orders)/.probe"
         try await folder.work {

@@ -58,7 +58,7 @@ struct MappingTrial: Sendable {
     func add(to router: Router<ServiceRequestContext>) {
         router.post("/api/v1/bases/:base/mapping-trials") { request, context in
             _ = try context.require("integrator")
-            let name = try context.parameters.require("base")
+            let name = try context.text("base")
             guard let line = systems.first(where: { $0.base.base == name }) else { throw Problem.notFound("base") }
             guard let driver = line.driver as? ODataDriver else {
                 throw Problem.invalid("only a base of driver odata has a mapping")

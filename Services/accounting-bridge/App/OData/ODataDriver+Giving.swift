@@ -106,11 +106,8 @@ extension ODataDriver {
             fields[kind.field] = value.json
         }
         if let field = names.comment {
-            let words = [
-                Self.title(outgoing), names.kind == nil ? OrderKind.comment(order.kind) : nil, order.comment,
-                order.address.map { "Адрес доставки: \($0)" },
-            ]
-            fields[field] = .string(words.compactMap { $0 }.joined(separator: "\n"))
+            let words = [Self.title(outgoing)] + order.remarks(saysKind: names.kind == nil)
+            fields[field] = .string(words.joined(separator: "\n"))
         }
         fields[names.lines.table] = .array(
             try zip(order.lines, goods).enumerated().map { index, pair in try line(index + 1, pair.0, good: pair.1) })

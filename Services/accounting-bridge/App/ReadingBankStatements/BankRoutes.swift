@@ -86,7 +86,7 @@ struct BankRoutes: Sendable {
     }
 
     private func id(_ context: ServiceRequestContext) throws -> ID {
-        guard let id = ID(try context.parameters.require("id")) else { throw Problem.notFound("payment") }
+        guard let id = ID(try context.text("id")) else { throw Problem.notFound("payment") }
         return id
     }
 

@@ -100,7 +100,7 @@ struct JournalAPI: Sendable {
             struct Word: Decodable { let reason: String }
             let reason = try await request.json(Word.self).reason.withoutNUL.trimmed
             guard (1...500).contains(reason.count) else { throw Problem.invalid("reason has 1 to 500 characters") }
-            guard let id = ID(try context.parameters.require("id")) else { throw Problem.notFound("parked document") }
+            guard let id = ID(try context.text("id")) else { throw Problem.notFound("parked document") }
             let settled = try await bus.pool.query(
                 """
                 UPDATE parked_document SET settled_at = now(), settled_by = $2, is_dismissed = true
@@ -114,7 +114,7 @@ struct JournalAPI: Sendable {
         for (verb, paused) in [("pause", true), ("resume", false)] {
             router.post("/api/v1/bases/:base/\(verb)") { _, context in
                 let caller = try context.require("head", "accountant", "integrator")
-                let base = try context.parameters.require("base")
+                let base = try context.text("base")
                 try await setPause(base, paused ? caller.name : nil)
                 return Response(status: .noContent)
             }
@@ -130,7 +130,7 @@ struct JournalAPI: Sendable {
         }
         router.post("/api/v1/bases/:base/send-again") { request, context in
             let caller = try context.require("head", "accountant", "integrator")
-            let name = try context.parameters.require("base")
+            let name = try context.text("base")
             guard let base = settings.bases.first(where: { $0.base == name }) else { throw Problem.notFound("base") }
             guard base.driver == .enterprisedata else {
                 throw Problem.invalid(
@@ -155,7 +155,7 @@ struct JournalAPI: Sendable {
 
     /// The exchange that an address names, with its bytes, for one who may see it.
     func exchange(_ context: ServiceRequestContext, _ caller: Caller) async throws -> Row {
-        guard let id = ID(try context.parameters.require("id")),
+        guard let id = ID(try context.text("id")),
             let row = try await bus.pool.query(
                 "SELECT \(Self.columns), request, answer FROM exchange WHERE id = $1", [.id(id)]
             ).first

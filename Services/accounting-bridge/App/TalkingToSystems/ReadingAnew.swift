@@ -21,7 +21,7 @@ struct ReadingAnew: Sendable {
         struct Begun: AnswerShape { let asked: Int }
         router.post("/api/v1/bases/:base/read-again") { _, context in
             try context.require("head", "accountant", "integrator")
-            let name = try context.parameters.require("base")
+            let name = try context.text("base")
             guard let line = systems.first(where: { $0.base.base == name }) else { throw Problem.notFound("base") }
             guard Self.isAsked(line.base.driver) else {
                 throw Problem.conflict("базу \(name) нельзя спросить: она сообщает сама")

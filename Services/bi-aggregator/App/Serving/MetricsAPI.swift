@@ -39,7 +39,7 @@ struct MetricsAPI: Sendable {
     }
 
     private func metric(_ context: ServiceRequestContext) throws -> Metric {
-        guard let metric = Metric.named(try context.parameters.require("name")) else {
+        guard let metric = Metric.named(try context.text("name")) else {
             throw Problem.notFound("metric")
         }
         return metric

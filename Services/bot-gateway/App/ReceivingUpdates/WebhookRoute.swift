@@ -14,7 +14,7 @@ struct WebhookRoute: Sendable {
 
     func add(to router: Router<ServiceRequestContext>) {
         router.post("/telegram/:bot/webhook") { request, context in
-            let name = try context.parameters.require("bot")
+            let name = try context.text("bot")
             guard let bot = bots[name], bot.receive == .webhook else { throw Problem.notFound("webhook") }
             guard let header = HTTPField.Name("X-Telegram-Bot-Api-Secret-Token"),
                 isEqualInConstantTime(

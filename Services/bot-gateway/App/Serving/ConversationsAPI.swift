@@ -69,7 +69,7 @@ struct ConversationsAPI: Sendable {
     }
 
     private func id(_ context: ServiceRequestContext) throws -> ID {
-        guard let id = ID(try context.parameters.require("id")) else {
+        guard let id = ID(try context.text("id")) else {
             throw Problem.notFound("conversation")
         }
         return id

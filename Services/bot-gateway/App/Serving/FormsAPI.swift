@@ -40,7 +40,7 @@ struct FormsAPI: Sendable {
                 try await messages.keep(bytes, caller)
                 throw Problem.invalid("a form has at most \(Self.fieldLimit) fields; it is kept")
             }
-            let channel = try context.parameters.require("channel")
+            let channel = try context.text("channel")
             let accepted = try await messages.take(try Self.message(fields, channel), bytes, from: caller)
             guard request.headers[.accept]?.contains("text/html") == true else {
                 return try Response.json(accepted, .accepted)

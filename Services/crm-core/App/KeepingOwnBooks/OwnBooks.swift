@@ -79,7 +79,8 @@ struct OwnBooks: Sendable {
         _ document: ReportedDocument, _ order: OrderView, _ caller: Caller, in transaction: EventTransaction
     ) async throws -> OrderView {
         let source = OrderDocuments.Source(
-            base: Self.name, orderID: order.id, orderNumber: order.number, exchangeID: nil, at: .now(), by: caller.name)
+            base: Self.name, orderID: order.id, orderNumber: order.number, exchangeID: nil, at: .now(),
+            teller: .person(caller.name))
         var cause: ID?
         if let payment = try await documents.keep(document, from: source, in: transaction) {
             cause = try transaction.emit(
@@ -89,7 +90,7 @@ struct OwnBooks: Sendable {
             "UPDATE sales_order SET as_of = now(), last_event = coalesce($2, last_event), version = version + 1 WHERE id = $1",
             [.id(order.id), .id(cause)])
         try await documents.tell(
-            order.id, cause: cause, journey: order.journeyId, by: caller.name, in: transaction)
+            order.id, cause: cause, journey: order.journeyId, by: .person(caller.name), in: transaction)
         guard let changed = try await OrderView.load(order.id, in: transaction) else { throw Problem.notFound("order") }
         return changed
     }

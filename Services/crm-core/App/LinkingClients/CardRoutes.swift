@@ -56,8 +56,8 @@ struct CardRoutes: Sendable {
         }
         router.post("/api/v1/onec-cards/:base/:card/:verb") { request, context in
             let caller = try context.require("head", "manager", "accountant", "integrator")
-            let (base, card) = (try context.parameters.require("base"), try context.parameters.require("card"))
-            let verb = try context.parameters.require("verb")
+            let (base, card) = (try context.text("base"), try context.text("card"))
+            let verb = try context.text("verb")
             guard ["link", "create", "ignore", "unlink"].contains(verb) else { throw Problem.notFound("action") }
             let client = verb == "link" ? try await request.json(Link.self).clientId : nil
             try await decide(verb, base, card, client: client, by: caller.name)

@@ -31,8 +31,10 @@ enum DueDates {
             if let id = try row.optionalID("deal_id") {
                 deal = try await Deal.find(id, in: transaction, lock: false)
             }
+            try await Invoices.keepStep(of: order, by: .clock, in: transaction)
             try transaction.emit(
-                order.changed(deal), key: order.id.description, correlation: try row.optionalID("journey_id"),
+                order.changed(deal, by: .clock), key: order.id.description,
+                correlation: try row.optionalID("journey_id"),
                 causation: try row.optionalID("last_event"))
         }
     }

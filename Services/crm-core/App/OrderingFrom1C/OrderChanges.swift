@@ -67,7 +67,8 @@ struct OrderChanges: Sendable {
             // Without 1C nobody has to be asked.
             try await Self.settle(change, taken: true, nil, in: transaction)
             try await documents.tell(
-                id, cause: try row.optionalID("last_event"), journey: order.journeyId, by: caller.name, in: transaction)
+                id, cause: try row.optionalID("last_event"), journey: order.journeyId, by: .person(caller.name),
+                in: transaction)
         } else {
             let event = try transaction.emit(
                 OrderChangeRequested(
@@ -86,22 +87,27 @@ struct OrderChanges: Sendable {
         handlers.on(OrderChangeAnswered.self) { answer, event, transaction in
             try await transaction.query(
                 "SELECT 1 AS one FROM sales_order WHERE id = $1 FOR UPDATE", [.id(answer.orderId)])
-            try await settle(answer.changeId, taken: answer.taken, answer.reason, in: transaction)
+            let asker = try await settle(answer.changeId, taken: answer.taken, answer.reason, in: transaction)
             try await documents.tell(
-                answer.orderId, cause: event.id, journey: event.correlation, notBefore: event.at, by: answer.by,
-                in: transaction)
+                answer.orderId, cause: event.id, journey: event.correlation, notBefore: event.at,
+                by: asker.map { .person($0) } ?? .onec(base: answer.base), in: transaction)
         }
     }
 
-    private static func settle(_ id: ID, taken: Bool, _ reason: String?, in transaction: EventTransaction) async throws
-    {
+    /// - Returns: who had asked for it; nil when it was settled before.
+    @discardableResult
+    private static func settle(
+        _ id: ID, taken: Bool, _ reason: String?, in transaction: EventTransaction
+    ) async throws -> String? {
         let row = try await transaction.query(
             """
             UPDATE order_change SET state = $2, reason = coalesce($3, reason), answered_at = now() WHERE id = $1 AND state = 'asked'
-            RETURNING order_id, kind, lines::text AS lines, total_minor
+            RETURNING order_id, kind, lines::text AS lines, total_minor, by_whom
             """, [.id(id), .text(taken ? "taken" : "refused"), .text(reason)]
         ).first
-        guard let row, taken else { return }
+        guard let row else { return nil }
+        let asker = try row.string("by_whom")
+        guard taken else { return asker }
         if try row.string("kind") == "cancel" {
             try await transaction.query(
                 "UPDATE sales_order SET status = 'cancelled', failure = NULL, as_of = now(), version = version + 1 WHERE id = $1",
@@ -113,5 +119,6 @@ struct OrderChanges: Sendable {
                     status = CASE WHEN status = 'failed' THEN 'requested' ELSE status END WHERE id = $1
                 """, [.id(try row.id("order_id")), .text(try row.string("lines")), .int(try row.int("total_minor"))])
         }
+        return asker
     }
 }

@@ -22,8 +22,7 @@ struct OrderDocuments: Sendable {
         let orderNumber: String
         let exchangeID: ID?
         let at: Timestamp
-        /// Who says it, as people read it.
-        let by: String
+        let teller: Teller
     }
 
     /// Keeps a document. The payment or refund to be said of it; nil when nothing about money has changed.
@@ -80,7 +79,7 @@ struct OrderDocuments: Sendable {
             responsibleId: deal?.responsibleID, amount: amount,
             date: document.date ?? source.at.day,
             counted: counts && document.counts != false && document.posted && !document.cancelled,
-            documentNumber: document.number, slice: deal?.slice ?? Slice(), by: source.by)
+            documentNumber: document.number, slice: deal?.slice ?? Slice(), by: source.teller.words)
     }
 
     private func deal(of order: ID, in transaction: EventTransaction) async throws -> Deal? {
@@ -96,15 +95,17 @@ struct OrderDocuments: Sendable {
     ///
     /// - Parameters:
     ///   - cause: the event that this answers, if any.
-    ///   - by: who says it.
+    ///   - teller: whose word it is.
+    ///   - note: what a person has said with it.
     func tell(
-        _ id: ID, cause: ID?, journey: ID?, notBefore: Timestamp? = nil, by: String? = nil,
+        _ id: ID, cause: ID?, journey: ID?, notBefore: Timestamp? = nil, by teller: Teller, note: String? = nil,
         in transaction: EventTransaction
     ) async throws {
         guard let order = try await OrderView.load(id, in: transaction) else { return }
+        try await Invoices.keepStep(of: order, by: teller, note: note, in: transaction)
         let deal = try await deal(of: id, in: transaction)
         try transaction.emit(
-            order.changed(deal, by: by), key: id.description, correlation: journey, causation: cause,
+            order.changed(deal, by: teller), key: id.description, correlation: journey, causation: cause,
             notBefore: notBefore)
         guard let journey else { return }
         if let deal, deal.outcome == "won", try await JourneyEnd.closesSettled(deal.id, journey, in: transaction) {

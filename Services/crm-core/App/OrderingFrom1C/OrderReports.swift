@@ -15,18 +15,19 @@ struct OrderReports: Sendable {
     func handlers() -> EventHandlers {
         var handlers = EventHandlers()
         handlers.on(OrderSent.self) { sent, event, transaction in
-            try await status(sent.orderId, "sent", from: ["requested", "failed"], event, in: transaction)
+            try await status(sent.orderId, "sent", from: ["requested", "failed"], sent.base, event, in: transaction)
         }
         handlers.on(OrderRefused.self) { refused, event, transaction in
             try await transaction.query(
                 "UPDATE sales_order SET failure = $2 WHERE id = $1 AND status = ANY($3::text[])",
                 [.id(refused.orderId), .text(refused.reason), .texts(Self.refusable)])
-            try await status(refused.orderId, "failed", from: Self.refusable, event, in: transaction)
+            try await status(
+                refused.orderId, "failed", from: Self.refusable, refused.base, event, in: transaction)
         }
         handlers.on(OrderRetried.self) { retried, event, transaction in
             try await transaction.query(
                 "UPDATE sales_order SET failure = NULL WHERE id = $1", [.id(retried.orderId)])
-            try await status(retried.orderId, "requested", from: ["failed"], event, in: transaction)
+            try await status(retried.orderId, "requested", from: ["failed"], retried.base, event, in: transaction)
         }
         handlers.on(OrderReported.self) { try await reported($0, $1, in: $2) }
         handlers.on(BooksReported.self) { try await reported($0, $1, in: $2) }
@@ -35,7 +36,7 @@ struct OrderReports: Sendable {
     }
 
     private func status(
-        _ id: ID, _ status: String, from: [String], _ event: ReceivedEvent,
+        _ id: ID, _ status: String, from: [String], _ base: String, _ event: ReceivedEvent,
         in transaction: EventTransaction
     ) async throws {
         let changed = try await transaction.query(
@@ -44,7 +45,7 @@ struct OrderReports: Sendable {
             WHERE id = $1 AND status = ANY($3::text[])
             """, [.id(id), .text(status), .texts(from), .time(event.at), .id(event.id)]
         ).affected
-        if changed == 1 { try await tell(id, event, in: transaction) }
+        if changed == 1 { try await tell(id, event, by: .onec(base: base), in: transaction) }
     }
 
     private func reported(
@@ -97,7 +98,7 @@ struct OrderReports: Sendable {
         if report.tellsPayments == true, try order.optionalBool("tells_payments") != true {
             try await leaveToBooks(report.orderId, report.number, event, in: transaction)
         }
-        try await tell(report.orderId, event, in: transaction)
+        try await tell(report.orderId, event, by: .onec(base: report.base), in: transaction)
     }
 
     /// What another base than the order's tells of its documents: of the order itself nothing.
@@ -127,7 +128,7 @@ struct OrderReports: Sendable {
         if books.tellsPayments == true, try order.optionalBool("tells_payments") != true {
             try await leaveToBooks(books.orderId, books.number, event, in: transaction)
         }
-        try await tell(books.orderId, event, by: books.by, in: transaction)
+        try await tell(books.orderId, event, by: .onec(base: books.base), in: transaction)
     }
 
     /// УНФ's closing state of an order; other configurations send none.
@@ -151,7 +152,7 @@ struct OrderReports: Sendable {
     ) async throws {
         let source = OrderDocuments.Source(
             base: what.base, orderID: what.order, orderNumber: what.number, exchangeID: what.exchange, at: event.at,
-            by: "1С \(what.base)")
+            teller: .onec(base: what.base))
         for document in told {
             if let payment = try await documents.keep(document, from: source, in: transaction) {
                 try transaction.emit(payment, key: what.order.description, answering: event)
@@ -182,13 +183,13 @@ struct OrderReports: Sendable {
         try await transaction.query(
             "UPDATE sales_order SET as_of = $2, last_event = $3, version = version + 1 WHERE id = $1",
             [.id(allocated.orderId), .time(event.at), .id(event.id)])
-        try await tell(allocated.orderId, event, by: source.by, in: transaction)
+        try await tell(allocated.orderId, event, by: .bank, in: transaction)
     }
 
     private func bank(_ order: ID, _ number: String, _ exchange: ID?, _ event: ReceivedEvent) -> OrderDocuments.Source {
         OrderDocuments.Source(
             base: SuiteSettings.bankBooks, orderID: order, orderNumber: number, exchangeID: exchange, at: event.at,
-            by: "выписка банка")
+            teller: .bank)
     }
 
     /// The base has begun to tell each payment: what the bank has told of the same money counts no longer.
@@ -208,9 +209,9 @@ struct OrderReports: Sendable {
     }
 
     private func tell(
-        _ id: ID, _ event: ReceivedEvent, by: String? = nil, in transaction: EventTransaction
+        _ id: ID, _ event: ReceivedEvent, by teller: Teller, in transaction: EventTransaction
     ) async throws {
         try await documents.tell(
-            id, cause: event.id, journey: event.correlation, notBefore: event.at, by: by, in: transaction)
+            id, cause: event.id, journey: event.correlation, notBefore: event.at, by: teller, in: transaction)
     }
 }

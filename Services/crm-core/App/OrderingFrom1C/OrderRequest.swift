@@ -21,6 +21,7 @@ struct OrderRequest: Sendable {
         let lines: [Line]
         let currency: Currency
         let contractId, address, comment: String?
+        var bookingId: String?
     }
     struct Asked: Codable, Sendable {
         let orderId: ID
@@ -28,6 +29,8 @@ struct OrderRequest: Sendable {
     }
 
     static let lineLimit = 1000
+    /// Characters of a booking's id at most.
+    static let bookingLimit = 64
 
     func ask(
         _ dealID: ID, _ body: Body, by caller: Caller, in transaction: EventTransaction
@@ -38,6 +41,10 @@ struct OrderRequest: Sendable {
         }
         let lines = try lines(body.lines, in: body.currency)
         let total = lines.reduce(Money.zero(body.currency)) { $0 + $1.sum }
+        let booking = body.bookingId?.withoutNUL
+        guard (booking?.count ?? 1) <= Self.bookingLimit, booking?.isEmpty != true else {
+            throw Problem.invalid("bookingId has 1 to \(Self.bookingLimit) characters")
+        }
         guard var deal = try await Deal.find(dealID, in: transaction),
             caller.seesAll || deal.responsibleID == caller.userID
         else { throw Problem.notFound("deal") }
@@ -48,7 +55,7 @@ struct OrderRequest: Sendable {
         }
         if settings.keepsOwnBooks {
             let order = NewOrder(
-                kind: kind, organization: code, base: OwnBooks.name, total: total, lines: lines)
+                kind: kind, organization: code, base: OwnBooks.name, booking: booking, total: total, lines: lines)
             return try await writeDown(order, &deal, by: caller, in: transaction)
         }
         guard let base = settings.base(of: organization) else {
@@ -57,14 +64,16 @@ struct OrderRequest: Sendable {
         let counterparty = try await counterparty(deal, in: transaction)
         let number = try await numbers.next(firstNumber: base.firstNumber, in: transaction)
         let id = try await insert(
-            NewOrder(kind: kind, organization: code, base: base.base, total: total, lines: lines), number, "requested",
-            deal, in: transaction)
+            NewOrder(
+                kind: kind, organization: code, base: base.base, booking: booking, total: total, lines: lines),
+            number, "requested", deal, by: caller, in: transaction
+        ).id
         try deal.emit(
             OrderRequested(
                 orderId: id, number: number, kind: kind, base: base.base, organization: code,
                 dealId: dealID, currency: body.currency, total: total, lines: lines,
                 counterparty: counterparty, contractId: body.contractId, address: body.address,
-                comment: body.comment,
+                comment: body.comment, bookingId: booking,
                 slice: deal.slice, by: caller.name), in: transaction)
         try await transaction.query(
             "UPDATE sales_order SET last_event = $2 WHERE id = $1", [.id(id), .id(deal.lastEvent)])
@@ -74,26 +83,30 @@ struct OrderRequest: Sendable {
 
     private struct NewOrder {
         let kind, organization, base: String
+        let booking: String?
         let total: Money
         let lines: [OrderLine]
     }
 
     private func insert(
-        _ order: NewOrder, _ number: String, _ status: String, _ deal: Deal, in transaction: EventTransaction
-    ) async throws -> ID {
+        _ order: NewOrder, _ number: String, _ status: String, _ deal: Deal, by caller: Caller,
+        in transaction: EventTransaction
+    ) async throws -> OrderView {
         let id = ID.make()
         try await transaction.query(
             """
             INSERT INTO sales_order (id, number, kind, organization, base, deal_id, journey_id, currency,
-                asked_minor, lines, status)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb, $11)
+                asked_minor, lines, status, booking_id)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb, $11, $12)
             """,
             [
                 .id(id), .text(number), .text(order.kind), .text(order.organization), .text(order.base), .id(deal.id),
                 .id(deal.journeyID), .text(order.total.currency.code), .int(order.total.minor),
-                .text(try JSON.text(order.lines)), .text(status),
+                .text(try JSON.text(order.lines)), .text(status), .text(order.booking),
             ])
-        return id
+        guard let view = try await OrderView.load(id, in: transaction) else { throw Problem.notFound("order") }
+        try await Invoices.keepStep(of: view, by: .person(caller.name), in: transaction)
+        return view
     }
 
     /// Without 1C nobody has to be asked: the order stands, and its payments are written down by hand.
@@ -101,9 +114,9 @@ struct OrderRequest: Sendable {
         _ order: NewOrder, _ deal: inout Deal, by caller: Caller, in transaction: EventTransaction
     ) async throws -> Asked {
         let number = try await numbers.next(firstNumber: 1, in: transaction)
-        let id = try await insert(order, number, "accepted", deal, in: transaction)
-        guard let view = try await OrderView.load(id, in: transaction) else { throw Problem.notFound("order") }
-        try deal.emit(view.changed(deal, by: caller.name), in: transaction)
+        let view = try await insert(order, number, "accepted", deal, by: caller, in: transaction)
+        let id = view.id
+        try deal.emit(view.changed(deal, by: .person(caller.name)), in: transaction)
         try await transaction.query(
             "UPDATE sales_order SET last_event = $2, as_of = created_at, tells_payments = true WHERE id = $1",
             [.id(id), .id(deal.lastEvent)])
@@ -139,8 +152,14 @@ struct OrderRequest: Sendable {
         }
     }
 
+    /// Who a deal's client is to 1C; nil while there is nobody whom 1C would know.
+    func client(of deal: ID, in pool: PostgresPool) async throws -> Counterparty? {
+        guard let deal = try await Deal.find(deal, in: pool, lock: false) else { return nil }
+        do { return try await counterparty(deal, in: pool) } catch is Problem { return nil }
+    }
+
     /// A firm needs INN, and КПП when it is a legal entity: 1C would otherwise make a double by name.
-    private func counterparty(_ deal: Deal, in transaction: EventTransaction) async throws -> Counterparty {
+    private func counterparty(_ deal: Deal, in transaction: some StatementRunner) async throws -> Counterparty {
         let contact = try await transaction.query(
             "SELECT id, name, phone, email FROM contact WHERE id = $1", [.id(deal.contactID)]
         ).first

@@ -10,6 +10,7 @@ struct OrderRoutes: Sendable {
     let orders: OrderRequest
     let books: OwnBooks
     let changes: OrderChanges
+    let invoices: Invoices
 
     func add(to router: Router<ServiceRequestContext>) {
         let once = Idempotency(bus: bus)
@@ -43,6 +44,19 @@ struct OrderRoutes: Sendable {
                 return try .init(.accepted, try await changes.revise(order, wish, by: caller, in: transaction))
             }
         }
+        router.post("/api/v1/orders/:id/invoice") { request, context in
+            let (caller, order) = (try context.require("manager", "head"), try context.id("order"))
+            return try await once.run(request, caller) { transaction, bytes in
+                let word = try decodeBody(Invoices.Word.self, bytes)
+                return try .init(.created, try await invoices.mark(order, word, by: caller, in: transaction))
+            }
+        }
+        router.delete("/api/v1/orders/:id/invoice/:state") { _, context in
+            let (caller, order) = (try context.require("manager", "head"), try context.id("order"))
+            let state = try context.text("state")
+            return try Response.json(
+                try await bus.transaction { try await invoices.unmark(order, state, by: caller, in: $0) })
+        }
         router.post("/api/v1/orders/:id/documents") { request, context in
             let (caller, order) = (try context.require("accountant", "head"), try context.id("order"))
             return try await RefusedWrites(pool: bus.pool).guarding(by: caller.name) {
@@ -54,7 +68,7 @@ struct OrderRoutes: Sendable {
         }
         router.delete("/api/v1/orders/:id/documents/:document") { _, context in
             let (caller, order) = (try context.require("accountant", "head"), try context.id("order"))
-            let document = try context.parameters.require("document")
+            let document = try context.text("document")
             return try Response.json(
                 try await RefusedWrites(pool: bus.pool).guarding(by: caller.name) {
                     try await bus.transaction { try await books.cancel(order, document: document, by: caller, in: $0) }

@@ -32,9 +32,27 @@ struct OrderView: AnswerShape {
         let at: Timestamp
         let answeredAt: Timestamp?
     }
+    /// The order's invoice, and each state it was in.
+    struct Invoice: AnswerShape {
+        struct Step: AnswerShape {
+            let state: String
+            /// `manager`, `onec`, `bank`, or `clock` when a day has passed.
+            let source: String
+            let by: String
+            let note: String?
+            let at: Timestamp
+        }
+        let state: String
+        /// As 1C numbers it, where it tells invoices.
+        let number: String?
+        var history: [Step] = []
+        var marks: Set<InvoiceState.Mark> = []
+        var isOpen: Bool { InvoiceState(rawValue: state)?.isOpen == true }
+        static let hidden: Set = ["marks"]
+    }
     let id: ID
     let number, kind, origin, organization, base: String
-    let onecNumber: String?
+    let onecNumber, bookingId: String?
     let dealId, journeyId: ID?
     let status: String
     let failure: String?
@@ -50,6 +68,7 @@ struct OrderView: AnswerShape {
     let overdue: Bool
     var flags: [Flag] = []
     var changes: [Change] = []
+    let invoice: Invoice
     let documents: [DocumentView]
     let lines: [OrderLine]
     let asOf: Timestamp?
@@ -82,12 +101,12 @@ struct OrderView: AnswerShape {
 
     /// What the order has become, as an event.
     ///
-    /// - Parameter by: who says it, when it is not the base.
-    func changed(_ deal: Deal?, by: String? = nil) -> OrderChanged {
+    /// - Parameter by: whose word it is.
+    func changed(_ deal: Deal?, by teller: Teller) -> OrderChanged {
         OrderChanged(
             orderId: id, number: number, dealId: dealId, status: status, payment: payment, shipment: shipment,
             onecNumber: onecNumber, total: total, paid: paid, owed: owed, dueDate: dueDate,
-            slice: deal?.slice ?? Slice(), by: by ?? "1С \(base)")
+            invoice: invoice.state, slice: deal?.slice ?? Slice(), by: teller.words)
     }
 
     /// Orders of one record at most.
@@ -102,7 +121,7 @@ struct OrderView: AnswerShape {
                 """
                 SELECT id, number, kind, origin, organization, base, onec_number, deal_id, journey_id, status,
                     failure, currency, asked_minor, total_minor, revenue_minor, cost_minor, tells_payments, tells_shipments, paid_flag, shipped_flag,
-                    due_date::text AS due_date, lines::text AS lines, as_of, created_at
+                    due_date::text AS due_date, booking_id, lines::text AS lines, as_of, created_at
                 FROM sales_order WHERE \(condition) ORDER BY created_at LIMIT \(limit)
                 """, [.id(id)]),
             Statement(
@@ -125,13 +144,28 @@ struct OrderView: AnswerShape {
                     SELECT id FROM sales_order WHERE \(condition) ORDER BY created_at LIMIT \(limit))
                 ORDER BY id
                 """, [.id(id)]),
+            Statement(
+                """
+                SELECT order_id, mark FROM invoice_mark WHERE order_id IN (
+                    SELECT id FROM sales_order WHERE \(condition) ORDER BY created_at LIMIT \(limit))
+                """, [.id(id)]),
+            Statement(
+                """
+                SELECT order_id, state, source, by_whom, note, at FROM invoice_step WHERE order_id IN (
+                    SELECT id FROM sales_order WHERE \(condition) ORDER BY created_at LIMIT \(limit))
+                ORDER BY number
+                """, [.id(id)]),
         ])
         let documents = Dictionary(grouping: answers[1]) { (try? $0.id("order_id")) ?? id }
         let flags = Dictionary(grouping: answers[2]) { (try? $0.id("order_id")) ?? id }
         let changes = Dictionary(grouping: answers[3]) { (try? $0.id("order_id")) ?? id }
+        let marks = Dictionary(grouping: answers[4]) { (try? $0.id("order_id")) ?? id }
+        let steps = Dictionary(grouping: answers[5]) { (try? $0.id("order_id")) ?? id }
         return try answers[0].compactMap { row in
             guard let asked = try row.money("asked_minor") else { return nil }
-            var order = try OrderView(row, asked: asked, documents: documents[try row.id("id")] ?? [])
+            let own = try row.id("id")
+            var order = try OrderView(
+                row, asked: asked, documents: documents[own] ?? [], marks: marks[own] ?? [], steps: steps[own] ?? [])
             order.flags = try (flags[order.id] ?? []).map {
                 Flag(
                     department: try $0.string("department"), done: try $0.bool("done"),
@@ -147,7 +181,7 @@ struct OrderView: AnswerShape {
         }
     }
 
-    private init(_ row: Row, asked: Money, documents rows: [Row]) throws {
+    private init(_ row: Row, asked: Money, documents rows: [Row], marks: [Row], steps: [Row]) throws {
         let documents = try rows.map {
             DocumentView(
                 base: try $0.string("base"), kind: try $0.string("kind"),
@@ -175,6 +209,7 @@ struct OrderView: AnswerShape {
         organization = try row.string("organization")
         base = try row.string("base")
         onecNumber = try row.optionalString("onec_number")
+        bookingId = try row.optionalString("booking_id")
         dealId = try row.optionalID("deal_id")
         journeyId = try row.optionalID("journey_id")
         status = try row.string("status")
@@ -207,6 +242,18 @@ struct OrderView: AnswerShape {
         overdue =
             dueDate.map { $0 < LocalTime.day(.now()) } == true && (owed?.minor ?? 0) > 0
             && !["cancelled", "failed"].contains(status)
+        let issued = documents.last { $0.kind == "invoice" && !$0.cancelled && $0.counts }
+        let said = Set(try marks.compactMap { InvoiceState.Mark(rawValue: try $0.string("mark")) })
+        invoice = Invoice(
+            state: InvoiceState(
+                status: status, isIssued: issued != nil, payment: payment, isOverdue: overdue, marks: said
+            ).rawValue,
+            number: issued?.number,
+            history: try steps.map {
+                .init(
+                    state: try $0.string("state"), source: try $0.string("source"), by: try $0.string("by_whom"),
+                    note: try $0.optionalString("note"), at: try $0.time("at"))
+            }, marks: said)
         dueDateUnknown = dueDate == nil ? "1С не назвала срок платежа" : nil
         self.documents = documents
         lines = try JSON.decode([OrderLine].self, from: try row.string("lines").utf8)

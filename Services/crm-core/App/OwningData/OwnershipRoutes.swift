@@ -25,7 +25,7 @@ struct OwnershipRoutes: Sendable {
         router.put("/api/v1/ownership/:field") { request, context in
             let caller = try context.require("head", "integrator")
             try await set(
-                try context.parameters.require("field"), try await request.json(Wish.self).owner, by: caller.name)
+                try context.text("field"), try await request.json(Wish.self).owner, by: caller.name)
             return try Response.json(try await answer())
         }
     }

@@ -110,7 +110,8 @@ struct StateRestating: Sendable {
             }
             let journey = try row.optionalID("journey_id")
             let at = try row.optionalTime("as_of") ?? row.time("created_at")
-            try say(order.changed(deal), at: at, key: id, journey: journey, in: transaction)
+            try say(
+                order.changed(deal, by: .onec(base: order.base)), at: at, key: id, journey: journey, in: transaction)
             count += 1
             let money = try await transaction.query(
                 """

@@ -1,0 +1,86 @@
+import Contracts
+import Messaging
+import Postgres
+import Primitives
+import ServiceKit
+
+/// An order's invoice: what people say of it, and each state that it has been in with whose word it was.
+struct Invoices: Sendable {
+    let documents: OrderDocuments
+
+    struct Word: Decodable, Sendable {
+        let state: String
+        let note: String?
+    }
+    static let noteLimit = 500
+
+    /// A manager has sent the invoice, or heard that the client agrees.
+    func mark(_ id: ID, _ word: Word, by caller: Caller, in transaction: EventTransaction) async throws -> OrderView {
+        guard let mark = InvoiceState.Mark(rawValue: word.state) else {
+            throw Problem.invalid("state is \(InvoiceState.Mark.allCases.map(\.rawValue).joined(separator: " or "))")
+        }
+        let note = word.note?.withoutNUL.trimmed.nonEmpty
+        guard (note?.count ?? 0) <= Self.noteLimit else {
+            throw Problem.invalid("note has at most \(Self.noteLimit) characters")
+        }
+        let (order, cause) = try await open(id, caller, in: transaction)
+        guard order.invoice.isOpen else {
+            throw Problem.conflict(
+                "счёт сейчас «\(StateWords.invoice(order.invoice.state, .ru))»: отметить можно выставленный и не оплаченный"
+            )
+        }
+        try await transaction.query(
+            """
+            INSERT INTO invoice_mark (order_id, mark, note, by_whom) VALUES ($1, $2, $3, $4)
+            ON CONFLICT (order_id, mark) DO NOTHING
+            """, [.id(id), .text(mark.rawValue), .text(note), .text(caller.name)])
+        return try await told(id, order, cause, by: caller, note, in: transaction)
+    }
+
+    /// It was said by mistake.
+    func unmark(_ id: ID, _ name: String, by caller: Caller, in transaction: EventTransaction) async throws -> OrderView
+    {
+        guard let mark = InvoiceState.Mark(rawValue: name) else { throw Problem.notFound("mark") }
+        let (order, cause) = try await open(id, caller, in: transaction)
+        try await transaction.query(
+            "DELETE FROM invoice_mark WHERE order_id = $1 AND mark = $2", [.id(id), .text(mark.rawValue)])
+        return try await told(id, order, cause, by: caller, nil, in: transaction)
+    }
+
+    /// The order, locked; whoever may not see its deal may not see it.
+    private func open(_ id: ID, _ caller: Caller, in transaction: EventTransaction) async throws -> (OrderView, ID?) {
+        let row = try await transaction.query(
+            "SELECT last_event FROM sales_order WHERE id = $1 FOR UPDATE", [.id(id)]
+        ).first
+        guard let row, let order = try await OrderView.load(id, in: transaction) else {
+            throw Problem.notFound("order")
+        }
+        if let deal = order.dealId { _ = try await DealView.load(deal, for: caller, in: transaction) }
+        return (order, try row.optionalID("last_event"))
+    }
+
+    private func told(
+        _ id: ID, _ order: OrderView, _ cause: ID?, by caller: Caller, _ note: String?, in transaction: EventTransaction
+    ) async throws -> OrderView {
+        guard let now = try await OrderView.load(id, in: transaction) else { throw Problem.notFound("order") }
+        guard now.invoice.state != order.invoice.state else { return now }
+        try await documents.tell(
+            id, cause: cause, journey: order.journeyId, by: .person(caller.name), note: note, in: transaction)
+        return try await OrderView.load(id, in: transaction) ?? now
+    }
+
+    /// Writes down the state that an order's invoice is in now, unless it is the one it was in.
+    static func keepStep(
+        of order: OrderView, by teller: Teller, note: String? = nil, in transaction: EventTransaction
+    ) async throws {
+        guard order.invoice.history.last?.state != order.invoice.state else { return }
+        try await transaction.query(
+            """
+            INSERT INTO invoice_step (order_id, number, state, source, by_whom, note)
+            SELECT $1, count(*) + 1, $2, $3, $4, $5 FROM invoice_step WHERE order_id = $1
+            """,
+            [
+                .id(order.id), .text(order.invoice.state), .text(teller.source), .text(teller.words), .text(note),
+            ])
+    }
+}
