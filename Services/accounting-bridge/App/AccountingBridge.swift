@@ -22,7 +22,7 @@ public struct AccountingBridge: SuiteService {
         Migration(13, "V013_authority.sql", PackageResources.V013_authority_sql),
         Migration(14, "V014_asked_anew.sql", PackageResources.V014_asked_anew_sql),
         Migration(15, "V015_what_was_before.sql", PackageResources.V015_what_was_before_sql),
-        Migration(16, "V016_bookings.sql", PackageResources.V016_bookings_sql),
+        Migration(16, "V016_bookings_and_numbers.sql", PackageResources.V016_bookings_and_numbers_sql),
     ]
     public static let openAPI = PackageResources.openapi_yaml
 

@@ -159,6 +159,8 @@ final class EnterpriseMessageReader: XMLReader.Handler {
         /// The orders it names.
         let orders: [ID]
         let xml: String
+        /// Of an order: the year and its number there, which no other order of that year has.
+        var number: String?
     }
 
     private(set) var header: EnterpriseHeader?
@@ -250,7 +252,13 @@ final class EnterpriseMessageReader: XMLReader.Handler {
             }
             let orders = kind == "order" ? [id] : EnterpriseOrderState.shares(of: object, kind).map(\.order)
             // Without any it may have had one before.
-            told.append(Told(id: id, kind: kind, orders: orders, xml: orders.isEmpty ? "" : object.xml))
+            let own = keys?.value("Номер")?.nonEmpty.map {
+                "\((keys?.value("Дата") ?? "").prefix(4)) \($0.prefix(100))"
+            }
+            told.append(
+                Told(
+                    id: id, kind: kind, orders: orders, xml: orders.isEmpty ? "" : object.xml,
+                    number: kind == "order" ? own : nil))
         }
         guard told.count + cards.count <= Self.countLimit else {
             throw XMLRefusal(reason: "в сообщении больше \(Self.countLimit) объектов", isIncomplete: false)

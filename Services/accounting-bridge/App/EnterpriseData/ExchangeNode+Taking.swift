@@ -63,7 +63,10 @@ extension ExchangeNode {
             } else {
                 try await confirm(header, before, &taken, in: transaction)
             }
-            if isNumbered { try await keep(message, exchange, &taken, in: transaction) }
+            if isNumbered {
+                settleUnread(subject, in: transaction)
+                try await keep(message, exchange, confirmed: before.confirmed, &taken, in: transaction)
+            }
             try await note(header, digest, isEmpty: message.isEmpty, mustAnswer: taken.mustAnswer, in: transaction)
             if let code = header.newFrom {
                 taken.troubles.append("база меняет код своего узла на «\(code)»: укажите его в настройках (peer)")
@@ -179,7 +182,8 @@ extension ExchangeNode {
                 ORDER BY message_no DESC LIMIT 1
                 """, [.text(base), .int(header.messageNo)]
             ).first?.int("confirmed_no")
-            try await sendAgain(after: min(then ?? theirs, theirs), &taken, in: transaction)
+            try await sendAgain(
+                after: min(then ?? theirs, theirs), upTo: before.confirmed, &taken, in: transaction)
         }
         if theirs > before.sent {
             // What we have written under numbers that it knows already it has passed over.
@@ -209,13 +213,35 @@ extension ExchangeNode {
     private static let lossUnseen =
         "база 1С восстановлена из копии, и какие наши заказы она потеряла, по номерам не видно: отправьте их снова (send-again) с временем копии"
 
-    /// Orders that the base had taken and has lost with its restore go out once more, under their old ids.
-    private func sendAgain(after number: Int64, _ taken: inout Taken, in transaction: EventTransaction) async throws {
+    /// A base that was restored may have gone on beyond the numbers of messages that we know before we read anything of it: then nothing in them tells. But it
+    /// numbers its documents anew, too: the first new one has the number of the first that is lost.
+    ///
+    /// - Parameter told: the orders that this message tells of.
+    func sendAgainWhatLostItsNumber(
+        to told: [ID], confirmed: Int64, _ taken: inout Taken, in transaction: EventTransaction
+    ) async throws {
         let lost = try await transaction.query(
             """
-            UPDATE registered_order r SET sent_no = NULL, registered_at = now() FROM exchange_node n
-            WHERE n.base = r.base AND r.base = $1 AND r.sent_no > $2 AND r.sent_no <= n.confirmed_no RETURNING r.number
-            """, [.text(base), .int(number)]
+            UPDATE told_object l SET number = NULL FROM told_object n, registered_order r
+            WHERE n.base = $1 AND n.object_id = ANY($2::uuid[]) AND l.base = $1 AND l.number = n.number
+                AND NOT l.object_id = ANY($2::uuid[]) AND r.base = $1 AND r.order_id = l.object_id AND r.sent_no <= $3
+                AND NOT EXISTS (SELECT 1 FROM told_link t WHERE t.base = $1 AND t.object_id = l.object_id AND t.is_gone)
+            RETURNING r.sent_no
+            """, [.text(base), .ids(told), .int(confirmed)]
+        ).map { try $0.int("sent_no") }
+        guard let first = lost.min() else { return }
+        try await sendAgain(after: first - 1, upTo: confirmed, &taken, in: transaction)
+    }
+
+    /// Orders that the base had taken and has lost with its restore go out once more, under their old ids.
+    private func sendAgain(
+        after number: Int64, upTo confirmed: Int64, _ taken: inout Taken, in transaction: EventTransaction
+    ) async throws {
+        let lost = try await transaction.query(
+            """
+            UPDATE registered_order r SET sent_no = NULL, registered_at = now()
+            WHERE r.base = $1 AND r.sent_no > $2 AND r.sent_no <= $3 RETURNING r.number
+            """, [.text(base), .int(number), .int(confirmed)]
         ).map { try $0.string("number") }
         guard !lost.isEmpty else { return taken.troubles.append(Self.lossUnseen) }
         taken.words.append(

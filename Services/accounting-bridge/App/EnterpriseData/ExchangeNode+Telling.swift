@@ -9,8 +9,10 @@ extension ExchangeNode {
     private static let key =
         "CASE WHEN o.onec_id ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' THEN o.onec_id::uuid ELSE o.id END"
 
+    /// - Parameter confirmed: the last message of ours that the base had confirmed before this one.
     func keep(
-        _ message: EnterpriseMessage, _ exchange: ID, _ taken: inout Taken, in transaction: EventTransaction
+        _ message: EnterpriseMessage, _ exchange: ID, confirmed: Int64, _ taken: inout Taken,
+        in transaction: EventTransaction
     ) async throws {
         // Of an object that stands in a message twice the last word holds.
         let last = Dictionary(message.told.map { ($0.id, $0) }) { _, newer in newer }
@@ -44,13 +46,14 @@ extension ExchangeNode {
         try await transaction.run([
             Statement(
                 """
-                INSERT INTO told_object (base, object_id, kind, body)
-                SELECT $1, o.id, o.kind, o.body FROM unnest($2::uuid[], $3::text[], $4::text[]) AS o (id, kind, body)
-                ON CONFLICT (base, object_id) DO UPDATE SET kind = excluded.kind, body = excluded.body
+                INSERT INTO told_object (base, object_id, kind, body, number)
+                SELECT $1, o.id, o.kind, o.body, nullif(o.number, '')
+                FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[]) AS o (id, kind, body, number)
+                ON CONFLICT (base, object_id) DO UPDATE SET kind = excluded.kind, body = excluded.body, number = excluded.number
                 """,
                 [
                     .text(base), .ids((kept + strangers).map(\.id)), .texts((kept + strangers).map(\.kind)),
-                    .texts((kept + strangers).map(\.xml)),
+                    .texts((kept + strangers).map(\.xml)), .texts((kept + strangers).map { $0.number ?? "" }),
                 ]),
             Statement(
                 """
@@ -59,6 +62,8 @@ extension ExchangeNode {
                 ON CONFLICT (base, object_id, order_id) DO UPDATE SET is_gone = false, exchange_id = excluded.exchange_id
                 """, [.text(base), .id(exchange), .ids(links.map(\.object)), .ids(links.map(\.order))]),
         ])
+        try await sendAgainWhatLostItsNumber(
+            to: kept.filter { $0.kind == "order" }.map(\.id), confirmed: confirmed, &taken, in: transaction)
         taken.affected = Set(gone + links.map(\.order)).sorted()
         // Whatever becomes of this process, they are told of in the next rounds.
         try await transaction.query(

@@ -159,11 +159,23 @@ struct ExchangeNode: Sendable {
         }
     }
 
+    /// Sets a message aside that could not be read.
     func park(_ exchange: ID, _ subject: String, _ reason: String) async throws {
         try await bus.transaction { [base] transaction in
-            try await ReportReader.park(base, exchange, subject, number: nil, reason, in: transaction)
+            try await ReportReader.park(base, exchange, Self.unread(subject), number: nil, reason, in: transaction)
         }
     }
+
+    /// The next message that can be read tells all that those before it told: what is not confirmed goes out again (reference c.1, fact 6).
+    func settleUnread(_ subject: String, in transaction: EventTransaction) {
+        transaction.write(
+            """
+            UPDATE parked_document SET settled_at = now(), settled_by = '1С прислала заново'
+            WHERE base = $1 AND filename = $2 AND settled_at IS NULL
+            """, [.text(base), .text(Self.unread(subject))])
+    }
+
+    private static func unread(_ subject: String) -> String { "\(subject), не прочитано" }
 
     /// Whether it is the message that was taken last.
     func isOld(_ digest: [UInt8]) async throws -> Bool {

@@ -34,19 +34,23 @@ struct ExchangeJournal: Sendable {
         var orders: [String] = []
     }
 
+    /// - Parameters:
+    ///   - order: the number of the order that it is about, where that is known before an answer is: an exchange that a death has cut off is found by it.
+    ///   - journey: that order's.
     func open(
         base: String?, session: ID?, kind: String, method: String, target: String, body: [UInt8],
-        direction: String = "in"
+        direction: String = "in", order: String? = nil, journey: ID? = nil
     ) async throws -> ID {
         let id = ID.make()
         try await pool.query(
             """
-            INSERT INTO exchange (id, base, session, kind, method, target, request, direction)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            INSERT INTO exchange (id, base, session, kind, method, target, request, direction, orders, journeys)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
             """,
             [
                 .id(id), .text(base?.withoutNUL), .id(session), .text(kind.withoutNUL), .text(method),
                 .text(String(target.withoutNUL.prefix(Self.targetLimit))), .bytes(body), .text(direction),
+                .texts([order].compactMap { $0?.withoutNUL }), .ids([journey].compactMap { $0 }),
             ])
         return id
     }

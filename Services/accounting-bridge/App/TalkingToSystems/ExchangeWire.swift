@@ -57,7 +57,8 @@ struct ExchangeWire: Sendable {
         -> ID
     {
         try await journal.open(
-            base: base, session: session, kind: kind, method: method, target: target, body: body, direction: direction)
+            base: base, session: session, kind: kind, method: method, target: target, body: body, direction: direction,
+            order: order?.number, journey: order?.journey)
     }
 
     /// - Parameter orders: numbers of the orders that it is about; without any, the order that is talked of.
