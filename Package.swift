@@ -123,6 +123,7 @@ let package = Package(
                 .embedInCode("OpenAPI/paths.yaml"),
             ]),
         shared("XMLStream", ["CXML2"]),
+        shared("CommerceML", ["XMLStream"]),
         shared("Archive", ["CArchive"]),
         tests("PrimitivesTests", ["Primitives"]),
         .testTarget(
@@ -133,7 +134,8 @@ let package = Package(
         tests("MessagingTests", ["Contracts", "Messaging", "Postgres", "Primitives", "Sodium", "ZeroMQ", log]),
         tests("BotGatewayTests", ["BotGateway", "Primitives", "ServiceKit"]),
         tests("CRMCoreTests", ["Contracts", "CRMCore", "Primitives"]),
-        tests("AccountingBridgeTests", ["AccountingBridge", "Contracts", "Curl", "Primitives", "XMLStream"]),
+        tests(
+            "AccountingBridgeTests", ["AccountingBridge", "CommerceML", "Contracts", "Curl", "Primitives", "XMLStream"]),
         .executableTarget(
             name: "ThroughlineMain",
             dependencies: [
@@ -152,11 +154,11 @@ let package = Package(
         .executableTarget(
             name: "DemoWorld",
             dependencies: ["Contracts", "Curl", "Primitives", "ServiceKit", "Sodium", log, web] + nio + http,
-            path: "deploy/demo-world", exclude: ["onec"], swiftSettings: strict),
+            path: "deploy/demo-world", exclude: ["onec", "shop.py"], swiftSettings: strict),
     ]
         + service(
-            "bot-gateway", "BotGateway", core + ["Curl", "Sodium"],
-            embed: ["Migrations/V003_gateway.sql", "App/openapi.yaml"])
+            "bot-gateway", "BotGateway", core + ["CommerceML", "Curl", "Sodium", "XMLStream"],
+            embed: ["Migrations/V003_gateway.sql", "Migrations/V004_shops.sql", "App/openapi.yaml"])
         + service(
             "crm-core", "CRMCore", core + ["Curl", "Sodium", mustache],
             embed: [
@@ -169,7 +171,10 @@ let package = Package(
                 + crmTemplates)
         + service(
             "accounting-bridge", "AccountingBridge",
-            core + ["Archive", "Curl", .product(name: "Yams", package: "Yams"), "Sodium", "XMLStream", mustache],
+            core + [
+                "Archive", "CommerceML", "Curl", .product(name: "Yams", package: "Yams"), "Sodium", "XMLStream",
+                mustache,
+            ],
             embed: [
                 "Migrations/V003_bridge.sql", "Migrations/V004_bank.sql", "Migrations/V005_catalog.sql",
                 "Migrations/V006_repair.sql",

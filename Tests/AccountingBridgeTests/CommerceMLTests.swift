@@ -1,3 +1,4 @@
+import CommerceML
 import Contracts
 import Foundation
 import Primitives

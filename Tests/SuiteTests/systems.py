@@ -17,6 +17,9 @@ import inquiries  # noqa: E402
 import odata  # noqa: E402
 import site_exchange  # noqa: E402
 
+sys.path.append(str(Path(__file__).parents[2] / "deploy/demo-world"))
+import shop  # noqa: E402
+
 
 class System:
     """What a test may ask of any of them. `tells_strangers`: it may speak of orders that are not ours, or not its own."""

@@ -227,3 +227,41 @@ def test_an_accountant_does_it_in_the_browser(world):
     assert 'id="said"' in page.text and order["number"] in page.text
     page = browser.post(url, data={"csrf": csrf, "base": "unf"}, files={"file": ("фото.jpg", b"\xff\xd8")}, timeout=60)
     assert 'id="error"' in page.text and "нет ни заказов" in page.text
+
+
+def test_a_carried_file_whose_reading_a_death_cut_off_is_read_by_itself(world):
+    """The bridge dies while it reads what a person has carried: a file of orders, and an archive of goods and orders."""
+    import os
+    import signal
+    import threading
+
+    from test_repair import held
+    order, other = world.order(world.token(), "hand-dies", organization="ooo"), world.order(world.token(), "hand-dies-zip", organization="ooo")
+    OneC(world).take_orders()
+    packed = io.BytesIO()
+    goods = ('<?xml version="1.0" encoding="UTF-8"?><КоммерческаяИнформация xmlns="urn:1C.ru:commerceml_2" ВерсияСхемы="2.08"><Каталог СодержитТолькоИзменения="true"><Ид>k</Ид>'
+             "<Товары><Товар><Ид>hand-dies-good</Ид><Артикул>HD-1</Артикул><Наименование>Из архива</Наименование></Товар></Товары></Каталог></КоммерческаяИнформация>")
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("import0_1.xml", goods)
+        archive.writestr("orders.xml", answer(other["number"], paid="10.00"))
+    for number, file, name in [(order["number"], answer(order["number"], paid="10.00"), "dies.xml"), (other["number"], packed.getvalue(), "dies.zip")]:
+        left = lambda: world.sql("accounting_bridge", f"SELECT state FROM onec_file WHERE filename = '{name}'")
+
+        def carry():
+            try:
+                hand(world, "unf", file, name)
+            except requests.RequestException:
+                pass
+        with held(world, f"SELECT 1 FROM order_out WHERE number = '{number}' FOR UPDATE"):
+            carrier = threading.Thread(target=carry)
+            carrier.start()
+            wait_for(lambda: left() == [["unread"]], what="the file to be stored")
+            os.kill(world.pids()["accounting-bridge"], signal.SIGKILL)
+            carrier.join()
+        wait_for(world.ready, 60, "the bridge")
+        # A minute later.
+        world.sql("accounting_bridge", f"UPDATE onec_file SET touched_at = now() - interval '1 hour' WHERE filename = '{name}'")
+        wait_for(lambda: left() == [["done"]], 30, "it to be read")
+    for one in (order, other):
+        wait_for(lambda: state(world, one)["payment"] == "full", what="the payment")
+    assert world.get("accounting-bridge", "/api/v1/goods", world.token(), q="HD-1")["items"]

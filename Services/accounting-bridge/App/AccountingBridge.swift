@@ -36,6 +36,7 @@ public struct AccountingBridge: SuiteService {
     private let catalogs: CatalogDesk
     private let bankPages: BankPages
     private let handPage: HandPage
+    private let carried: HandExchange
     private let goodsPage: GoodsPage
     private let orderPages: OrderPages
     /// Bases that we talk to by ourselves.
@@ -109,12 +110,10 @@ public struct AccountingBridge: SuiteService {
             locale: context.settings.company.locale)
         bankPages = try BankPages(bank, settings: context.settings)
         goodsPage = try GoodsPage(bus.pool, locale: context.settings.company.locale)
-        handPage = try HandPage(
-            HandRoutes(
-                exchange: HandExchange(
-                    bus: bus, settings: context.settings, journal: ExchangeJournal(pool: bus.pool),
-                    queue: OrderQueue(bus: bus), orders: orderFiles, catalogs: catalogs, systems: systems)),
-            locale: context.settings.company.locale)
+        carried = HandExchange(
+            bus: bus, settings: context.settings, journal: ExchangeJournal(pool: bus.pool),
+            queue: OrderQueue(bus: bus), orders: orderFiles, catalogs: catalogs, systems: systems)
+        handPage = try HandPage(HandRoutes(exchange: carried), locale: context.settings.company.locale)
         pages = try JournalPages(
             JournalAPI(bus: bus, settings: context.settings), locale: context.settings.company.locale)
     }
@@ -172,9 +171,12 @@ public struct AccountingBridge: SuiteService {
             ),
             (
                 "reading what was left unread",
-                { [orderFiles] in
+                { [orderFiles, carried] in
                     while !Task.isCancelled {
-                        if try await orderFiles.readLeft() { continue }
+                        let isThere = try await orderFiles.readLeft {
+                            try await carried.readStored($0, base: $1, exchange: $2)
+                        }
+                        if isThere { continue }
                         try await Task.sleep(for: .seconds(5))
                     }
                 }

@@ -1,3 +1,4 @@
+import CommerceML
 import Primitives
 import XMLStream
 

@@ -1,5 +1,6 @@
 import Contracts
 import Primitives
+import XMLStream
 
 /// Writes orders as 1C's configurations take them: UTF-8 without BOM, two decimals, element order of schema 2.08.
 enum CommerceMLWriter {
@@ -86,7 +87,7 @@ enum CommerceMLWriter {
         let short = String(name.lowercased().map { $0 == "²" ? "2" : $0 == "³" ? "3" : $0 })
         let known = units[short.hasSuffix(".") ? String(short.dropLast()) : short]
         let attributes = known.map { " Код=\"\($0.0)\" НаименованиеПолное=\"\($0.1)\"" } ?? ""
-        return "<БазоваяЕдиница\(attributes)>\(escape(name))</БазоваяЕдиница>"
+        return "<БазоваяЕдиница\(attributes)>\(XMLText.escape(name))</БазоваяЕдиница>"
     }
 
     private static func requisite(_ name: String, _ value: String) -> String {
@@ -95,24 +96,7 @@ enum CommerceMLWriter {
     }
 
     private static func tag(_ name: String, _ text: String) -> String {
-        "    <\(name)>\(escape(text))</\(name)>\n"
-    }
-
-    /// Also leaves out the characters that XML 1.0 forbids.
-    static func escape(_ text: String) -> String {
-        var out = ""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "&": out += "&amp;"
-            case "<": out += "&lt;"
-            case ">": out += "&gt;"
-            case "\"": out += "&quot;"
-            case "\t", "\n", "\r": out.unicodeScalars.append(scalar)
-            case _ where scalar.value < 0x20 || scalar.value == 0xFFFE || scalar.value == 0xFFFF: break
-            default: out.unicodeScalars.append(scalar)
-            }
-        }
-        return out
+        "    <\(name)>\(XMLText.escape(text))</\(name)>\n"
     }
 }
 

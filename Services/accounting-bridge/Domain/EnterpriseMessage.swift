@@ -90,7 +90,7 @@ struct EnterpriseHeader: Sendable, Equatable {
     /// - Parameter body: objects as XML; nil for the first message, which has none.
     func message(body: String?) -> String {
         func tag(_ name: String, _ text: String) -> String {
-            "<msg:\(name)>\(CommerceMLWriter.escape(text))</msg:\(name)>"
+            "<msg:\(name)>\(XMLText.escape(text))</msg:\(name)>"
         }
         var out =
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Message xmlns:msg=\"\(Self.messageNamespace)\">\n<msg:Header>\n"

@@ -2,6 +2,7 @@ import Contracts
 import Primitives
 import ServiceKit
 import Sodium
+import XMLStream
 
 /// Writes an order as objects of EnterpriseData: its goods, its client, the order itself. Every object has an id of ours that never changes, so that
 /// sending it again changes it and makes no second one; references repeat the key properties by which a base finds what it has already (fact 11).
@@ -90,7 +91,7 @@ struct EnterpriseWriter {
     }
 
     private func tag(_ name: String, _ inner: String, isText: Bool = false) -> String {
-        "<\(name)>\(isText ? CommerceMLWriter.escape(inner) : inner)</\(name)>"
+        "<\(name)>\(isText ? XMLText.escape(inner) : inner)</\(name)>"
     }
 
     /// A property; one that is empty is left out.

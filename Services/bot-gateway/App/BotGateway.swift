@@ -10,7 +10,8 @@ import ServiceKit
 public struct BotGateway: SuiteService {
     public static let identity = ServiceIdentity.botGateway
     public static let migrations = [
-        Migration(3, "V003_gateway.sql", PackageResources.V003_gateway_sql)
+        Migration(3, "V003_gateway.sql", PackageResources.V003_gateway_sql),
+        Migration(4, "V004_shops.sql", PackageResources.V004_shops_sql),
     ]
     public static let openAPI = PackageResources.openapi_yaml
 
@@ -56,11 +57,16 @@ public struct BotGateway: SuiteService {
         }
     }
 
+    private var messages: MessagesAPI {
+        MessagesAPI(
+            bus: bus, telegramBots: Set(settings.bots.map(\.name)), fetched: Set(settings.shops.map(\.name)))
+    }
+
     public func addRoutes(to router: Router<ServiceRequestContext>) {
         let bots = Dictionary(uniqueKeysWithValues: settings.bots.map { ($0.name, $0) })
         WebhookRoute(bots: bots, journal: journal).add(to: router)
-        let messages = MessagesAPI(bus: bus, telegramBots: Set(bots.keys))
         messages.add(to: router)
+        ShopsAPI(pool: bus.pool, shops: settings.shops).add(to: router)
         FormsAPI(messages: messages, access: access).add(to: router)
         ConversationsAPI(bus: bus, outgoing: allOutgoing).add(to: router)
     }
@@ -91,6 +97,11 @@ public struct BotGateway: SuiteService {
             guard bot.receive == .poll else { continue }
             let poller = UpdatePoller(bot: bot, pool: bus.pool, journal: journal, http: http, log: log)
             loops.append(("polling for \(bot.name)", { try await poller.run() }))
+        }
+        let shop = HTTPClient(bodyLimit: ShopSession.answerLimit)
+        for one in settings.shops {
+            let poller = ShopPoller(shop: one, bus: bus, messages: messages, http: shop, log: log)
+            loops.append(("fetching orders of \(one.name)", { try await poller.run() }))
         }
         return loops
     }

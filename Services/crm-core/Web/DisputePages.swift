@@ -7,6 +7,7 @@ import ServiceKit
 struct DisputePages: Sendable {
     let disputes: Disputes
     let comparison: NightlyComparison
+    private let atWork = ComparisonAtWork()
     let sessions: Sessions
     let renderer: PageRenderer
 
@@ -77,14 +78,16 @@ struct DisputePages: Sendable {
             reports.append(try await lateChanges(session, language))
         } catch is OtherServices.Away { away = ScreenTexts.word("sectionAway", language) }
         var fields: [String: Any] = ["reports": reports, "mayReplay": caller.mayReplay]
-        if request.query("check") != nil {
+        if let check = request.query("check") {
             do {
-                let answer = try await comparison.reconciliation.run(session: session)
-                fields["compared"] = language.pick(
-                    "Сверено документов: \(answer.checked), расхождений: \(answer.found)",
-                    "Documents compared: \(answer.checked), differences: \(answer.found)")
-                fields["differences"] = answer.differences.map { difference($0, language) }
-                fields["sources"] = answer.sources.map { source($0, language) }
+                let found = try await atWork.answer(anew: check != "wait") {
+                    try await comparison.reconciliation.run(session: session)
+                }
+                if let found {
+                    fields.merge(compared(found, language)) { $1 }
+                } else {
+                    fields["isComparing"] = true
+                }
             } catch let problem as Problem {
                 away = problem.detail ?? problem.title
             } catch is OtherServices.Away { away = ScreenTexts.word("sectionAway", language) }
@@ -100,6 +103,16 @@ struct DisputePages: Sendable {
             fields["nightWrong"] = night.failed != nil || night.found > 0
         }
         return fields
+    }
+
+    private func compared(_ answer: Reconciliation.Answer, _ language: Language) -> [String: Any] {
+        [
+            "compared": language.pick(
+                "Сверено документов: \(answer.checked), расхождений: \(answer.found)",
+                "Documents compared: \(answer.checked), differences: \(answer.found)"),
+            "differences": answer.differences.map { difference($0, language) },
+            "sources": answer.sources.map { source($0, language) },
+        ]
     }
 
     private func report(_ name: String, _ rows: [[String: Any]], _ language: Language) -> [String: Any] {

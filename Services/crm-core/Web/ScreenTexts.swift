@@ -29,6 +29,10 @@ enum ScreenTexts {
         "amount": ("Сумма", "Amount"), "convert": ("Создать сделку", "Make a deal"),
         "reason": ("Причина", "Reason"), "reject": ("Отклонить", "Reject"), "stage": ("Стадия", "Stage"),
         "lostReason": ("причина, если проиграна", "reason, if lost"), "save": ("Сохранить", "Save"),
+        "comparing": (
+            "Сверка идёт: документов много. Страница обновится сама.",
+            "Comparing: there are many documents. The page refreshes by itself."
+        ),
         "sku": ("Артикул", "Article"), "booking": ("Бронь", "Booking"), "askPrice": ("Цена из 1С", "1C's price"),
         "priceNeedsSku": ("Чтобы спросить цену, укажите артикул.", "To ask for the price, give the article."),
         "priceUnknown": ("1С не назвала цену.", "1C has named no price."),

@@ -43,7 +43,7 @@ extension SuiteSettings {
         let top = reader.section(
             root, "",
             [
-                "company", "organizations", "users", "apiKeys", "bots", "onec", "smtp", "flows",
+                "company", "organizations", "users", "apiKeys", "bots", "shops", "onec", "smtp", "flows",
                 "http", "log", "retention", "publicUrl", "databaseUrl", "databaseUrlFile",
             ])
         var settings = SuiteSettings()
@@ -53,6 +53,8 @@ extension SuiteSettings {
         settings.apiKeys = apiKeys(top)
         settings.flows = [.lead] + top.list("flows", Flow.known) { Flow.read($0) }
         settings.bots = bots(top, Set(settings.flows.map(\.name)))
+        settings.shops = shops(top)
+        unique(settings.bots.map(\.name) + settings.shops.map(\.name), top, "shops", "name")
         settings.bases = bases(reader, top)
         for organization in settings.organizations {
             let named = Set([organization.base].compactMap { $0 } + organization.books.values)
@@ -191,6 +193,18 @@ extension SuiteSettings {
         }
         unique(bots.map(\.name), top, "bots", "name")
         return bots
+    }
+
+    private static func shops(_ top: Section) -> [Shop] {
+        top.list("shops", ["name", "url", "login", "password", "passwordFile", "pollSeconds"]) { item in
+            let url = item.required("url")
+            if !url.isEmpty, !url.hasPrefix("http://"), !url.hasPrefix("https://") {
+                item.complain("an address that begins with http:// or https:// is wanted", "url")
+            }
+            return Shop(
+                name: item.required("name"), url: url, login: item.required("login"),
+                password: item.requiredSecret("password"), pollSeconds: item.int("pollSeconds", 1...86_400) ?? 300)
+        }
     }
 
     private static func bases(_ reader: SettingsReader, _ top: Section) -> [Base] {

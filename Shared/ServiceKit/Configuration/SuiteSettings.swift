@@ -45,6 +45,12 @@ public struct SuiteSettings: Sendable {
         public let webhookSecret: String?
         public let upstream, flow: String
     }
+    /// An internet shop whose orders are fetched as 1C would fetch them: CommerceML, «обмен с сайтом», the 1C side.
+    public struct Shop: Sendable {
+        public let name, url, login, password: String
+        /// Seconds between two sessions.
+        public let pollSeconds: Int64
+    }
     public struct Base: Sendable {
         /// How a base is talked to.
         public enum Driver: String, Sendable, CaseIterable {
@@ -127,6 +133,7 @@ public struct SuiteSettings: Sendable {
     public var users: [User] = []
     public var apiKeys: [APIKey] = []
     public var bots: [Bot] = []
+    public var shops: [Shop] = []
     public var bases: [Base] = []
     public var flows: [Flow] = []
     public var smtp: SMTP?

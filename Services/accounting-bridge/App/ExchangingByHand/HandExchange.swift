@@ -175,23 +175,42 @@ struct HandExchange: Sendable {
     private func read(
         _ place: ReceivedFiles.Place, _ size: Int, base: String, exchange: ID
     ) async throws -> OrderFileReader.Outcome {
+        do {
+            try await ReceivedFiles(pool: bus.pool).add(
+                size, place.filename, session: place.session, exchange: exchange, isOrders: true)
+        } catch let refusal as XMLRefusal {
+            try await orders.park(place, base, exchange, refusal.reason)
+            return .init(problem: refusal.reason)
+        }
+        return try await readStored(place, base: base, exchange: exchange)
+    }
+
+    /// Reads a file that is stored: at once, or by itself when that was cut off.
+    func readStored(
+        _ place: ReceivedFiles.Place, base: String, exchange: ID
+    ) async throws -> OrderFileReader.Outcome {
         let files = ReceivedFiles(pool: bus.pool)
         do {
-            try await files.add(size, place.filename, session: place.session, exchange: exchange)
             let parts = try await HandFile(files).parts(of: place)
             var outcome = OrderFileReader.Outcome()
-            if parts.contains(where: { $0.holds == .orders }) {
-                outcome = try await orders.read(place, base: base, exchange: exchange, isLast: true)
-                if outcome.understood.isEmpty, outcome.problem == nil {
-                    outcome.understood = ["документов в файле нет"]
-                }
-            }
             for part in parts where part.holds == .goods {
                 let state = try await catalogs.importing(part.place, exchange: exchange, seconds: Self.patience)
                 outcome.understood.append(
                     "файл «\(part.place.filename)»" + (state.isOver ? "" : " ещё читается: записей \(state.read)"))
                 outcome.understood += state.understood
                 if state.state == "parked" { outcome.problem = state.reason }
+            }
+            // Last: with its orders the file is done with.
+            if parts.contains(where: { $0.holds == .orders }) {
+                let read = try await orders.read(place, base: base, exchange: exchange, isLast: true)
+                outcome.understood += read.understood
+                (outcome.journeys, outcome.orders) = (read.journeys, read.orders)
+                outcome.problem = read.problem ?? outcome.problem
+                if outcome.understood.isEmpty, outcome.problem == nil {
+                    outcome.understood = ["документов в файле нет"]
+                }
+            } else if parts.contains(where: { $0.place != place }) {
+                try await files.note(place, "done")
             }
             guard outcome.understood.isEmpty, outcome.problem == nil else { return outcome }
             throw XMLRefusal(

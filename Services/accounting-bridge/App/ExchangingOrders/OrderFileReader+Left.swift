@@ -10,10 +10,13 @@ extension OrderFileReader {
     /// Times that such a file is begun: one that ends the process each time would end it for ever.
     private static let leftLimit: Int64 = 3
 
-    /// A file of orders that is stored and was not read: the process died, or the database did not answer, while 1C waited.
+    /// A file of orders that is stored and was not read: the process died, or the database did not answer, while 1C or a person waited.
     ///
+    /// - Parameter carried: reads a file that a person had carried here: what it holds is to be found out first.
     /// - Returns: whether there was one. Whatever becomes of it, the others have their turn.
-    func readLeft() async throws -> Bool {
+    func readLeft(
+        carried: @Sendable (ReceivedFiles.Place, _ base: String, _ exchange: ID) async throws -> Outcome
+    ) async throws -> Bool {
         let rows = try await bus.pool.query(
             """
             UPDATE onec_file f SET begun = begun + 1, touched_at = now() FROM onec_session s
@@ -21,7 +24,7 @@ extension OrderFileReader {
                 SELECT session, filename FROM onec_file
                 WHERE state = 'unread' AND touched_at < now() - interval '\(Self.leftPause) seconds'
                 ORDER BY touched_at LIMIT 1 FOR UPDATE SKIP LOCKED)
-            RETURNING f.session, f.filename, f.begun, s.base, (SELECT p.exchange_id FROM file_piece p
+            RETURNING f.session, f.filename, f.begun, s.base, s.type, (SELECT p.exchange_id FROM file_piece p
                 WHERE p.session = f.session AND p.filename = f.filename ORDER BY p.position DESC LIMIT 1) AS exchange
             """)
         guard let row = rows.first else { return false }
@@ -36,7 +39,10 @@ extension OrderFileReader {
             return true
         }
         do {
-            let outcome = try await read(place, base: base, exchange: exchange, isLast: false)
+            let outcome =
+                try row.string("type") == HandExchange.session
+                ? try await carried(place, base, exchange)
+                : try await read(place, base: base, exchange: exchange, isLast: false)
             try await bus.pool.query(
                 """
                 UPDATE exchange SET understood = understood || $2::jsonb, orders = orders || $3::text[],

@@ -1,3 +1,4 @@
+import CommerceML
 import Contracts
 import Messaging
 import Postgres

@@ -9,6 +9,8 @@ import ServiceKit
 struct MessagesAPI: Sendable {
     let bus: EventBus
     let telegramBots: Set<String>
+    /// Shops whose orders are fetched: their names are nobody else's channel.
+    let fetched: Set<String>
 
     struct Body: Decodable, Sendable {
         struct Attachment: Decodable, Sendable { let name, url, contentType: String? }
@@ -76,10 +78,23 @@ struct MessagesAPI: Sendable {
         return try await take(body.clean, bytes)
     }
 
+    /// Takes what we have fetched ourselves, once.
+    func take(fetched body: Body, _ bytes: [UInt8]) async throws -> Accepted {
+        try check(body)
+        return try await take(body.clean, bytes)
+    }
+
     private func check(_ body: Body, _ caller: Caller) throws {
         guard caller.channels.isEmpty || caller.channels.contains(body.channel) else {
             throw Problem.forbidden
         }
+        guard !fetched.contains(body.channel) else {
+            throw Problem.invalid("«\(body.channel)» is a shop whose orders we fetch ourselves")
+        }
+        try check(body)
+    }
+
+    private func check(_ body: Body) throws {
         guard !telegramBots.contains(body.channel) else {
             throw Problem.invalid("«\(body.channel)» is a Telegram bot: its messages come from Telegram")
         }

@@ -6,6 +6,9 @@ import ServiceKit
 /// One version of truth (TL-05): every payment and refund as 1C and the bank tell it, as the CRM has it, and as the report counts it, compared one
 /// by one; every shipment and return as 1C and the CRM have it, for the report counts money alone; order after order, so that any number of them can be. Services are asked with the session of the person who compares.
 struct Reconciliation: Sendable {
+    /// Seconds for which a page of another service's is waited for: nobody sits before it.
+    private static let patience = 60.0
+
     let pool: PostgresPool
     let others: OtherServices
 
@@ -156,7 +159,7 @@ struct Reconciliation: Sendable {
     }
 
     private func sources(_ session: String) async throws -> [Source] {
-        let answer = try await others.get(.accountingBridge, "/api/v1/bases", session: session)
+        let answer = try await others.get(.accountingBridge, "/api/v1/bases", session: session, seconds: Self.patience)
         guard answer.status == 200 else { throw OtherServices.Away() }
         return (answer.json["items"]?.items ?? []).compactMap { item in
             guard let base = item["base"]?.stringValue else { return nil }
@@ -171,7 +174,8 @@ struct Reconciliation: Sendable {
         _ service: ServiceIdentity, _ path: String, _ after: String?, _ session: String
     ) async throws -> (items: [RawJSON], next: String?) {
         let mark = after.map { "&after=\(Form.encoded($0))" } ?? ""
-        let answer = try await others.get(service, "\(path)?limit=\(Self.pageSize)\(mark)", session: session)
+        let answer = try await others.get(
+            service, "\(path)?limit=\(Self.pageSize)\(mark)", session: session, seconds: Self.patience)
         guard answer.status == 200 else { throw OtherServices.Away() }
         return (answer.json["items"]?.items ?? [], answer.json["next"]?.stringValue)
     }

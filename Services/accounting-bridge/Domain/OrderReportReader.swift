@@ -1,42 +1,7 @@
+import CommerceML
 import Contracts
 import Primitives
 import XMLStream
-
-/// Reads the documents of a CommerceML file one by one, wherever they stand: below the root, or in a Контейнер.
-final class CommerceMLReader: XMLReader.Handler {
-    private var record = XMLRecordBuilder(limit: documentLimit)
-    private(set) var documents: [XMLElement] = []
-    private(set) var schemaVersion = ""
-    private var sawRoot = false
-
-    /// Bytes of text in one document, and documents in one file, at most.
-    static let documentLimit = 4 * 1024 * 1024
-    static let countLimit = 10_000
-
-    func start(_ name: String, _ attributes: XMLAttributes) throws {
-        if !sawRoot {
-            sawRoot = true
-            guard name == "КоммерческаяИнформация" else {
-                throw XMLRefusal(
-                    reason: "корень файла «\(name)», а ожидается «КоммерческаяИнформация»",
-                    isIncomplete: false)
-            }
-            schemaVersion = attributes["ВерсияСхемы"] ?? ""
-        }
-        if record.isOpen || name == "Документ" {
-            guard documents.count < Self.countLimit else {
-                throw XMLRefusal(reason: "в файле больше \(Self.countLimit) документов", isIncomplete: false)
-            }
-            try record.start(name, attributes)
-        }
-    }
-
-    func text(_ text: UnsafeBufferPointer<UInt8>) throws { try record.text(text) }
-
-    func end(_ name: String) throws {
-        if let document = record.end() { documents.append(document) }
-    }
-}
 
 /// What one Документ of 1C's says of an order (reference a.7, facts 46–57).
 struct OrderReportReader {

@@ -1,27 +1,25 @@
-import XMLStream
-
 /// A small tree of one record (a Документ, a Товар …); never of a whole file.
-final class XMLElement {
-    let name: String
-    let attributes: XMLAttributes
+public final class XMLElement {
+    public let name: String
+    public let attributes: XMLAttributes
     /// Without white space at both ends.
-    fileprivate(set) var text = ""
-    private(set) var children: [XMLElement] = []
+    public fileprivate(set) var text = ""
+    public private(set) var children: [XMLElement] = []
 
     init(_ name: String, _ attributes: XMLAttributes) { (self.name, self.attributes) = (name, attributes) }
 
     fileprivate func add(_ child: XMLElement) { children.append(child) }
-    func first(_ name: String) -> XMLElement? { children.first { isSameName($0.name, name) } }
-    func all(_ name: String) -> [XMLElement] { children.filter { isSameName($0.name, name) } }
+    public func first(_ name: String) -> XMLElement? { children.first { isSameName($0.name, name) } }
+    public func all(_ name: String) -> [XMLElement] { children.filter { isSameName($0.name, name) } }
 
     /// The text of a child; nil when it is absent or empty.
-    func value(_ name: String) -> String? {
+    public func value(_ name: String) -> String? {
         guard let text = first(name)?.text, !text.isEmpty else { return nil }
         return text
     }
 
     /// The first element of this name anywhere inside, in the order of the document.
-    func anywhere(_ name: String) -> XMLElement? {
+    public func anywhere(_ name: String) -> XMLElement? {
         for child in children {
             if isSameName(child.name, name) { return child }
             if let found = child.anywhere(name) { return found }
@@ -30,36 +28,27 @@ final class XMLElement {
     }
 
     /// Its names and texts as XML again. Attributes are left out.
-    var xml: String {
-        "<\(name)>\(CommerceMLWriter.escape(text))\(children.map(\.xml).joined())</\(name)>"
-    }
-
-    /// ЗначенияРеквизитов as names and values.
-    var requisites: [String: String] {
-        var values: [String: String] = [:]
-        for entry in first("ЗначенияРеквизитов")?.all("ЗначениеРеквизита") ?? [] {
-            if let name = entry.value("Наименование") { values[name] = entry.value("Значение") ?? "" }
-        }
-        return values
+    public var xml: String {
+        "<\(name)>\(XMLText.escape(text))\(children.map(\.xml).joined())</\(name)>"
     }
 }
 
 /// Builds the tree of one record out of what a reader is told.
-struct XMLRecordBuilder {
+public struct XMLRecordBuilder {
     /// Bytes of text in one record at most.
-    let limit: Int
+    public let limit: Int
     private var open: [XMLElement] = []
     private var bytes: [UInt8] = []
     /// Bytes of its text and attributes, and a fixed cost for each element: many empty ones weigh too.
-    private(set) var size = 0
+    public private(set) var size = 0
     private static let elementCost = 64
 
-    init(limit: Int) { self.limit = limit }
+    public init(limit: Int) { self.limit = limit }
 
-    var isOpen: Bool { !open.isEmpty }
+    public var isOpen: Bool { !open.isEmpty }
 
     /// An element begins: the record's own, or one within it.
-    mutating func start(_ name: String, _ attributes: XMLAttributes) throws {
+    public mutating func start(_ name: String, _ attributes: XMLAttributes) throws {
         if open.isEmpty { size = 0 } else { keepText() }
         try weigh(Self.elementCost + attributes.byteCount, name)
         let element = XMLElement(name, attributes)
@@ -68,7 +57,7 @@ struct XMLRecordBuilder {
     }
 
     /// Text outside of a record is nobody's.
-    mutating func text(_ text: UnsafeBufferPointer<UInt8>) throws {
+    public mutating func text(_ text: UnsafeBufferPointer<UInt8>) throws {
         guard isOpen else { return }
         try weigh(text.count, open[0].name)
         bytes.append(contentsOf: text)
@@ -82,7 +71,7 @@ struct XMLRecordBuilder {
     }
 
     /// The record, when it is its end.
-    mutating func end() -> XMLElement? {
+    public mutating func end() -> XMLElement? {
         guard isOpen else { return nil }
         keepText()
         let closed = open.removeLast()
@@ -102,7 +91,7 @@ struct XMLRecordBuilder {
 
 extension XMLElement {
     /// The one record that a text holds.
-    static func read(_ xml: String, limit: Int) throws -> XMLElement {
+    public static func read(_ xml: String, limit: Int) throws -> XMLElement {
         final class Handler: XMLReader.Handler {
             var record: XMLRecordBuilder
             var whole: XMLElement?
@@ -117,5 +106,25 @@ extension XMLElement {
         try reader.finish()
         guard let whole = handler.whole else { throw XMLRefusal(reason: "запись пуста", isIncomplete: false) }
         return whole
+    }
+}
+
+/// Text as it stands in XML.
+public enum XMLText {
+    /// Also leaves out the characters that XML 1.0 forbids.
+    public static func escape(_ text: String) -> String {
+        var out = ""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "&": out += "&amp;"
+            case "<": out += "&lt;"
+            case ">": out += "&gt;"
+            case "\"": out += "&quot;"
+            case "\t", "\n", "\r": out.unicodeScalars.append(scalar)
+            case _ where scalar.value < 0x20 || scalar.value == 0xFFFE || scalar.value == 0xFFFF: break
+            default: out.unicodeScalars.append(scalar)
+            }
+        }
+        return out
     }
 }
