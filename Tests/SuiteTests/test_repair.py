@@ -183,9 +183,9 @@ def test_a_file_whose_reading_was_cut_off_is_answered_and_read_by_itself(suite):
 
 
 @contextlib.contextmanager
-def held(suite, statement, role="accounting_bridge"):
+def held(suite, statement):
     """Somebody's transaction that has it locked."""
-    process = subprocess.Popen(["psql", "-X", "-q", suite.database_url(role)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(["psql", "-X", "-q", suite.database_url("accounting_bridge")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     process.stdin.write(f"SET idle_in_transaction_session_timeout = 0; BEGIN; {statement};\n\\echo locked\n")
     process.stdin.flush()
     for line in process.stdout:

@@ -7,7 +7,7 @@ import ServiceKit
 /// by one; every shipment and return as 1C and the CRM have it, for the report counts money alone; order after order, so that any number of them can be. Services are asked with the session of the person who compares.
 struct Reconciliation: Sendable {
     /// Seconds for which a page of another service's is waited for: nobody sits before it.
-    private static let patience = 60.0
+    private static let patience = 15.0
 
     let pool: PostgresPool
     let others: OtherServices
