@@ -263,3 +263,40 @@ def test_another_reader_reads_the_same(suite, name, encoding):
     assert ours["refused"] == [] and ours["found"] == len(theirs) and ours["accounts"][0]["agrees"]
     read = [(d["number"], d["amount"]["amount"], d["date"], d["purpose"], d["kind"]) for d in ours["documents"]]
     assert sorted(read) == sorted(theirs)
+
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"\x00" * 64
+
+
+def test_a_photo_of_a_payment_order_waits_for_a_person_and_is_then_traced(suite):
+    token = suite.token()
+    order = asked(suite, token, "bank-photo", "7825706086", price="345.00")
+    load(suite, token, statement(("71", "345.00", "7825706086", f"Оплата по счету № {order['number']}"), day="12.02.2026"))
+    headers = {"Authorization": f"Bearer {token}"}
+    root = suite.url("accounting-bridge") + "/api/v1/payment-claims"
+    post = lambda photo, **fields: requests.post(root, data=fields, files={"photo": ("чек.png", photo)}, headers=headers, timeout=20)
+    waits = post(PNG, orderNumber=order["number"])
+    claim = waits.json()["claim"]
+    assert waits.status_code == 201 and claim["finding"] == "photo" and claim["amount"] is None and claim["hasPhoto"] and "Впишите с него сумму" in waits.json()["words"]
+    photo = requests.get(f"{root}/{claim['id']}/photo", headers=headers, timeout=20)
+    assert photo.content == PNG and photo.headers["content-type"] == "image/png" and photo.headers["x-content-type-options"] == "nosniff"
+    assert requests.get(f"{root}/{claim['id']}/photo", headers={"Authorization": "Bearer reader-key"}, timeout=20).status_code == 403
+    # With its sum it is traced at once.
+    assert post(PNG, amount="345,00", date="2026-02-12").json()["claim"]["finding"] == "matched"
+    for wrong, status in [(b"<html>", 422), (b"\x89PNG" + b"x" * (8 * 1024 * 1024), 413)]:
+        assert post(wrong).status_code == status
+    assert requests.post(root, json={"orderNumber": "1"}, headers=headers, timeout=20).status_code == 422
+    # In the browser: the photo waits, a person reads it and enters its sum.
+    browser = requests.Session()
+    browser.post(suite.url("crm-core") + "/login", data={"login": "admin", "password": "admin-password"}, timeout=20)
+    page = browser.get(suite.url("crm-core") + "/journal/bank", timeout=20).text
+    assert f"/journal/claims/{claim['id']}" in page and "Фото платёжки" in page
+    assert browser.get(suite.url("crm-core") + f"/journal/claims/{claim['id']}", timeout=20).content == PNG
+    csrf = re.search(r'name="csrf" value="([^"]+)"', page)[1]
+    form = {"csrf": (None, csrf), "claim": (None, claim["id"]), "amount": (None, "345,00"), "date": (None, "2026-02-12"), "number": (None, "")}
+    traced = browser.post(suite.url("crm-core") + "/journal/claims", files=form, timeout=20)
+    assert "Деньги пришли 12.02.2026" in traced.text and order["number"] in traced.text
+    again = suite.get("accounting-bridge", "/api/v1/payment-claims", token, limit=200)["items"]
+    mine = next(c for c in again if c["id"] == claim["id"])
+    assert mine["finding"] == "matched" and mine["hasPhoto"] and mine["orderNumber"] == order["number"]
+    assert claim["id"] not in browser.get(suite.url("crm-core") + "/journal/bank", timeout=20).text

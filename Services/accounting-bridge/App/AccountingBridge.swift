@@ -23,6 +23,7 @@ public struct AccountingBridge: SuiteService {
         Migration(14, "V014_asked_anew.sql", PackageResources.V014_asked_anew_sql),
         Migration(15, "V015_what_was_before.sql", PackageResources.V015_what_was_before_sql),
         Migration(16, "V016_bookings_and_numbers.sql", PackageResources.V016_bookings_and_numbers_sql),
+        Migration(17, "V017_claim_photos.sql", PackageResources.V017_claim_photos_sql),
     ]
     public static let openAPI = PackageResources.openapi_yaml
 

@@ -52,20 +52,37 @@ struct BankPages: Sendable {
                 return "?state=unmatched"
             }
         }
+        router.get("/journal/claims/:id") { _, context in
+            try context.require("accountant", "head", "manager")
+            return try await routes.photo(try context.text("id"))
+        }
         router.post("/journal/claims") { request, context in
             let caller = try context.require("accountant", "head", "manager")
             return try await back(request) {
-                let form = try await Form(request)
-                guard let amount = try form.money("amount", currency) else { throw Problem.invalid("укажите сумму") }
-                let answer = try await PaymentClaims(pool: routes.bus.pool).trace(
-                    .init(
-                        amount: amount, date: form.filled("date"), number: form.filled("number"),
-                        payerInn: form.filled("payerInn"), orderNumber: form.filled("orderNumber"), comment: nil),
-                    by: caller)
+                let body = try await request.bytes(limit: ClaimPhoto.sizeLimit + 64 * 1024)
+                let form = try Form(request, body: body)
+                let (claim, photo) = try BankRoutes.claim(form, currency)
+                guard claim.amount != nil || photo != nil else {
+                    throw Problem.invalid("укажите сумму или приложите фото")
+                }
+                let claims = PaymentClaims(pool: routes.bus.pool)
+                let answer: PaymentClaims.Answer
+                if let known = form["claim"].flatMap({ ID($0) }) {
+                    answer = try await claims.trace(again: known, claim, by: caller)
+                } else {
+                    answer = try await claims.trace(claim, photo: photo, by: caller)
+                }
                 let state = answer.payments.first?.state ?? "unmatched"
                 return "?state=\(state)&traced=\(Form.encoded(answer.words))"
             }
         }
+    }
+
+    private static func unread(_ claim: PaymentClaims.Record) -> [String: Any] {
+        [
+            "claimId": claim.id.description, "claimBy": claim.by, "claimAt": LocalTime.text(claim.at),
+            "claimOrder": claim.orderNumber ?? "",
+        ]
     }
 
     private func payment(_ form: Form) throws -> ID {
@@ -105,6 +122,8 @@ struct BankPages: Sendable {
             "t": words, "csrf": request.headers[.formToken] ?? "", "state": state, "isEmpty": shown.isEmpty,
             "error": request.query("error") ?? "", "traced": request.query("traced") ?? "",
             "mayWork": mayDecide || caller.roles.contains("manager"),
+            "unread": mayDecide || caller.roles.contains("manager")
+                ? try await PaymentClaims(pool: pool).unread(limit: Self.pageLimit).map { Self.unread($0) } : [],
             "states": Self.states.map {
                 [
                     "state": $0, "name": words[$0] ?? $0, "count": counts[$0].map { "\($0)" } ?? "",
@@ -160,6 +179,8 @@ enum BankWords {
             "Выписка из банк-клиента (формат 1С, kl_to_1c.txt)", "Statement of the bank (1C's format, kl_to_1c.txt)"
         ),
         "load": ("Загрузить", "Load"), "file": ("файл", "file"), "line": ("строка", "line"),
+        "photo": ("Фото платёжки", "Photo of the payment order"), "openPhoto": ("Открыть фото", "Open the photo"),
+        "unreadPhotos": ("Фото платёжек ждут человека", "Photos that wait for a person"),
         "claimHint": (
             "Клиент говорит, что оплатил? Проверим банк, очередь и 1С.",
             "A client says that he has paid? Bank, queue and 1C are asked."

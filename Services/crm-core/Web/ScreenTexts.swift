@@ -97,6 +97,10 @@ enum ScreenTexts {
         "dispute.lateChanges": ("Изменено в 1С задним числом", "Changed in 1C after the fact"),
         "document.invoice": ("Счёт", "Invoice"),
         "dispute.claims": ("Клиент говорит, что оплатил", "The client says that he has paid"),
+        "claim.photo": (
+            "Клиент прислал фото платёжки: впишите с него сумму.",
+            "The client has sent a photo of the payment order: enter its sum."
+        ),
         "claim.unmatched": (
             "Деньги пришли, но не привязаны к заказу.", "The money has come and is linked to no order."
         ),

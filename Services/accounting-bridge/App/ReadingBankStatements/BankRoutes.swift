@@ -1,6 +1,7 @@
 import HTTPTypes
 import Hummingbird
 import Messaging
+import NIOCore
 import Postgres
 import Primitives
 import ServiceKit
@@ -42,8 +43,18 @@ struct BankRoutes: Sendable {
         let claims = PaymentClaims(pool: bus.pool)
         router.post("/api/v1/payment-claims") { request, context in
             let caller = try context.require("accountant", "head", "manager")
+            let (claim, photo) = try await claim(request)
+            return try Response.json(try await claims.trace(claim, photo: photo, by: caller), .created)
+        }
+        router.post("/api/v1/payment-claims/:id/trace") { request, context in
+            let caller = try context.require("accountant", "head", "manager")
+            guard let id = ID(try context.text("id")) else { throw Problem.notFound("claim") }
             let claim = try await request.json(PaymentClaims.Claim.self)
-            return try Response.json(try await claims.trace(claim, by: caller), .created)
+            return try Response.json(try await claims.trace(again: id, claim, by: caller))
+        }
+        router.get("/api/v1/payment-claims/:id/photo") { _, context in
+            try context.require("accountant", "head", "manager")
+            return try await photo(try context.text("id"))
         }
         router.get("/api/v1/payment-claims") { request, context in
             try context.require("accountant", "head", "manager", "reader")
@@ -55,6 +66,41 @@ struct BankRoutes: Sendable {
                     items: Array(items.prefix(limit)),
                     next: items.count > limit ? items[limit - 1].id.description : nil))
         }
+    }
+
+    /// A claim as JSON, or as a form with the photo of the payment order.
+    private func claim(_ request: Request) async throws -> (PaymentClaims.Claim, ClaimPhoto?) {
+        guard request.headers[.contentType]?.lowercased().hasPrefix("multipart/form-data") == true else {
+            return (try await request.json(PaymentClaims.Claim.self), nil)
+        }
+        let body = try await request.bytes(limit: ClaimPhoto.sizeLimit + 64 * 1024)
+        return try Self.claim(try Form(request, body: body), statements.settings.company.currency)
+    }
+
+    static func claim(_ form: Form, _ fallback: Currency) throws -> (PaymentClaims.Claim, ClaimPhoto?) {
+        let currency = try form.filled("currency").map { code in
+            guard let currency = Currency(code) else { throw Problem.invalid("currency is an ISO 4217 code") }
+            return currency
+        }
+        let claim = PaymentClaims.Claim(
+            amount: try form.money("amount", currency ?? fallback), date: form.filled("date"),
+            number: form.filled("number"), payerInn: form.filled("payerInn"), orderNumber: form.filled("orderNumber"),
+            comment: form.filled("comment"))
+        // A browser sends an empty file where none was chosen.
+        let photo = try form.file.flatMap { $0.bytes.isEmpty ? nil : try ClaimPhoto($0.bytes) }
+        return (claim, photo)
+    }
+
+    func photo(_ id: String) async throws -> Response {
+        guard let id = ID(id) else { throw Problem.notFound("photo") }
+        let photo = try await PaymentClaims(pool: bus.pool).photo(id)
+        let suffix = photo.type.split(separator: "/").last.map(String.init) ?? "jpeg"
+        return Response(
+            status: .ok,
+            headers: [
+                .contentType: photo.type, .contentDisposition: "attachment; filename=\"claim-\(id).\(suffix)\"",
+                .xContentTypeOptions: "nosniff", .cacheControl: "no-store",
+            ], body: .init(byteBuffer: ByteBuffer(bytes: photo.bytes)))
     }
 
     /// Keeps the file as it came, then reads it.

@@ -8,7 +8,8 @@ struct PaymentClaims: Sendable {
     let pool: PostgresPool
 
     struct Claim: Decodable, Sendable {
-        let amount: Money
+        /// Nil when a photo says it.
+        let amount: Money?
         /// The day that the client names, `2026-01-31`.
         let date: String?
         /// The number of his payment order.
@@ -19,12 +20,16 @@ struct PaymentClaims: Sendable {
     }
     enum Finding: String {
         case matched, unmatched, vanished, told
+        /// A person has to read the photo first.
+        case photo
         case notFound = "not_found"
         case noStatement = "no_statement"
     }
     struct Record: AnswerShape {
         let id: ID
-        let amount: Money
+        let amount: Money?
+        let amountUnknown: String?
+        let hasPhoto: Bool
         let date, number, payerInn, orderNumber, comment: String?
         let finding, by: String
         let at: Timestamp
@@ -40,42 +45,84 @@ struct PaymentClaims: Sendable {
     private static let daysBefore = 3
     private static let daysAfter = 10
 
-    func trace(_ claim: Claim, by caller: Caller) async throws -> Answer {
+    /// - Parameters:
+    ///   - photo: of the payment order, where the client has sent one.
+    ///   - known: the claim that is traced once more, by what a person has read off its photo or learnt since.
+    func trace(_ claim: Claim, photo: ClaimPhoto? = nil, again known: ID? = nil, by caller: Caller) async throws
+        -> Answer
+    {
         if let date = claim.date {
             guard StatementReader.day(date) == date else { throw Problem.invalid("date is a day such as 2026-01-31") }
         }
-        guard claim.amount.minor > 0 else { throw Problem.invalid("the sum is above zero") }
+        guard (claim.amount?.minor ?? 1) > 0 else { throw Problem.invalid("the sum is above zero") }
+        guard claim.amount != nil || photo != nil && known == nil else {
+            throw Problem.invalid("a claim names its sum, or has a photo of the payment order")
+        }
         for text in [claim.number, claim.payerInn, claim.orderNumber] where (text?.count ?? 0) > 50 {
             throw Problem.invalid("number, payerInn and orderNumber have at most 50 characters")
         }
         guard (claim.comment?.count ?? 0) <= 1000 else { throw Problem.invalid("comment has at most 1000 characters") }
-        let payments = try await likely(claim)
-        let (finding, words) = try await answer(claim, payments)
+        let payments: [BankPayment] = if let amount = claim.amount { try await likely(claim, amount) } else { [] }
+        let (finding, words): (Finding, String) =
+            if let amount = claim.amount { try await answer(claim, amount, payments) } else {
+                (.photo, "Фото принято. Впишите с него сумму, и оплата будет найдена.")
+            }
         let rows = try await pool.query(
             """
-            INSERT INTO payment_claim (id, amount_minor, currency, date, number, payer_inn, order_number, comment, finding,
-                by_whom)
-            VALUES ($1, $2, $3, $4::date, $5, $6, $7, $8, $9, $10) RETURNING \(Self.columns)
+            INSERT INTO payment_claim AS c (id, amount_minor, currency, date, number, payer_inn, order_number, comment, finding,
+                by_whom, photo, photo_type)
+            VALUES ($1, $2, $3, $4::date, $5, $6, $7, $8, $9, $10, $11, $12)
+            ON CONFLICT (id) DO UPDATE SET amount_minor = excluded.amount_minor, currency = excluded.currency,
+                date = coalesce(excluded.date, c.date), number = coalesce(excluded.number, c.number),
+                payer_inn = coalesce(excluded.payer_inn, c.payer_inn),
+                order_number = coalesce(excluded.order_number, c.order_number),
+                comment = coalesce(excluded.comment, c.comment), finding = excluded.finding
+            RETURNING \(Self.columns)
             """,
             [
-                .id(.make()), .int(claim.amount.minor), .text(claim.amount.currency.code), .text(claim.date),
+                .id(known ?? .make()), .int(claim.amount?.minor), .text(claim.amount?.currency.code), .text(claim.date),
                 .text(claim.number?.withoutNUL), .text(claim.payerInn?.withoutNUL),
                 .text(claim.orderNumber?.withoutNUL),
-                .text(claim.comment?.withoutNUL), .text(finding.rawValue), .text(caller.name),
+                .text(claim.comment?.withoutNUL), .text(finding.rawValue), .text(caller.name), .bytes(photo?.bytes),
+                .text(photo?.type),
             ])
         return Answer(claim: try Self.record(rows[0]), words: words, payments: payments)
     }
 
+    /// Traces a claim once more.
+    func trace(again id: ID, _ claim: Claim, by caller: Caller) async throws -> Answer {
+        let known = try await pool.query("SELECT 1 AS one FROM payment_claim WHERE id = $1", [.id(id)])
+        guard !known.isEmpty else { throw Problem.notFound("claim") }
+        return try await trace(claim, again: id, by: caller)
+    }
+
+    /// The photo of a claim, as it came.
+    func photo(_ id: ID) async throws -> ClaimPhoto {
+        let row = try await pool.query(
+            "SELECT photo FROM payment_claim WHERE id = $1 AND photo IS NOT NULL", [.id(id)]
+        ).first
+        guard let row else { throw Problem.notFound("photo") }
+        return try ClaimPhoto(try row.bytes("photo"))
+    }
+
+    /// Claims whose photo nobody has read yet, the oldest first.
+    func unread(limit: Int) async throws -> [Record] {
+        try await pool.query(
+            "SELECT \(Self.columns) FROM payment_claim WHERE finding = 'photo' ORDER BY id LIMIT $1", [.int(limit)]
+        ).map { try Self.record($0) }
+    }
+
     private static let columns = """
-        id, amount_minor, currency, date::text AS date, number, payer_inn, order_number, comment, finding, by_whom, at
+        photo IS NOT NULL AS has_photo, id, amount_minor, currency, date::text AS date, number, payer_inn, order_number, comment, finding, by_whom, at
         """
 
     private static func record(_ row: Row) throws -> Record {
-        guard let currency = Currency(try row.string("currency")) else {
-            throw PostgresError.decoding(column: "currency", wanted: "an ISO 4217 code")
-        }
+        let currency = try row.optionalString("currency").flatMap { Currency($0) }
+        let amount = try currency.map { Money(minor: try row.int("amount_minor"), currency: $0) }
         return Record(
-            id: try row.id("id"), amount: Money(minor: try row.int("amount_minor"), currency: currency),
+            id: try row.id("id"), amount: amount,
+            amountUnknown: amount == nil ? "сумма на фото, его ещё никто не прочитал" : nil,
+            hasPhoto: try row.bool("has_photo"),
             date: try row.optionalString("date"), number: try row.optionalString("number"),
             payerInn: try row.optionalString("payer_inn"), orderNumber: try row.optionalString("order_number"),
             comment: try row.optionalString("comment"), finding: try row.string("finding"),
@@ -92,7 +139,7 @@ struct PaymentClaims: Sendable {
     }
 
     /// Payments of that sum about that day; those of the named number or payer first.
-    private func likely(_ claim: Claim) async throws -> [BankPayment] {
+    private func likely(_ claim: Claim, _ amount: Money) async throws -> [BankPayment] {
         try await BankPayment.load(
             """
             direction = 'in' AND amount_minor = $1 AND currency = $2
@@ -101,12 +148,12 @@ struct PaymentClaims: Sendable {
             ORDER BY (number = $5) DESC NULLS LAST, (other_inn = $4) DESC NULLS LAST, date DESC LIMIT 20
             """,
             [
-                .int(claim.amount.minor), .text(claim.amount.currency.code), .text(claim.date), .text(claim.payerInn),
+                .int(amount.minor), .text(amount.currency.code), .text(claim.date), .text(claim.payerInn),
                 .text(claim.number),
             ], in: pool)
     }
 
-    private func answer(_ claim: Claim, _ payments: [BankPayment]) async throws -> (Finding, String) {
+    private func answer(_ claim: Claim, _ amount: Money, _ payments: [BankPayment]) async throws -> (Finding, String) {
         if let payment = payments.first {
             let day = HumanText.day(payment.date)
             switch payment.state {
@@ -130,7 +177,7 @@ struct PaymentClaims: Sendable {
                 )
             }
         }
-        if let told = try await told(claim) { return (.told, told) }
+        if let told = try await told(claim, amount) { return (.told, told) }
         return try await covered(claim)
             ? (
                 .notFound,
@@ -142,7 +189,7 @@ struct PaymentClaims: Sendable {
             )
     }
 
-    private func told(_ claim: Claim) async throws -> String? {
+    private func told(_ claim: Claim, _ amount: Money) async throws -> String? {
         let row = try await pool.query(
             """
             SELECT o.number, coalesce(d->>'base', o.base) AS base, d->>'number' AS document, d->>'date' AS date
@@ -155,7 +202,7 @@ struct PaymentClaims: Sendable {
             ORDER BY (d->>'counts')::boolean IS FALSE LIMIT 1
             """,
             [
-                .text(claim.amount.amount), .text(claim.amount.currency.code), .text(claim.orderNumber),
+                .text(amount.amount), .text(amount.currency.code), .text(claim.orderNumber),
                 .text(claim.payerInn),
             ]
         ).first
