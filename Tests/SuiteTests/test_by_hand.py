@@ -265,3 +265,11 @@ def test_a_carried_file_whose_reading_a_death_cut_off_is_read_by_itself(world):
     for one in (order, other):
         wait_for(lambda: state(world, one)["payment"] == "full", what="the payment")
     assert world.get("accounting-bridge", "/api/v1/goods", world.token(), q="HD-1")["items"]
+
+
+def test_a_plain_file_of_goods_is_taken_at_once(world):
+    goods = ('<?xml version="1.0" encoding="UTF-8"?><КоммерческаяИнформация xmlns="urn:1C.ru:commerceml_2" ВерсияСхемы="2.08"><Каталог СодержитТолькоИзменения="true"><Ид>k</Ид>'
+             "<Товары><Товар><Ид>hand-plain-good</Ид><Артикул>HP-1</Артикул><Наименование>Из файла</Наименование></Товар></Товары></Каталог></КоммерческаяИнформация>")
+    told = hand(world, "unf", goods.encode(), "import0_1.xml")
+    assert not any("ещё читается" in words for words in told["understood"]) and told["reason"] is None
+    assert world.get("accounting-bridge", "/api/v1/goods", world.token(), q="HP-1")["items"]

@@ -2,6 +2,7 @@
 import os
 import re
 import signal
+import uuid
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -208,6 +209,8 @@ def test_a_synchronization_that_is_set_up_anew_gets_nothing_twice(system):
     node, backup = system.node, system.node.snapshot()
     with node.lock:
         node.base, node.version = enterprise_data.Base(), None
+        # Its documents, and so their numbers, are where they were.
+        node.base.next_number = backup.next_number
         node.write()
     assert wait_for(lambda: parked(system, "1С настроила обмен заново"), what="it to be told")
     order = ordered(system, "after-anew")
@@ -379,3 +382,38 @@ def test_a_copy_of_an_old_message_undoes_nothing(system):
         wait_for(lambda: system.suite.sql("accounting_bridge", "SELECT 1 FROM exchange WHERE understood::text LIKE '%старая копия сообщения%'"), what="it to be passed over")
         node.outgoing.write_bytes(now)
     assert state(system, order)["total"] == rub("11.00")
+
+
+def test_a_restore_that_the_numbers_of_messages_do_not_tell_is_told_by_those_of_documents(system):
+    """Restored, the base has read our last message and gone on beyond what we knew before we read anything of it. A person's own order has taken the first number."""
+    node = system.node
+    kept = ordered(system, "numbers-kept")
+    taken(system, kept)
+    confirmed(system)
+    backup, known = node.snapshot(), list(node.taken)
+    lost = []
+    for i in range(2):
+        lost.append(ordered(system, f"numbers-lost-{i}"))
+        taken(system, lost[-1])
+        becomes(system, lost[-1], status="accepted")
+    confirmed(system)
+    with node.lock:
+        node.restore(backup)
+        node.taken[:] = known
+        # What nobody of ours has asked for: somebody has entered it there.
+        own, node.base.next_number = f"УТ-{node.base.next_number:06}", node.base.next_number + 1
+        stranger = str(uuid.uuid4())
+        client = next(iter(node.base.clients))
+        node.base.orders[stranger] = {"onec": own, "deleted": False, "posted": True, "number": "", "client": client, "lines": [], "total": 1}
+        node.register(stranger)
+        # Its number goes on from what we have confirmed, and further, before we read a word.
+        for _ in range(3):
+            node.read() if node.incoming.exists() else None
+            node.write()
+        node.base.sent += 5
+        node.write()
+    order = ordered(system, "numbers-after")
+    assert wait_for(lambda: parked(system, "база 1С восстановлена из копии"), what="the restore to be told")
+    for one in [*lost, order]:
+        taken(system, one)
+    assert [n for n in node.taken].count(kept["number"]) == 1

@@ -7,7 +7,7 @@ import requests
 from suite import running, wait_for
 from systems import shop
 
-SHOPS = {"market": {}, "old-shop": {"encoding": "windows-1251", "namespace": None}, "bitrix": {"container": True}}
+SHOPS = {"market": {}, "old-shop": {"encoding": "windows-1251", "namespace": None, "newline": "\r\n"}, "bitrix": {"container": True}}
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +68,43 @@ def test_the_same_again_is_no_news_and_a_change_goes_on_in_the_same_talk(world, 
     seller.order(number, requisites=[("Статус заказа", "Оплачен")])
     wait_for(lambda: seller.confirmed.count(number) == 3, what="the change to be told")
     wait_for(lambda: lead(world, number)["answers"].get("Статус заказа") == "Оплачен", what="the change")
-    assert leads(world, number) == "1"
+    # And back to what it was: that is news, too.
+    seller.order(number)
+    talk = lambda: world.suite.sql("bot_gateway", f"SELECT count(*) FROM message m JOIN conversation c ON c.id = m.conversation_id WHERE c.external_id = 'order:{number}'")
+    wait_for(lambda: seller.confirmed.count(number) == 4, what="the change back to be told")
+    assert talk() == [["3"]] and leads(world, number) == "1"
+
+
+def test_what_a_shop_does_with_an_order_that_is_over_opens_no_second_lead(world, seller):
+    name = name_of(world, seller)
+    number = f"{name}-over"
+    seller.order(number)
+    found = wait_for(lambda: lead(world, number), what="the lead")
+    world.suite.post("crm-core", f"/api/v1/leads/{found['id']}/reject", world.suite.token(), {"reason": "передумал"})
+    wait_for(lambda: world.suite.sql("bot_gateway", f"SELECT journey_open FROM conversation WHERE external_id = 'order:{number}'") == [["f"]], what="the journey to end")
+    wait_for(lambda: number in seller.confirmed, what="the shop to hear of it")
+    seller.order(number, requisites=[("Статус заказа", "Отменен")])
+    wait_for(lambda: seller.confirmed.count(number) == 2, what="the change to be told")
     talk = world.suite.sql("bot_gateway", f"SELECT count(*) FROM message m JOIN conversation c ON c.id = m.conversation_id WHERE c.external_id = 'order:{number}'")
-    assert talk == [["2"]]
+    assert talk == [["2"]] and leads(world, number) == "1"
+
+
+def test_an_enormous_order_is_a_lead_all_the_same_and_an_idle_shop_fills_nothing(world, seller):
+    name = name_of(world, seller)
+    number = f"{name}-huge"
+    seller.order(number, lines=[(f"A-{i}", f"Станок {'Ъ' * 200}", "1", "1.00") for i in range(300)], comment="Ъ" * 60_000,
+                 requisites=[(f"Поле {i}", "Ъ" * 900) for i in range(100)])
+    found = wait_for(lambda: lead(world, number), what="the lead")
+    assert f"Заказ № {number}" in found["text"]
+    wait_for(lambda: number in seller.confirmed, what="the shop to hear of it")
+    # It is never confirmed, and told again and again, each time with another date: one copy is enough.
+    seller.fault = "deaf"
+    seller.order(f"{name}-again")
+    wait_for(lambda: lead(world, f"{name}-again"), what="the lead")
+    kept = lambda: world.suite.sql("bot_gateway", f"SELECT count(*) FROM incoming WHERE connection = '{name}' AND state = 'kept'")
+    before, failures = kept(), state(world, name)["failures"]
+    wait_for(lambda: state(world, name)["failures"] > failures + 2, what="some rounds")
+    assert kept() == before
 
 
 @pytest.mark.parametrize("fault, words", [("down", "не отвечает"), ("html", "не пускает"), ("half", "XML не читается"), ("closed", "ответил 401")])

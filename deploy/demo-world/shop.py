@@ -11,8 +11,8 @@ from xml.sax.saxutils import escape
 
 
 class Shop:
-    def __init__(self, login="1c", password="обмен", encoding="utf-8", namespace="urn:1C.ru:commerceml_210", container=False):
-        self.encoding, self.namespace, self.container, self.fault = encoding, namespace, container, None
+    def __init__(self, login="1c", password="обмен", encoding="utf-8", namespace="urn:1C.ru:commerceml_210", container=False, newline="\n"):
+        self.encoding, self.namespace, self.container, self.fault, self.newline = encoding, namespace, container, None, newline
         self.waiting, self.sessions, self.confirmed, self.inits = {}, {}, [], 0
         self.lock = threading.Lock()
         header = "Basic " + base64.b64encode(f"{login}:{password}".encode()).decode()
@@ -67,7 +67,7 @@ class Shop:
                 return 401, "failure\nНеверный логин или пароль".encode()
             session, token = secrets.token_hex(16), secrets.token_hex(8)
             self.sessions[session] = {"token": token, "given": None}
-            return 200, f"success\nPHPSESSID\n{session}\nsessid={token}\ntimestamp=1".encode()
+            return 200, self.newline.join(["success", "PHPSESSID", session, f"sessid={token}", "timestamp=1"]).encode()
         cookie = (headers.get("Cookie") or "").removeprefix("PHPSESSID=")
         session = self.sessions.get(cookie)
         if session is None or query.get("sessid") != session["token"]:
@@ -78,7 +78,9 @@ class Shop:
         if mode == "query":
             session["given"] = dict(self.waiting)
             space = f' xmlns="{self.namespace}"' if self.namespace else ""
-            xml = f'<?xml version="1.0" encoding="{self.encoding}"?><КоммерческаяИнформация{space} ВерсияСхемы="2.10">{"".join(self.waiting.values())}</КоммерческаяИнформация>'
+            # The moment of the answer makes each another one.
+            self.told = getattr(self, "told", 0) + 1
+            xml = f'<?xml version="1.0" encoding="{self.encoding}"?><КоммерческаяИнформация{space} ВерсияСхемы="2.10" ДатаФормирования="2026-11-20T12:{self.told // 60 % 60:02}:{self.told % 60:02}">{"".join(self.waiting.values())}</КоммерческаяИнформация>'
             body = xml.encode(self.encoding)
             return 200, body[:len(body) // 2] if self.fault == "half" else body
         if mode == "success":

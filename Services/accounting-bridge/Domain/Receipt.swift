@@ -26,7 +26,7 @@ struct Receipt: AnswerShape {
     /// - Parameter asked: what was asked for: a receipt of anything else is none of this answer.
     /// - Throws: ``DriverFailure/refused(_:)`` that names the receipt.
     static func list(
-        _ answer: InquiryAnswer, base: String, asked: (booking: String?, order: String?), in fallback: Currency
+        _ answer: InquiryAnswer, base: String, asked: (booking: String?, orders: Set<String>), in fallback: Currency
     ) throws -> [Receipt] {
         guard case .array(let items)? = try answer.fields()["receipts"] else {
             throw DriverFailure.refused("в ответе нет списка receipts")
@@ -50,7 +50,7 @@ struct Receipt: AnswerShape {
                 throw DriverFailure.refused("\(receipt.place): время «\(moment)» (at) не читается")
             }
             let own = (booking: try receipt.text("bookingId"), order: try receipt.text("orderNumber"))
-            guard own.booking != nil && own.booking == asked.booking || own.order != nil && own.order == asked.order
+            guard own.booking != nil && own.booking == asked.booking || own.order.map(asked.orders.contains) == true
             else {
                 throw DriverFailure.refused("\(receipt.place): он не о той брони и не о том заказе, о которых спрошено")
             }

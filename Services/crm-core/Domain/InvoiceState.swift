@@ -22,6 +22,8 @@ enum InvoiceState: String, Sendable, CaseIterable {
             switch payment {
             case _ where status == "cancelled": .cancelled
             case "full", "over": .paid
+            // 1C does not have it.
+            case _ where status == "failed": .requested
             case _ where isOverdue: .overdue
             case "partly": .partly
             case _ where marks.contains(.agreed): .agreed
@@ -41,14 +43,17 @@ enum Teller: Sendable {
     case person(String)
     /// A day has passed.
     case clock
+    /// Nobody knows any more: the order is older than the history of its invoice.
+    case before
 
-    /// `onec`, `bank`, `manager`, `clock`: as the API says it.
+    /// `onec`, `bank`, `manager`, `clock`, `before`: as the API says it.
     var source: String {
         switch self {
         case .onec: "onec"
         case .bank: "bank"
         case .person: "manager"
         case .clock: "clock"
+        case .before: "before"
         }
     }
 
@@ -58,6 +63,7 @@ enum Teller: Sendable {
         case .bank: "выписка банка"
         case .person(let name): name
         case .clock: "срок платежа"
+        case .before: "до начала истории"
         }
     }
 }

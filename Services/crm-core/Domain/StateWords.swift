@@ -81,7 +81,7 @@ enum StateWords {
             source, language,
             [
                 "manager": ("сотрудник", "an employee"), "onec": ("1С", "1C"), "bank": ("банк", "the bank"),
-                "clock": ("срок", "the day"),
+                "clock": ("срок", "the day"), "before": ("раньше", "earlier"),
             ])
     }
 

@@ -41,9 +41,9 @@ struct DealPages: Sendable {
             return try await renderer.page("receipts", title: "\(title) № \(order.number)", fields, request, caller)
         }
         router.get("/orders/:id/receipts/:base/:receipt") { request, context in
-            let (_, _) = try await seen(context)
+            let order = try await seen(context).order
             return try await questions.print(
-                try context.text("receipt"), of: try context.text("base"),
+                try context.text("receipt"), of: try context.text("base"), order: order,
                 session: try OtherServices.session(request, context))
         }
         router.action("/orders/:id/invoice", sessions) { id, form, caller in
@@ -110,6 +110,12 @@ struct DealPages: Sendable {
         }
     }
 
+    /// Whether the base of an organization's orders answers questions.
+    private func mayAsk(_ organization: String) -> Bool {
+        guard let base = settings.organization(organization).flatMap({ settings.base(of: $0) }) else { return false }
+        return base.inquiries != nil || base.driver == .folder
+    }
+
     private func page(
         _ deal: DealView, _ request: Request, _ caller: Caller, _ quoted: [String: Any] = [:]
     ) async throws -> Response {
@@ -167,8 +173,8 @@ struct DealPages: Sendable {
             "companyId": deal.companyId?.description ?? "",
             "leadId": try answers[0].first?.id("id").description ?? "", "task": deal.nextTask?.text ?? "",
             "orderKey": ID.make().description, "orders": orders.map { Self.fields($0, caller, language) },
-            "orderKinds": StateWords.orderKinds.map { ["key": $0, "value": StateWords.orderKind($0, language)] },
-            "ownBooks": settings.keepsOwnBooks, "quantity": "1",
+            "orderKinds": OnecQuestions.kinds(chosen: nil, language),
+            "ownBooks": settings.keepsOwnBooks, "quantity": "1", "mayAsk": mayAsk(deal.organization),
             "stages": DealActions.stages.map {
                 ["key": $0, "value": StateWords.stage($0, language), "current": $0 == deal.stage]
                     as [String: Any]

@@ -107,9 +107,10 @@ struct DisputePages: Sendable {
 
     private func compared(_ answer: Reconciliation.Answer, _ language: Language) -> [String: Any] {
         [
-            "compared": language.pick(
-                "Сверено документов: \(answer.checked), расхождений: \(answer.found)",
-                "Documents compared: \(answer.checked), differences: \(answer.found)"),
+            "compared": LocalTime.text(answer.at)
+                + language.pick(
+                    ". Сверено документов: \(answer.checked), расхождений: \(answer.found)",
+                    ". Documents compared: \(answer.checked), differences: \(answer.found)"),
             "differences": answer.differences.map { difference($0, language) },
             "sources": answer.sources.map { source($0, language) },
         ]

@@ -21,6 +21,7 @@ struct OnecQuestions: Sendable {
         var fields: [String: Any] = [
             "sku": form["sku"] ?? "", "itemName": form["name"] ?? "", "quantity": form["quantity"] ?? "1",
             "booking": form["booking"] ?? "", "price": form["price"] ?? "",
+            "orderKinds": Self.kinds(chosen: form["kind"], language),
         ]
         guard let sku = form.filled("sku") else {
             fields["priceError"] = ScreenTexts.word("priceNeedsSku", language)
@@ -41,6 +42,13 @@ struct OnecQuestions: Sendable {
             fields.merge(Self.quote(line, answer.json, currency, language)) { $1 }
         } catch is OtherServices.Away { fields["priceError"] = ScreenTexts.word("sectionAway", language) }
         return fields
+    }
+
+    /// The kinds of orders that a form offers.
+    static func kinds(chosen: String?, _ language: Language) -> [[String: Any]] {
+        StateWords.orderKinds.map {
+            ["key": $0, "value": StateWords.orderKind($0, language), "isChosen": $0 == chosen]
+        }
     }
 
     private static func client(_ client: Counterparty) -> RawJSON {
@@ -109,8 +117,15 @@ struct OnecQuestions: Sendable {
         ]
     }
 
-    /// A receipt as 1C prints it.
-    func print(_ receipt: String, of base: String, session: String) async throws -> Response {
+    /// A receipt of an order as 1C prints it. Whoever sees the order sees its receipts, and no others.
+    func print(_ receipt: String, of base: String, order: OrderView, session: String) async throws -> Response {
+        let known = try await others.get(
+            .accountingBridge, "/api/v1/receipts?order=\(order.number)", session: session, seconds: Self.patience)
+        try FlowPages.expect(known)
+        let isIts = known.json["items"]?.items.contains {
+            $0["id"]?.stringValue == receipt && $0["base"]?.stringValue == base
+        }
+        guard isIts == true else { throw Problem.notFound("receipt") }
         let path = "/api/v1/receipts/\(Form.encoded(base))/\(Form.encoded(receipt))/print"
         let answer = try await others.fetch(.accountingBridge, path, session: session, seconds: Self.patience)
         guard answer.status == 200 else {

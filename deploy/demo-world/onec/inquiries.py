@@ -26,8 +26,8 @@ class Rules:
         if kind == "prices":
             return self.quote(question)
         if kind == "receipts":
-            found = [r for r in self.receipts if r.get("bookingId") is not None and r["bookingId"] == question.get("booking")
-                     or r.get("orderNumber") is not None and r["orderNumber"] == question.get("order")]
+            found = [r for r in self.receipts if r.get("bookingId") is not None and r["bookingId"] == question["booking"]
+                     or r.get("orderNumber") in question["orders"]]
             return {"receipts": found}
         if any(r["id"] == question["id"] for r in self.receipts):
             return PDF
@@ -60,6 +60,8 @@ class Service:
         self.rules, self.fault, self.delay, self.words, self.status = rules, None, 0.0, b"", 200
         # Slow questions at once, and the most there ever were.
         self.under_way = self.most = 0
+        # With which status it refuses: 1C's services like 500.
+        self.refusal = 500
         self.lock = threading.Lock()
         header = "Basic " + base64.b64encode(f"{login}:{password}".encode()).decode()
         outer = self
@@ -114,7 +116,7 @@ class Service:
         answer = self.rules.answer(kind, json.loads(body))
         if isinstance(answer, bytes):
             return handler.say(200, answer, "application/pdf")
-        return handler.say(422 if "error" in answer else 200, json.dumps(answer, ensure_ascii=False).encode(), "application/json;charset=utf-8")
+        return handler.say(self.refusal if "error" in answer else 200, json.dumps(answer, ensure_ascii=False).encode(), "application/json;charset=utf-8")
 
 
 class Program:
@@ -127,6 +129,9 @@ class Program:
         """Answers what was asked; how many."""
         questions = sorted((self.folder / "questions").glob("*.json"))
         for file in questions:
+            if list((self.folder / "answers").glob(f"{file.stem}.*")):
+                # Answered, and not fetched yet.
+                continue
             kind, question = file.stem.split("-", 1)[0], json.loads(file.read_text())
             answer = self.rules.answer(kind, question)
             data = answer if isinstance(answer, bytes) else json.dumps(answer, ensure_ascii=False).encode()

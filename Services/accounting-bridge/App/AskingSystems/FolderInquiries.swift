@@ -46,8 +46,9 @@ struct FolderInquiries: InquiryChannel {
             let found = try await folder.work { () -> InquiryAnswer? in
                 for (suffix, type) in types where try Files.exists("\(place).\(suffix)") {
                     let bytes = try Files.read("\(place).\(suffix)", limit: Inquiry.answerLimit + 1)
-                    try Files.remove("\(place).\(suffix)")
+                    // The question first: as long as it lies there it may be answered once more.
                     try Files.remove("\(folder.path)/\(Self.questions)/\(name).json")
+                    try Files.remove("\(place).\(suffix)")
                     guard bytes.count <= Inquiry.answerLimit else {
                         throw DriverFailure.refused("ответ больше \(Inquiry.answerLimit) байт")
                     }

@@ -18,7 +18,11 @@ struct ReceiptRoutes: Sendable {
         let asOf: Timestamp
     }
     /// An order that the question names, or the booking's.
-    private struct Known { let number, organization: String, journey: ID? }
+    private struct Known {
+        let number, organization: String
+        let booking: String?
+        let journey: ID?
+    }
 
     func add(to router: Router<ServiceRequestContext>) {
         router.get("/api/v1/receipts") { request, context in
@@ -38,18 +42,21 @@ struct ReceiptRoutes: Sendable {
             throw Problem.badRequest("either booking or order is wanted, with 1 to 64 characters")
         }
         let known = try await known(booking: booking, order: order)
+        // What was paid for the booking before there was an order of it names the booking alone.
+        let booking = booking ?? known.lazy.compactMap(\.booking).first
+        let orders = known.isEmpty ? [order].compactMap { $0 } : known.map(\.number)
         let body: [String: RawJSON] = [
             "booking": booking.map { .string($0.withoutNUL) } ?? .null,
-            "order": (known?.number ?? order).map { .string($0.withoutNUL) } ?? .null,
+            "orders": .array(orders.map { .string($0.withoutNUL) }),
         ]
         var (items, unasked) = ([Receipt](), [Receipts.Unasked]())
         for base in bases(of: known) {
             do {
                 let found = try await desk.ask(
-                    base, Inquiry(kind: .receipts, body: .object(body)), order: known.map { ($0.number, $0.journey) }
+                    base, Inquiry(kind: .receipts, body: .object(body)),
+                    order: known.first.map { ($0.number, $0.journey) }
                 ) { [currency = settings.company.currency] answer in
-                    let list = try Receipt.list(
-                        answer, base: base, asked: (booking, known?.number ?? order), in: currency)
+                    let list = try Receipt.list(answer, base: base, asked: (booking, Set(orders)), in: currency)
                     return (list, ["чеков: \(list.count)"])
                 }.value
                 items += try await onOurClock(found, base: base)
@@ -73,25 +80,31 @@ struct ReceiptRoutes: Sendable {
         return receipts
     }
 
-    private func known(booking: String?, order: String?) async throws -> Known? {
+    /// Orders of one booking that are asked for at most.
+    private static let orderLimit = 20
+
+    /// The orders of a booking, or the order itself with the others of its booking.
+    private func known(booking: String?, order: String?) async throws -> [Known] {
         try await desk.pool.query(
             """
-            SELECT number, journey_id, request->>'organization' AS organization FROM order_out
-            WHERE number = $1 OR request->>'bookingId' = $2 ORDER BY requested_at DESC LIMIT 1
+            SELECT number, journey_id, request->>'organization' AS organization, request->>'bookingId' AS booking FROM order_out
+            WHERE number = $1 OR request->>'bookingId' = coalesce($2, (
+                SELECT request->>'bookingId' FROM order_out WHERE number = $1)) ORDER BY requested_at LIMIT \(Self.orderLimit)
             """, [.text(order), .text(booking)]
-        ).first.map {
+        ).map {
             Known(
                 number: try $0.string("number"), organization: try $0.string("organization"),
-                journey: try $0.optionalID("journey_id"))
+                booking: try $0.optionalString("booking"), journey: try $0.optionalID("journey_id"))
         }
     }
 
-    /// The base that keeps the order's money; all that can be asked when there is no such order, for a booking need not be one.
-    private func bases(of known: Known?) -> [String] {
-        guard let known, let organization = settings.organization(known.organization),
-            let base = organization.keeper(of: "payment") ?? settings.base(of: organization)?.base
-        else { return desk.bases.sorted() }
-        return [base]
+    /// The bases that keep the orders' money; all that can be asked when there is no such order, for a booking need not be one.
+    private func bases(of known: [Known]) -> [String] {
+        let keepers = known.compactMap { order -> String? in
+            guard let organization = settings.organization(order.organization) else { return nil }
+            return organization.keeper(of: "payment") ?? settings.base(of: organization)?.base
+        }
+        return keepers.isEmpty ? desk.bases.sorted() : Set(keepers).sorted()
     }
 
     /// - Returns: the print as it came.

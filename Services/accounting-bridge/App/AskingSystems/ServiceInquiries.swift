@@ -40,15 +40,19 @@ struct ServiceInquiries: InquiryChannel {
         let text = String(decoding: response.body.prefix(4000), as: UTF8.self)
         if text.contains("свободной лицензии") { throw DriverFailure.away("в 1С нет свободной лицензии") }
         if type.contains("html") { throw DriverFailure.away("вместо ответа пришла страница HTML (\(response.status))") }
+        // Its own words, whatever the status: 1C's services like to refuse with 500.
+        if type.contains("json"), !(200..<300).contains(response.status) {
+            do { _ = try InquiryAnswer(bytes: response.body, type: type).fields() } catch DriverFailure.refused(
+                let words)
+                where text.contains("\"error\"")
+            { throw DriverFailure.refused(words) } catch {}
+        }
         switch response.status {
         case 200..<300: return
         case 401, 403: throw DriverFailure.unfit(["1С не пускает нас (\(response.status)): логин, пароль или права"])
         case 404 where !type.contains("json"):
             throw DriverFailure.unfit(["по этому адресу нет сервиса вопросов (404)"])
-        case 400..<500 where type.contains("json"):
-            // Its own words, where it has some.
-            _ = try InquiryAnswer(bytes: response.body, type: type).fields()
-            throw DriverFailure.refused("1С отказала (\(response.status))")
+        case 400..<500 where type.contains("json"): throw DriverFailure.refused("1С отказала (\(response.status))")
         default: throw DriverFailure.away("1С ответила \(response.status)")
         }
     }

@@ -216,21 +216,27 @@ extension ExchangeNode {
     /// A base that was restored may have gone on beyond the numbers of messages that we know before we read anything of it: then nothing in them tells. But it
     /// numbers its documents anew, too: the first new one has the number of the first that is lost.
     ///
-    /// - Parameter told: the orders that this message tells of.
+    /// - Parameter told: what this message tells, also of orders that are not ours: one of those may have the number now.
     func sendAgainWhatLostItsNumber(
-        to told: [ID], confirmed: Int64, _ taken: inout Taken, in transaction: EventTransaction
+        to told: [EnterpriseMessageReader.Told], confirmed: Int64, _ taken: inout Taken,
+        in transaction: EventTransaction
     ) async throws {
+        let named = told.compactMap { one in one.number.map { (id: one.id, number: $0) } }
+        guard !named.isEmpty else { return }
         let lost = try await transaction.query(
             """
-            UPDATE told_object l SET number = NULL FROM told_object n, registered_order r
-            WHERE n.base = $1 AND n.object_id = ANY($2::uuid[]) AND l.base = $1 AND l.number = n.number
-                AND NOT l.object_id = ANY($2::uuid[]) AND r.base = $1 AND r.order_id = l.object_id AND r.sent_no <= $3
+            UPDATE told_object l SET number = NULL
+            FROM unnest($2::uuid[], $4::text[]) AS n (id, number), registered_order r
+            WHERE l.base = $1 AND l.number = n.number AND NOT l.object_id = ANY($2::uuid[])
+                AND r.base = $1 AND r.order_id = l.object_id AND r.sent_no <= $3
                 AND NOT EXISTS (SELECT 1 FROM told_link t WHERE t.base = $1 AND t.object_id = l.object_id AND t.is_gone)
             RETURNING r.sent_no
-            """, [.text(base), .ids(told), .int(confirmed)]
+            """, [.text(base), .ids(named.map(\.id)), .int(confirmed), .texts(named.map(\.number))]
         ).map { try $0.int("sent_no") }
         guard let first = lost.min() else { return }
         try await sendAgain(after: first - 1, upTo: confirmed, &taken, in: transaction)
+        // An order that it had taken before that one may have its number free still.
+        taken.troubles.append(Self.lossUnseen)
     }
 
     /// Orders that the base had taken and has lost with its restore go out once more, under their old ids.

@@ -63,7 +63,7 @@ extension ExchangeNode {
                 """, [.text(base), .id(exchange), .ids(links.map(\.object)), .ids(links.map(\.order))]),
         ])
         try await sendAgainWhatLostItsNumber(
-            to: kept.filter { $0.kind == "order" }.map(\.id), confirmed: confirmed, &taken, in: transaction)
+            to: Array(last.values), confirmed: confirmed, &taken, in: transaction)
         taken.affected = Set(gone + links.map(\.order)).sorted()
         // Whatever becomes of this process, they are told of in the next rounds.
         try await transaction.query(

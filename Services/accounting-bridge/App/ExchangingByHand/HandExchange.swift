@@ -193,8 +193,10 @@ struct HandExchange: Sendable {
         do {
             let parts = try await HandFile(files).parts(of: place)
             var outcome = OrderFileReader.Outcome()
+            let deadline = ContinuousClock.now + .seconds(Self.patience)
             for part in parts where part.holds == .goods {
-                let state = try await catalogs.importing(part.place, exchange: exchange, seconds: Self.patience)
+                let left = max(0.1, ContinuousClock.now.duration(to: deadline).seconds)
+                let state = try await catalogs.importing(part.place, exchange: exchange, seconds: left)
                 outcome.understood.append(
                     "файл «\(part.place.filename)»" + (state.isOver ? "" : " ещё читается: записей \(state.read)"))
                 outcome.understood += state.understood

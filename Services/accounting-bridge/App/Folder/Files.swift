@@ -126,6 +126,15 @@ enum Files {
         guard rename(path, to) == 0 || errno == ENOENT else { throw failure(path) }
     }
 
+    /// Removes the files of a folder that are older than so many seconds.
+    static func removeOld(in path: String, olderThan seconds: Int) throws {
+        for name in try list(path).names {
+            var info = stat()
+            guard stat("\(path)/\(name)", &info) == 0, info.st_mtim.tv_sec < time(nil) - seconds else { continue }
+            try remove("\(path)/\(name)")
+        }
+    }
+
     static func remove(_ path: String) throws {
         guard unlink(path) == 0 || errno == ENOENT else { throw failure(path) }
     }

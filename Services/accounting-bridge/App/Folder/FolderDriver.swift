@@ -36,6 +36,10 @@ struct FolderDriver: AccountingDriver, ExchangesFiles {
         try await folder.work {
             try Files.write([UInt8](repeating: 0x2e, count: 64 * 1024), to: probe)
             try Files.remove(probe)
+            // Answers that came too late, and questions of a process that died: nobody waits for either.
+            for place in [FolderInquiries.questions, FolderInquiries.answers] {
+                try Files.removeOld(in: "\(folder.path)/\(place)", olderThan: 600)
+            }
         }
     }
 

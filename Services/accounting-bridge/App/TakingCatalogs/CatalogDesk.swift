@@ -41,7 +41,7 @@ actor CatalogDesk {
             VALUES ($1, $2, $3, 'queued', $4, clock_timestamp())
             ON CONFLICT (session, filename) DO UPDATE SET state = 'queued', archive = excluded.archive,
                 exchange_id = excluded.exchange_id, queued_at = clock_timestamp()
-            WHERE onec_file.state = 'growing'
+            WHERE onec_file.state IN ('growing', 'unread')
             """, [.id(place.session), .text(place.filename), .text(place.archive), .id(exchange)])
         poke.yield()
         let now = try await state(place)

@@ -24,7 +24,7 @@ struct Conversation: Sendable {
     /// one when none is.
     static func open(
         connection: String, externalID: String, isTelegram: Bool, sender: Sender,
-        attribution: Attribution?, in transaction: EventTransaction
+        attribution: Attribution?, reopens: Bool = true, in transaction: EventTransaction
     ) async throws -> Conversation {
         let fresh = ID.make()
         let journey = ID.make()
@@ -36,16 +36,16 @@ struct Conversation: Sendable {
             VALUES ($1, $2, $3, $4, $5::jsonb, $6, $7::jsonb, $7::jsonb)
             ON CONFLICT ON CONSTRAINT conversation_once DO UPDATE SET
                 sender = c.sender || excluded.sender, updated_at = now(),
-                journey_id = CASE WHEN c.journey_open THEN c.journey_id ELSE excluded.journey_id END,
-                last_event = CASE WHEN c.journey_open THEN c.last_event END,
-                journey_open = true,
+                journey_id = CASE WHEN c.journey_open OR NOT $8 THEN c.journey_id ELSE excluded.journey_id END,
+                last_event = CASE WHEN c.journey_open OR NOT $8 THEN c.last_event END,
+                journey_open = c.journey_open OR $8,
                 first_touch = coalesce(c.first_touch, excluded.first_touch),
                 last_touch = coalesce(excluded.last_touch, c.last_touch)
             RETURNING \(columns)
             """,
             [
                 .id(fresh), .text(connection), .text(externalID), .bool(isTelegram),
-                .text(try JSON.text(sender)), .id(journey), .text(touch),
+                .text(try JSON.text(sender)), .id(journey), .text(touch), .bool(reopens),
             ])
         let session = Statement(
             """

@@ -7,8 +7,8 @@ import XMLStream
 /// An order of an internet shop as its CommerceML document tells it, made into what a client said: who he is, what he wants, and whatever else the shop knows.
 struct ShopOrder {
     let number: String
-    /// Without a number of version the same content is the same order told again.
-    let version: String
+    /// What tells this content from another one of the same order.
+    let digest: String
     let at: Timestamp?
     let sender: Sender
     let text: String
@@ -17,6 +17,9 @@ struct ShopOrder {
     /// Characters of a value that is kept as an answer, and answers, at most; the document itself is kept whole.
     private static let answerLimit = 500
     private static let answerCount = 60
+    /// Bytes of the text, and of all answers together: what a message may hold.
+    private static let textLimit = 60 * 1024
+    private static let answersLimit = 48 * 1024
     /// Goods that the text names.
     private static let lineCount = 100
 
@@ -31,7 +34,7 @@ struct ShopOrder {
             throw XMLRefusal(reason: "у заказа нет номера, или он длиннее 100 байт", isIncomplete: false)
         }
         self.number = number
-        version = digest
+        self.digest = digest
         at = Self.moment(document)
         let buyer = Self.buyer(document)
         sender = Self.sender(buyer)
@@ -43,11 +46,14 @@ struct ShopOrder {
         words += goods.prefix(Self.lineCount)
         if goods.count > Self.lineCount { words.append("… и ещё \(goods.count - Self.lineCount)") }
         if let comment = document.value("Комментарий") { words.append(comment) }
-        text = words.joined(separator: "\n")
-        var answers: [String: String] = [:]
+        text = Self.cut(words.joined(separator: "\n"), bytes: Self.textLimit)
+        var (answers, weight) = ([String: String](), 0)
         func add(_ name: String, _ value: String?) {
             guard let value = value?.nonEmpty, answers.count < Self.answerCount else { return }
-            answers[String(name.prefix(100))] = String(value.prefix(Self.answerLimit))
+            let (name, answer) = (String(name.prefix(100)), String(value.prefix(Self.answerLimit)))
+            weight += name.utf8.count + answer.utf8.count
+            guard weight <= Self.answersLimit else { return }
+            answers[name] = answer
         }
         add("Сумма", total)
         add("ИНН", buyer?.value("ИНН"))
@@ -57,14 +63,30 @@ struct ShopOrder {
         self.answers = answers
     }
 
+    private static func cut(_ text: String, bytes: Int) -> String {
+        guard text.utf8.count > bytes else { return text }
+        var (out, size) = ("", 0)
+        for character in text {
+            size += character.utf8.count
+            guard size <= bytes else { break }
+            out.append(character)
+        }
+        return out + "…"
+    }
+
+    /// Its talk, by the channel's name for it.
+    var conversation: String { "order:\(number)" }
+
     /// The message that it is. The same order told otherwise goes on in the same talk.
-    func body(channel: String) throws -> MessagesAPI.Body {
+    ///
+    /// - Parameter place: how many messages the talk has already: an order may become again what it was.
+    func body(channel: String, place: Int64) throws -> MessagesAPI.Body {
         func object(_ pairs: [(String, String?)]) -> RawJSON {
             .object(pairs.reduce(into: [:]) { $0[$1.0] = $1.1.map { .string($0) } })
         }
         var fields: [String: RawJSON] = [
-            "channel": .string(channel), "conversationId": .string("order:\(number)"),
-            "messageId": .string("\(number)@\(version)"), "text": .string(text), "externalOrderNumber": .string(number),
+            "channel": .string(channel), "conversationId": .string(conversation),
+            "messageId": .string("\(digest)#\(place)"), "text": .string(text), "externalOrderNumber": .string(number),
             "sender": object([("name", sender.name), ("phone", sender.phone), ("email", sender.email)]),
             "answers": .object(answers.mapValues { .string($0) }),
         ]
@@ -88,7 +110,7 @@ struct ShopOrder {
             (($0.value("Тип") ?? "").lowercased(), $0.value("Значение"))
         }
         func contact(_ kinds: String...) -> String? {
-            contacts.first { contact in kinds.contains { contact.0.contains($0) } }?.1.map { String($0.prefix(500)) }
+            contacts.first { contact in kinds.contains { contact.0.contains($0) } }?.1.map { String($0.prefix(200)) }
         }
         let whole = [buyer?.value("Фамилия"), buyer?.value("Имя"), buyer?.value("Отчество")].compactMap { $0 }
         let name =

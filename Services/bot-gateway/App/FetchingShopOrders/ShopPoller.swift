@@ -42,29 +42,54 @@ struct ShopPoller: Sendable {
         guard let bytes = try await session.query() else { return 0 }
         let documents: [XMLElement]
         do { documents = try Self.documents(bytes) } catch let refusal as XMLRefusal {
-            // Not acknowledged: it comes again, whole perhaps.
-            try await keep(bytes, key: "answer:\(digest(bytes))", reason: refusal.reason)
+            // Not acknowledged: it comes again, whole perhaps. Once for each reason, for it may come each time with another date.
+            try await keep(bytes, key: "answer:\(refusal.reason.prefix(150))", reason: refusal.reason)
             throw ShopSession.Failure(description: refusal.reason)
         }
-        guard !documents.isEmpty else { return 0 }
-        // On disk as it came, before anything of it is understood.
-        try await keep(bytes, key: "answer:\(digest(bytes))", reason: nil)
-        var fresh = 0
-        for document in documents {
+        let told = documents.map { document in
             let xml = Array(document.xml.utf8)
-            let digest = digest(xml)
+            return Told(document: document, xml: xml, digest: digest(xml))
+        }
+        guard !told.isEmpty else { return 0 }
+        var (fresh, isKept) = (0, false)
+        for one in told {
+            // On disk as it came, before anything new in it is taken.
+            func keepAnswer() async throws {
+                if !isKept { try await keep(bytes, key: "answer:\(digest(bytes))", reason: nil) }
+                isKept = true
+            }
             do {
-                let order = try ShopOrder(document, digest: digest)
-                let accepted = try await messages.take(fetched: try order.body(channel: shop.name), xml)
-                if !accepted.duplicate { fresh += 1 }
+                let order = try ShopOrder(one.document, digest: one.digest)
+                let known = try await talk(order.conversation)
+                if known.last?.hasPrefix("\(one.digest)#") == true { continue }
+                try await keepAnswer()
+                _ = try await messages.take(fetched: try order.body(channel: shop.name, place: known.count), one.xml)
+                fresh += 1
             } catch let refusal as XMLRefusal {
-                try await keep(xml, key: "document:\(digest)", reason: refusal.reason)
+                try await keep(one.xml, key: "document:\(one.digest)", reason: refusal.reason)
             } catch let problem as Problem {
-                try await keep(xml, key: "document:\(digest)", reason: problem.detail ?? problem.title)
+                try await keep(one.xml, key: "document:\(one.digest)", reason: problem.detail ?? problem.title)
             }
         }
         try await session.confirm()
         return fresh
+    }
+
+    private struct Told {
+        let document: XMLElement
+        let xml: [UInt8]
+        let digest: String
+    }
+
+    /// What a talk holds: how many messages, and the last one's name.
+    private func talk(_ name: String) async throws -> (count: Int64, last: String?) {
+        let row = try await bus.pool.query(
+            """
+            SELECT count(*) AS count, (array_agg(m.external_id ORDER BY m.id DESC))[1] AS last
+            FROM conversation c JOIN message m ON m.conversation_id = c.id
+            WHERE c.connection = $1 AND c.external_id = $2
+            """, [.text(shop.name), .text(name)])[0]
+        return (try row.int("count"), try row.optionalString("last"))
     }
 
     private static func documents(_ bytes: [UInt8]) throws -> [XMLElement] {

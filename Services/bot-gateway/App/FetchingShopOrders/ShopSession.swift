@@ -23,7 +23,7 @@ struct ShopSession {
 
     /// - Returns: what the shop tells, as it came; nil when it has nothing.
     mutating func query() async throws -> [UInt8]? {
-        let lines = try text(try await ask("checkauth")).split(separator: "\n", omittingEmptySubsequences: false).map {
+        let lines = try text(try await ask("checkauth")).split(whereSeparator: \.isNewline).map {
             String($0).trimmed
         }
         guard lines.first?.lowercased() == "success", lines.count >= 3 else {

@@ -78,10 +78,10 @@ struct MessagesAPI: Sendable {
         return try await take(body.clean, bytes)
     }
 
-    /// Takes what we have fetched ourselves, once.
+    /// Takes what we have fetched ourselves, once. What a shop does with an order after its journey has ended opens no other.
     func take(fetched body: Body, _ bytes: [UInt8]) async throws -> Accepted {
         try check(body)
-        return try await take(body.clean, bytes)
+        return try await take(body.clean, bytes, reopens: false)
     }
 
     private func check(_ body: Body, _ caller: Caller) throws {
@@ -139,7 +139,7 @@ struct MessagesAPI: Sendable {
             """, [.text("api:\(caller.name)"), .bytes(bytes)])
     }
 
-    private func take(_ body: Body, _ bytes: [UInt8]) async throws -> Accepted {
+    private func take(_ body: Body, _ bytes: [UInt8], reopens: Bool = true) async throws -> Accepted {
         try await bus.transaction { transaction in
             let key = "\(body.conversationId)\u{1f}\(body.messageId)"
             let isNew =
@@ -152,7 +152,7 @@ struct MessagesAPI: Sendable {
             guard isNew else { return try await known(body, in: transaction) }
             var conversation = try await Conversation.open(
                 connection: body.channel, externalID: body.conversationId, isTelegram: false,
-                sender: body.sender ?? Sender(), attribution: body.attribution,
+                sender: body.sender ?? Sender(), attribution: body.attribution, reopens: reopens,
                 in: transaction)
             if body.direction == "out" {
                 try await said(body, &conversation, in: transaction)

@@ -70,10 +70,14 @@ struct Invoices: Sendable {
     }
 
     /// Writes down the state that an order's invoice is in now, unless it is the one it was in.
+    ///
+    /// - Parameter isNew: the order has just been made. Of another without a history nobody can say whose word its state was.
     static func keepStep(
-        of order: OrderView, by teller: Teller, note: String? = nil, in transaction: EventTransaction
+        of order: OrderView, by teller: Teller, note: String? = nil, isNew: Bool = false,
+        in transaction: EventTransaction
     ) async throws {
         guard order.invoice.history.last?.state != order.invoice.state else { return }
+        let teller = order.invoice.history.isEmpty && !isNew ? .before : teller
         try await transaction.query(
             """
             INSERT INTO invoice_step (order_id, number, state, source, by_whom, note)

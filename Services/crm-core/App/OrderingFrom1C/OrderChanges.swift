@@ -90,7 +90,7 @@ struct OrderChanges: Sendable {
             let asker = try await settle(answer.changeId, taken: answer.taken, answer.reason, in: transaction)
             try await documents.tell(
                 answer.orderId, cause: event.id, journey: event.correlation, notBefore: event.at,
-                by: asker.map { .person($0) } ?? .onec(base: answer.base), in: transaction)
+                by: (answer.taken ? asker : nil).map { .person($0) } ?? .onec(base: answer.base), in: transaction)
         }
     }
 
@@ -118,6 +118,9 @@ struct OrderChanges: Sendable {
                 UPDATE sales_order SET lines = $2::jsonb, asked_minor = $3, failure = NULL, as_of = now(), version = version + 1,
                     status = CASE WHEN status = 'failed' THEN 'requested' ELSE status END WHERE id = $1
                 """, [.id(try row.id("order_id")), .text(try row.string("lines")), .int(try row.int("total_minor"))])
+            // What the client was sent, and has agreed to, was another sum.
+            try await transaction.query(
+                "DELETE FROM invoice_mark WHERE order_id = $1", [.id(try row.id("order_id"))])
         }
         return asker
     }

@@ -105,7 +105,7 @@ struct OrderRequest: Sendable {
                 .text(try JSON.text(order.lines)), .text(status), .text(order.booking),
             ])
         guard let view = try await OrderView.load(id, in: transaction) else { throw Problem.notFound("order") }
-        try await Invoices.keepStep(of: view, by: .person(caller.name), in: transaction)
+        try await Invoices.keepStep(of: view, by: .person(caller.name), isNew: true, in: transaction)
         return view
     }
 

@@ -1,10 +1,15 @@
+import Primitives
+
 /// One comparison at a time for the people who wait before a page: it may take longer than a browser waits.
 actor ComparisonAtWork {
     private var task: Task<Reconciliation.Answer, any Error>?
     private var last: Result<Reconciliation.Answer, any Error>?
+    private var ended = ContinuousClock.now
 
     /// Seconds for which a page waits before it says that the comparison is under way.
     static let patience = 5.0
+    /// Seconds for which an answer is one to a page that has waited for it.
+    private static let freshness = 120.0
 
     /// What a comparison has found.
     ///
@@ -15,6 +20,7 @@ actor ComparisonAtWork {
     func answer(
         anew: Bool, _ compare: @escaping @Sendable () async throws -> Reconciliation.Answer
     ) async throws -> Reconciliation.Answer? {
+        if ended.duration(to: .now).seconds > Self.freshness { last = nil }
         if task == nil, anew || last == nil {
             let work = Task { try await compare() }
             task = work
@@ -29,6 +35,6 @@ actor ComparisonAtWork {
     }
 
     private func finish(_ result: Result<Reconciliation.Answer, any Error>) {
-        (task, last) = (nil, result)
+        (task, last, ended) = (nil, result, .now)
     }
 }
