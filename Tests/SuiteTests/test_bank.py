@@ -275,6 +275,12 @@ def test_a_photo_of_a_payment_order_waits_for_a_person_and_is_then_traced(suite)
     headers = {"Authorization": f"Bearer {token}"}
     root = suite.url("accounting-bridge") + "/api/v1/payment-claims"
     post = lambda photo, **fields: requests.post(root, data=fields, files={"photo": ("чек.png", photo)}, headers=headers, timeout=20)
+    other = asked(suite, token, "bank-photo-other", "7704407589", price="346.00")
+    load(suite, token, statement(("72", "346.00", "7704407589", f"Оплата по счету № {other['number']}"), day="13.02.2026"))
+    # What it said at first holds: another client's payment of that sum is not its.
+    foreign = post(PNG, payerInn="7825706086").json()["claim"]["id"]
+    read = requests.post(f"{root}/{foreign}/trace", json={"amount": {"amount": "346.00", "currency": "RUB"}}, headers=headers, timeout=20).json()["claim"]
+    assert read["finding"] in ("not_found", "no_statement") and read["payerInn"] == "7825706086" and read["readBy"] == "Администратор"
     waits = post(PNG, orderNumber=order["number"])
     claim = waits.json()["claim"]
     assert waits.status_code == 201 and claim["finding"] == "photo" and claim["amount"] is None and claim["hasPhoto"] and "Впишите с него сумму" in waits.json()["words"]
@@ -296,6 +302,9 @@ def test_a_photo_of_a_payment_order_waits_for_a_person_and_is_then_traced(suite)
     form = {"csrf": (None, csrf), "claim": (None, claim["id"]), "amount": (None, "345,00"), "date": (None, "2026-02-12"), "number": (None, "")}
     traced = browser.post(suite.url("crm-core") + "/journal/claims", files=form, timeout=20)
     assert "Деньги пришли 12.02.2026" in traced.text and order["number"] in traced.text
+    # A second person who had the page open does not overwrite it.
+    twice = browser.post(suite.url("crm-core") + "/journal/claims", files={**form, "amount": (None, "1,00")}, timeout=20)
+    assert "уже прочитано" in twice.text
     again = suite.get("accounting-bridge", "/api/v1/payment-claims", token, limit=200)["items"]
     mine = next(c for c in again if c["id"] == claim["id"])
     assert mine["finding"] == "matched" and mine["hasPhoto"] and mine["orderNumber"] == order["number"]

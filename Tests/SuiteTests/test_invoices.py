@@ -1,5 +1,7 @@
 """An order's invoice from the request to the money: each state, and whose word made it."""
+import os
 import re
+import signal
 from datetime import date, timedelta
 
 import requests
@@ -86,6 +88,19 @@ def test_the_bank_the_clock_and_a_cancellation_have_their_word_too(suite):
     withdrawn = suite.order(suite.token(), "invoice-withdrawn")
     suite.post("crm-core", f"/api/v1/orders/{withdrawn['orderId']}/cancel", suite.token(), {"reason": "ошибка"}, key="withdrawn", status=202)
     assert becomes(suite, withdrawn, "cancelled")["history"][-1]["source"] == "manager"
+
+
+def test_an_order_that_is_older_than_the_history_has_its_beginning(suite):
+    """After an upgrade nobody can say whose word the state was; the next word is told apart from it."""
+    order = taken(suite, "invoice-old")
+    in_1c(suite, order)
+    becomes(suite, order, "issued")
+    suite.sql("crm_core", f"DELETE FROM invoice_step WHERE order_id = '{order['orderId']}'")
+    os.kill(suite.pids()["crm-core"], signal.SIGKILL)
+    wait_for(suite.ready, 60, "the CRM")
+    wait_for(lambda: history(suite, order) == [("issued", "before")], what="its beginning")
+    assert call(suite, order, "POST", "", {"state": "sent"}).status_code == 201
+    assert history(suite, order) == [("issued", "before"), ("sent", "manager")]
 
 
 def test_a_manager_says_it_on_the_deals_page(suite):

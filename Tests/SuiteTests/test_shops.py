@@ -86,7 +86,9 @@ def test_what_a_shop_does_with_an_order_that_is_over_opens_no_second_lead(world,
     seller.order(number, requisites=[("Статус заказа", "Отменен")])
     wait_for(lambda: seller.confirmed.count(number) == 2, what="the change to be told")
     talk = world.suite.sql("bot_gateway", f"SELECT count(*) FROM message m JOIN conversation c ON c.id = m.conversation_id WHERE c.external_id = 'order:{number}'")
-    assert talk == [["2"]] and leads(world, number) == "1"
+    assert talk == [["2"]]
+    journeys = world.suite.sql("bot_gateway", f"SELECT c.journey_open, count(DISTINCT m.journey_id) FROM message m JOIN conversation c ON c.id = m.conversation_id WHERE c.external_id = 'order:{number}' GROUP BY 1")
+    assert journeys == [["f", "1"]]
 
 
 def test_an_enormous_order_is_a_lead_all_the_same_and_an_idle_shop_fills_nothing(world, seller):
@@ -131,7 +133,37 @@ def test_a_death_before_it_is_confirmed_makes_no_second_lead(world, seller):
     wait_for(world.suite.ready, 60, "the gateway")
     seller.fault = None
     wait_for(lambda: number in seller.confirmed, what="the shop to hear of it")
-    assert leads(world, number) == "1"
+    assert world.suite.sql("bot_gateway", f"SELECT count(*) FROM message m JOIN conversation c ON c.id = m.conversation_id WHERE c.external_id = 'order:{number}'") == [["1"]]
+
+
+def test_a_managers_answer_and_an_order_told_twice_make_nothing_again(world, seller):
+    name = name_of(world, seller)
+    number = f"{name}-answered"
+    seller.order(number)
+    wait_for(lambda: lead(world, number), what="the lead")
+    wait_for(lambda: number in seller.confirmed, what="the shop to hear of it")
+    talk = world.suite.sql("bot_gateway", f"SELECT id FROM conversation WHERE external_id = 'order:{number}'")[0][0]
+    world.suite.post("bot-gateway", f"/api/v1/conversations/{talk}/messages", world.suite.token(), {"text": "Собираем"})
+    heard = lambda: world.suite.sql("bot_gateway", f"SELECT count(*) FROM message WHERE conversation_id = '{talk}' AND direction = 'in'")
+    seller.order(number)
+    wait_for(lambda: seller.confirmed.count(number) == 2, what="it to be told again")
+    assert heard() == [["1"]]
+    # Twice in one answer, in two versions, and never confirmed: the last word, once.
+    seller.fault = "deaf"
+    seller.order(number, requisites=[("Статус заказа", "Новый")])
+    first = seller.waiting[number]
+    seller.order(number, requisites=[("Статус заказа", "Собран")])
+    with seller.lock:
+        seller.waiting[number] = first + seller.waiting[number]
+    failures = state(world, name)["failures"]
+    wait_for(lambda: state(world, name)["failures"] > failures + 2, what="some rounds")
+    assert heard() == [["2"]] and lead(world, number)["answers"]["Статус заказа"] == "Собран"
+    # A day that no calendar has is no day; the order is one all the same.
+    seller.fault = None
+    seller.order(f"{name}-absurd")
+    with seller.lock:
+        seller.waiting[f"{name}-absurd"] = seller.waiting[f"{name}-absurd"].replace("<Дата>2026-11-20<", "<Дата>999999999-1<")
+    wait_for(lambda: lead(world, f"{name}-absurd"), what="the lead")
 
 
 def test_what_is_no_order_is_set_aside_and_holds_up_nobody(world, seller):

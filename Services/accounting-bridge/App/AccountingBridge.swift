@@ -24,6 +24,7 @@ public struct AccountingBridge: SuiteService {
         Migration(15, "V015_what_was_before.sql", PackageResources.V015_what_was_before_sql),
         Migration(16, "V016_bookings_and_numbers.sql", PackageResources.V016_bookings_and_numbers_sql),
         Migration(17, "V017_claim_photos.sql", PackageResources.V017_claim_photos_sql),
+        Migration(18, "V018_words_of_people.sql", PackageResources.V018_words_of_people_sql),
     ]
     public static let openAPI = PackageResources.openapi_yaml
 
@@ -142,6 +143,7 @@ public struct AccountingBridge: SuiteService {
             catalog: CatalogExchange(bus: bus, desk: catalogs), log: log
         ).add(to: router)
         GoodsAPI(pool: bus.pool).add(to: router)
+        GoodLinkRoutes(links: GoodLinks(pool: bus.pool), repair: repair).add(to: router)
         PriceRoutes(desk: inquiries, settings: settings).add(to: router)
         ReceiptRoutes(desk: inquiries, settings: settings).add(to: router)
         JournalSeals(pool: bus.pool, verifying: keeper.signing?.verifying).add(to: router)

@@ -61,7 +61,12 @@ struct ODataMapping: Decodable, Sendable {
         /// Fields that tell a firm and a person apart.
         let firm, person: [String: Constant]?
     }
-    struct Good: Decodable, Sendable { let entity, sku: String }
+    struct Good: Decodable, Sendable {
+        let entity, sku: String
+        /// The register of barcodes; a base that lacks it is asked by article alone.
+        let barcodes: Barcodes?
+    }
+    struct Barcodes: Decodable, Sendable { let entity, code, good: String }
     struct Organization: Decodable, Sendable { let entity, inn: String }
     struct Money: Decodable, Sendable { let entity: String }
 
@@ -146,6 +151,8 @@ extension ODataMapping {
         return fields
     }
 
+    func needed(by barcodes: Barcodes) -> [String: Set<String>] { [barcodes.entity: [barcodes.code, barcodes.good]] }
+
     func needed(by cost: Cost) -> [String: Set<String>] {
         [cost.entity: ["Recorder", "LineNumber", "Active", cost.order, cost.amount, cost.revenue]]
     }
@@ -161,5 +168,6 @@ extension ODataMapping {
     /// Entities whose fields are wanted of a description.
     var entities: Set<String> {
         Set(needed.keys).union(documents.flatMap { needed(by: $0).keys }).union(cost.map { [$0.entity] } ?? [])
+            .union(good.barcodes.map { [$0.entity] } ?? [])
     }
 }

@@ -68,7 +68,7 @@ struct BankPages: Sendable {
                 let claims = PaymentClaims(pool: routes.bus.pool)
                 let answer: PaymentClaims.Answer
                 if let known = form["claim"].flatMap({ ID($0) }) {
-                    answer = try await claims.trace(again: known, claim, by: caller)
+                    answer = try await claims.trace(again: known, claim, isUnread: true, by: caller)
                 } else {
                     answer = try await claims.trace(claim, photo: photo, by: caller)
                 }

@@ -20,12 +20,14 @@ struct GoodsPage: Sendable {
 
     func add(to router: Router<ServiceRequestContext>) {
         router.get("/journal/goods") { request, context in
-            try context.require("head", "manager", "accountant", "integrator")
-            return try await page(request, request.language(fallback))
+            let caller = try context.require("head", "manager", "accountant", "integrator")
+            return try await page(request, caller, request.language(fallback))
         }
     }
 
-    private func page(_ request: Request, _ language: Language) async throws -> Response {
+    private func page(_ request: Request, _ caller: Caller, _ language: Language) async throws -> Response {
+        let mayChoose = caller.isAdmin || !caller.roles.isDisjoint(with: ["accountant", "head", "integrator"])
+        let questions = try await GoodLinks(pool: pool).questions(limit: Self.pageLimit)
         let text = request.query("q") ?? ""
         let items = try await GoodsAPI(pool: pool).list(
             base: nil, text: text, after: request.query("after"), limit: Self.pageLimit + 1)
@@ -33,11 +35,25 @@ struct GoodsPage: Sendable {
         return Response.html(
             template.render(
                 filled([
+                    "questions": questions.map { Self.fields($0, mayChoose, request.headers[.formToken] ?? "") },
+                    "error": request.query("error") ?? "", "chosen": request.query("chosen") ?? "",
                     "t": JournalWords.all(language), "q": text, "isEmpty": shown.isEmpty,
                     "items": shown.map { Self.fields($0, language) },
                     "next": items.count > Self.pageLimit ? shown.last.map { "\($0.base) \($0.id)" } ?? "" : "",
                 ])))
     }
+
+    private static func fields(_ question: GoodLinks.Question, _ mayChoose: Bool, _ token: String) -> [String: Any] {
+        [
+            "base": question.base, "sku": question.sku, "name": question.name, "reason": question.reason,
+            "csrf": token, "mayChoose": mayChoose && !question.candidates.isEmpty,
+            "candidates": question.candidates.map { ["id": $0.id, "good": $0.name, "article": $0.sku ?? ""] },
+            "orders": question.orders.suffix(Self.ordersShown).map { ["number": $0] },
+        ]
+    }
+
+    /// Orders of one question that a page shows.
+    private static let ordersShown = 10
 
     private static func fields(_ good: GoodsAPI.Good, _ language: Language) -> [String: Any] {
         func quantity(_ text: String) -> String { language == .ru ? text.replacing(".", with: ",") : text }

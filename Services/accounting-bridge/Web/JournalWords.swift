@@ -5,6 +5,9 @@ import ServiceKit
 enum JournalWords {
     private static let table: [String: (ru: String, en: String)] = [
         "goods": ("Товары 1С", "1C's goods"), "goodsHint": ("название, артикул, штрихкод", "name, article, barcode"),
+        "goodChosen": ("Выбрано. Заказов отправлено снова:", "Chosen. Orders that go again:"),
+        "whichGood": ("Какой товар 1С имеется в виду", "Which of 1C's goods is meant"),
+        "thisGood": ("Это он", "This one"),
         "find": ("Найти", "Find"),
         "noGoods": ("Товаров нет: 1С их ещё не выгружала.", "No goods: 1C has not sent any yet."),
         "deleted": ("удалён", "deleted"), "sku": ("арт.", "art."), "stock": ("остаток", "stock"),

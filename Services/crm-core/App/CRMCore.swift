@@ -121,6 +121,7 @@ public struct CRMCore: SuiteService {
         [
             ("housekeeping", { [bus] in try await Housekeeping(pool: bus.pool).run() }),
             ("comparing at night", { [comparison] in try await comparison.watch() }),
+            ("histories of invoices", { [bus] in try await Invoices.beginHistories(bus) }),
             ("due dates", { [bus] in try await DueDates.watch(bus) }),
         ]
     }

@@ -125,6 +125,9 @@ struct OnecQuestions: Sendable {
         let isIts = known.json["items"]?.items.contains {
             $0["id"]?.stringValue == receipt && $0["base"]?.stringValue == base
         }
+        if let away = known.json["unasked"]?.items.first(where: { $0["base"]?.stringValue == base }) {
+            throw Problem(.serviceUnavailable, "base-away", "The base does not answer", detail: away["reason"]?.words)
+        }
         guard isIts == true else { throw Problem.notFound("receipt") }
         let path = "/api/v1/receipts/\(Form.encoded(base))/\(Form.encoded(receipt))/print"
         let answer = try await others.fetch(.accountingBridge, path, session: session, seconds: Self.patience)

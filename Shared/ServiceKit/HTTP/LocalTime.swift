@@ -24,7 +24,9 @@ public enum LocalTime {
     /// A form's `2026-01-31T12:05`, said in that zone.
     public static func moment(_ text: String) -> Timestamp? {
         let numbers = text.split { !$0.isNumber }.compactMap { Int32($0) }
-        guard (5...6).contains(numbers.count), (1...12).contains(numbers[1]), (1...31).contains(numbers[2]) else {
+        guard (5...6).contains(numbers.count), (1...9999).contains(numbers[0]), (1...12).contains(numbers[1]),
+            (1...31).contains(numbers[2])
+        else {
             return nil
         }
         var parts = tm()

@@ -89,7 +89,7 @@ struct ReceiptRoutes: Sendable {
             """
             SELECT number, journey_id, request->>'organization' AS organization, request->>'bookingId' AS booking FROM order_out
             WHERE number = $1 OR request->>'bookingId' = coalesce($2, (
-                SELECT request->>'bookingId' FROM order_out WHERE number = $1)) ORDER BY requested_at LIMIT \(Self.orderLimit)
+                SELECT request->>'bookingId' FROM order_out WHERE number = $1)) ORDER BY (number = $1) DESC NULLS LAST, requested_at DESC LIMIT \(Self.orderLimit)
             """, [.text(order), .text(booking)]
         ).map {
             Known(

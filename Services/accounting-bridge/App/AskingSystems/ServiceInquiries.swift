@@ -40,8 +40,8 @@ struct ServiceInquiries: InquiryChannel {
         let text = String(decoding: response.body.prefix(4000), as: UTF8.self)
         if text.contains("свободной лицензии") { throw DriverFailure.away("в 1С нет свободной лицензии") }
         if type.contains("html") { throw DriverFailure.away("вместо ответа пришла страница HTML (\(response.status))") }
-        // Its own words, whatever the status: 1C's services like to refuse with 500.
-        if type.contains("json"), !(200..<300).contains(response.status) {
+        // Its own words: 1C's services like to refuse with 500. What a gateway before it, or its log-in, says is no refusal.
+        if type.contains("json"), ![401, 403, 429, 502, 503, 504].contains(response.status), response.status >= 400 {
             do { _ = try InquiryAnswer(bytes: response.body, type: type).fields() } catch DriverFailure.refused(
                 let words)
                 where text.contains("\"error\"")

@@ -197,6 +197,8 @@ struct HandExchange: Sendable {
             for part in parts where part.holds == .goods {
                 let left = max(0.1, ContinuousClock.now.duration(to: deadline).seconds)
                 let state = try await catalogs.importing(part.place, exchange: exchange, seconds: left)
+                // It is being read: nobody else begins it.
+                try await files.touch(place)
                 outcome.understood.append(
                     "файл «\(part.place.filename)»" + (state.isOver ? "" : " ещё читается: записей \(state.read)"))
                 outcome.understood += state.understood

@@ -112,9 +112,12 @@ struct OrderQueue: Sendable {
         guard !wanted.isEmpty else { return [:] }
         let rows = try await runner.query(
             """
-            SELECT w.sku, min(g.id) AS id FROM unnest($2::text[]) AS w (sku)
-            JOIN good g ON g.base = $1 AND lower(left(g.sku, 200)) = lower(left(w.sku, 200)) AND NOT g.is_deleted
-            GROUP BY w.sku HAVING count(*) = 1
+            WITH wanted AS (SELECT sku FROM unnest($2::text[]) AS u (sku)),
+                named AS (SELECT w.sku, min(g.id) AS id, count(*) AS count FROM wanted w
+                    JOIN good g ON g.base = $1 AND lower(left(g.sku, 200)) = lower(left(w.sku, 200)) AND NOT g.is_deleted GROUP BY w.sku),
+                coded AS (SELECT w.sku, min(g.id) AS id FROM wanted w JOIN good g ON g.base = $1 AND g.barcode = w.sku AND NOT g.is_deleted
+                    WHERE w.sku NOT IN (SELECT sku FROM named) GROUP BY w.sku HAVING count(*) = 1)
+            SELECT sku, id FROM named WHERE count = 1 UNION ALL SELECT sku, id FROM coded
             """, [.text(base), .texts(wanted)])
         return try rows.reduce(into: [:]) { $0[try $1.string("sku")] = try $1.string("id") }
     }

@@ -90,7 +90,7 @@ actor ODataClient {
             filters = filters.map { "(\($0))" } + ["\(Self.keyField) gt guid'\(key)'"]
         case .skipping(let count): skip = "&$skip=\(count)"
         }
-        var query = "$format=json&allowedOnly=true&$orderby=\(orderBy)&$top=\(Self.pageSize)\(skip)"
+        var query = "$format=json&allowedOnly=true&$orderby=\(Self.encoded(orderBy))&$top=\(Self.pageSize)\(skip)"
         query += "&$select=" + Self.encoded(select.joined(separator: ","))
         if !filters.isEmpty { query += "&$filter=" + Self.encoded(filters.joined(separator: " and ")) }
         let answer: Answer

@@ -89,7 +89,7 @@ extension ODataDriver {
             "организации с ИНН \(inn)", wire)
         let currency = try await currencyKey(order.currency, wire)
         let client = try await counterparty(order.counterparty, wire)
-        let goods = try await goods(order.lines, wire)
+        let goods = try await goods(order, wire)
         let names = mapping.order
         var fields = (names.set ?? [:]).mapValues(\.json)
         fields["Ref_Key"] = .string(order.orderId.description)
@@ -138,21 +138,6 @@ extension ODataDriver {
             fields[field] = .string(word)
         }
         return .object(fields)
-    }
-
-    /// Goods by article, or by name when they have none; one that 1C does not know, or knows twice, is a reason to set the order aside.
-    private func goods(_ lines: [OrderLine], _ wire: ExchangeWire) async throws -> [String] {
-        var known: [String: String] = [:]
-        for line in lines {
-            let (field, value) = line.sku.isEmpty ? ("Description", line.name) : (mapping.good.sku, line.sku)
-            let name = "\(field)=\(value)"
-            if known[name] == nil {
-                known[name] = try await only(
-                    mapping.good.entity, "\(field) eq \(Self.literal(value)) and DeletionMark eq false",
-                    line.sku.isEmpty ? "товара с названием «\(value)»" : "товара с артикулом «\(value)»", wire)
-            }
-        }
-        return lines.compactMap { known[$0.sku.isEmpty ? "Description=\($0.name)" : "\(mapping.good.sku)=\($0.sku)"] }
     }
 
     /// The key of the one entity that fits.

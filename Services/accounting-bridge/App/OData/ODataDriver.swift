@@ -121,6 +121,11 @@ struct ODataDriver: AccountingDriver {
                 unreadable[document.entity] = lacks.joined(separator: "; ")
             }
         }
+        if let barcodes = mapping.good.barcodes,
+            !ODataMapping.missing(mapping.needed(by: barcodes), in: metadata).isEmpty
+        {
+            absent.insert(barcodes.entity)
+        }
         if let cost = mapping.cost {
             let lacks = ODataMapping.missing(mapping.needed(by: cost), in: metadata)
             if !lacks.isEmpty { unreadable[cost.entity] = lacks.joined(separator: "; ") }

@@ -32,6 +32,8 @@ struct PaymentClaims: Sendable {
         let hasPhoto: Bool
         let date, number, payerInn, orderNumber, comment: String?
         let finding, by: String
+        /// Who has read its photo, or traced it once more.
+        let readBy: String?
         let at: Timestamp
     }
     struct Answer: AnswerShape {
@@ -73,10 +75,9 @@ struct PaymentClaims: Sendable {
                 by_whom, photo, photo_type)
             VALUES ($1, $2, $3, $4::date, $5, $6, $7, $8, $9, $10, $11, $12)
             ON CONFLICT (id) DO UPDATE SET amount_minor = excluded.amount_minor, currency = excluded.currency,
-                date = coalesce(excluded.date, c.date), number = coalesce(excluded.number, c.number),
-                payer_inn = coalesce(excluded.payer_inn, c.payer_inn),
-                order_number = coalesce(excluded.order_number, c.order_number),
-                comment = coalesce(excluded.comment, c.comment), finding = excluded.finding
+                date = excluded.date, number = excluded.number, payer_inn = excluded.payer_inn,
+                order_number = excluded.order_number, comment = excluded.comment, finding = excluded.finding,
+                read_by = excluded.by_whom
             RETURNING \(Self.columns)
             """,
             [
@@ -89,11 +90,29 @@ struct PaymentClaims: Sendable {
         return Answer(claim: try Self.record(rows[0]), words: words, payments: payments)
     }
 
-    /// Traces a claim once more.
-    func trace(again id: ID, _ claim: Claim, by caller: Caller) async throws -> Answer {
-        let known = try await pool.query("SELECT 1 AS one FROM payment_claim WHERE id = $1", [.id(id)])
-        guard !known.isEmpty else { throw Problem.notFound("claim") }
-        return try await trace(claim, again: id, by: caller)
+    /// Traces a claim once more: what it says already holds where nothing new is said.
+    ///
+    /// - Parameter isUnread: only one whose photo nobody has read yet.
+    func trace(again id: ID, _ claim: Claim, isUnread: Bool = false, by caller: Caller) async throws -> Answer {
+        let row = try await pool.query(
+            """
+            SELECT finding, amount_minor, currency, date::text AS date, number, payer_inn, order_number, comment
+            FROM payment_claim WHERE id = $1
+            """, [.id(id)]
+        ).first
+        guard let row else { throw Problem.notFound("claim") }
+        guard try !isUnread || row.string("finding") == Finding.photo.rawValue else {
+            throw Problem.conflict("фото этой заявки уже прочитано")
+        }
+        let currency = try row.optionalString("currency").flatMap { Currency($0) }
+        let known = try currency.map { Money(minor: try row.int("amount_minor"), currency: $0) }
+        let whole = Claim(
+            amount: claim.amount ?? known, date: try claim.date ?? row.optionalString("date"),
+            number: try claim.number ?? row.optionalString("number"),
+            payerInn: try claim.payerInn ?? row.optionalString("payer_inn"),
+            orderNumber: try claim.orderNumber ?? row.optionalString("order_number"),
+            comment: try claim.comment ?? row.optionalString("comment"))
+        return try await trace(whole, again: id, by: caller)
     }
 
     /// The photo of a claim, as it came.
@@ -113,7 +132,7 @@ struct PaymentClaims: Sendable {
     }
 
     private static let columns = """
-        photo IS NOT NULL AS has_photo, id, amount_minor, currency, date::text AS date, number, payer_inn, order_number, comment, finding, by_whom, at
+        photo IS NOT NULL AS has_photo, read_by, id, amount_minor, currency, date::text AS date, number, payer_inn, order_number, comment, finding, by_whom, at
         """
 
     private static func record(_ row: Row) throws -> Record {
@@ -126,7 +145,7 @@ struct PaymentClaims: Sendable {
             date: try row.optionalString("date"), number: try row.optionalString("number"),
             payerInn: try row.optionalString("payer_inn"), orderNumber: try row.optionalString("order_number"),
             comment: try row.optionalString("comment"), finding: try row.string("finding"),
-            by: try row.string("by_whom"), at: try row.time("at"))
+            by: try row.string("by_whom"), readBy: try row.optionalString("read_by"), at: try row.time("at"))
     }
 
     /// Claims, latest first.

@@ -56,6 +56,13 @@ struct ReceivedFiles: Sendable {
         }
     }
 
+    /// Somebody is at work on it.
+    func touch(_ place: Place) async throws {
+        try await pool.query(
+            "UPDATE onec_file SET touched_at = now() WHERE session = $1 AND filename = $2",
+            [.id(place.session), .text(place.filename)])
+    }
+
     /// Bytes from which on two equal pieces, one behind the other, are one that was sent twice.
     private static let repeatable = 512
 

@@ -51,8 +51,17 @@ struct ShopPoller: Sendable {
             return Told(document: document, xml: xml, digest: digest(xml))
         }
         guard !told.isEmpty else { return 0 }
+        // Of an order that stands in the answer twice the last word holds.
+        let newest = Dictionary(
+            told.enumerated().compactMap { index, one in
+                (one.document.value("Номер") ?? one.document.value("Ид")).map { ($0, index) }
+            }
+        ) { max($0, $1) }
         var (fresh, isKept) = (0, false)
-        for one in told {
+        for (index, one) in told.enumerated() {
+            if let number = one.document.value("Номер") ?? one.document.value("Ид"), newest[number] != index {
+                continue
+            }
             // On disk as it came, before anything new in it is taken.
             func keepAnswer() async throws {
                 if !isKept { try await keep(bytes, key: "answer:\(digest(bytes))", reason: nil) }
@@ -69,6 +78,8 @@ struct ShopPoller: Sendable {
                 try await keep(one.xml, key: "document:\(one.digest)", reason: refusal.reason)
             } catch let problem as Problem {
                 try await keep(one.xml, key: "document:\(one.digest)", reason: problem.detail ?? problem.title)
+            } catch let error as DecodingError {
+                try await keep(one.xml, key: "document:\(one.digest)", reason: "заказ не читается: \(error.place)")
             }
         }
         try await session.confirm()
@@ -85,7 +96,8 @@ struct ShopPoller: Sendable {
     private func talk(_ name: String) async throws -> (count: Int64, last: String?) {
         let row = try await bus.pool.query(
             """
-            SELECT count(*) AS count, (array_agg(m.external_id ORDER BY m.id DESC))[1] AS last
+            SELECT count(*) AS count, (array_agg(m.external_id ORDER BY m.id DESC)
+                FILTER (WHERE m.direction = 'in'))[1] AS last
             FROM conversation c JOIN message m ON m.conversation_id = c.id
             WHERE c.connection = $1 AND c.external_id = $2
             """, [.text(shop.name), .text(name)])[0]
@@ -112,7 +124,11 @@ struct ShopPoller: Sendable {
             """
             INSERT INTO incoming (connection, dedupe_key, state, reason, body) VALUES ($1, $2, $3, $4, $5)
             ON CONFLICT ON CONSTRAINT incoming_once DO NOTHING
-            """, [.text(shop.name), .text(key), .text(reason == nil ? "kept" : "parked"), .text(reason), .bytes(bytes)])
+            """,
+            [
+                .text(shop.name), .text(key.withoutNUL), .text(reason == nil ? "kept" : "parked"),
+                .text(reason?.withoutNUL), .bytes(bytes),
+            ])
     }
 
     private func note(failure: String?, orders: Int) async throws {
@@ -123,6 +139,6 @@ struct ShopPoller: Sendable {
             ON CONFLICT (shop) DO UPDATE SET tried_at = now(), succeeded_at = coalesce(excluded.succeeded_at, s.succeeded_at),
                 failure = excluded.failure, orders = s.orders + excluded.orders,
                 failures = CASE WHEN excluded.failure IS NULL THEN 0 ELSE s.failures + 1 END
-            """, [.text(shop.name), .text(failure), .int(Int64(orders))])
+            """, [.text(shop.name), .text(failure?.withoutNUL), .int(Int64(orders))])
     }
 }

@@ -64,6 +64,7 @@ struct Invoices: Sendable {
     ) async throws -> OrderView {
         guard let now = try await OrderView.load(id, in: transaction) else { throw Problem.notFound("order") }
         guard now.invoice.state != order.invoice.state else { return now }
+        try await Self.keepStep(of: order, by: .before, in: transaction)
         try await documents.tell(
             id, cause: cause, journey: order.journeyId, by: .person(caller.name), note: note, in: transaction)
         return try await OrderView.load(id, in: transaction) ?? now
@@ -81,10 +82,37 @@ struct Invoices: Sendable {
         try await transaction.query(
             """
             INSERT INTO invoice_step (order_id, number, state, source, by_whom, note)
-            SELECT $1, count(*) + 1, $2, $3, $4, $5 FROM invoice_step WHERE order_id = $1
+            SELECT $1, count(*) + 1, $2, $3, $4, $5 FROM invoice_step WHERE order_id = $1 ON CONFLICT DO NOTHING
             """,
             [
                 .id(order.id), .text(order.invoice.state), .text(teller.source), .text(teller.words), .text(note),
             ])
+    }
+
+    /// Orders of one round at most.
+    private static let roundLimit = 200
+    /// Seconds until it is looked once more whether there are any.
+    private static let pause = 3600.0
+
+    /// Orders that are older than the history of invoices get its beginning, so that the next word is told apart from it.
+    static func beginHistories(_ bus: EventBus) async throws {
+        while !Task.isCancelled {
+            var count = 0
+            if bus.missing == nil {
+                count = try await bus.transaction { transaction in
+                    let rows = try await transaction.query(
+                        """
+                        SELECT o.id FROM sales_order o WHERE NOT EXISTS (SELECT 1 FROM invoice_step s WHERE s.order_id = o.id)
+                        ORDER BY o.created_at LIMIT \(Self.roundLimit) FOR UPDATE OF o SKIP LOCKED
+                        """)
+                    for row in rows {
+                        guard let order = try await OrderView.load(try row.id("id"), in: transaction) else { continue }
+                        try await keepStep(of: order, by: .before, in: transaction)
+                    }
+                    return rows.count
+                }
+            }
+            if count < roundLimit { try await Task.sleep(for: .seconds(bus.missing == nil ? pause : 1)) }
+        }
     }
 }
