@@ -191,6 +191,17 @@ def test_nul_anywhere_in_a_message_stops_nothing(suite):
     assert suite.get("crm-core", "/api/v1/leads", token, journeyId=journey)["items"], "and the next one is answered"
 
 
+def test_nul_in_a_path_is_no_name_and_a_cyrillic_one_is(suite):
+    """The router leaves a path encoded; what stands in it goes to the database."""
+    headers = {"Authorization": f"Bearer {suite.token()}"}
+    call = lambda service, path, method="get": requests.request(method, suite.url(service) + path, headers=headers, json={}, timeout=20).status_code
+    for service, path, method in [("accounting-bridge", "/api/v1/order-stories/%00", "get"), ("accounting-bridge", "/api/v1/bases/a%00b/pause", "post"),
+                                  ("accounting-bridge", "/api/v1/receipts/a%00/%00/print", "get"), ("accounting-bridge", "/api/v1/bases/%D1%83%D1%82/pause", "post"),
+                                  ("bi-aggregator", "/api/v1/metrics/%00", "get"), ("crm-core", "/api/v1/orders/%00", "get"),
+                                  ("accounting-bridge", "/api/v1/order-stories/%FF%zz%", "get")]:
+        assert call(service, path, method) in (404, 409), path
+
+
 def test_one_bad_order_holds_up_nobody(suite):
     token, onec = suite.token(), OneC(suite)
     onec.take_orders()

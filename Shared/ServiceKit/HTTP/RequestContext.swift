@@ -27,8 +27,11 @@ public struct ServiceRequestContext: RequestContext {
         return String(forwarded).trimmed
     }
 
-    /// A part of the path as a person means it: the router leaves it percent-encoded, and names may be Cyrillic.
-    public func text(_ name: String) throws -> String { Form.decoded(path: try parameters.require(name)[...]) }
+    /// A part of the path as a person means it: the router leaves it percent-encoded, and names may be Cyrillic. No name holds U+0000, which the database
+    /// would not take.
+    public func text(_ name: String) throws -> String {
+        Form.decoded(path: try parameters.require(name)[...]).withoutNUL
+    }
 
     /// The caller, who must be known.
     @discardableResult
