@@ -64,7 +64,7 @@ struct Invoices: Sendable {
     ) async throws -> OrderView {
         guard let now = try await OrderView.load(id, in: transaction) else { throw Problem.notFound("order") }
         guard now.invoice.state != order.invoice.state else { return now }
-        try await Self.keepStep(of: order, by: .before, in: transaction)
+        if order.invoice.history.isEmpty { try await Self.keepStep(of: order, by: .before, in: transaction) }
         try await documents.tell(
             id, cause: cause, journey: order.journeyId, by: .person(caller.name), note: note, in: transaction)
         return try await OrderView.load(id, in: transaction) ?? now
