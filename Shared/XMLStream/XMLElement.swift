@@ -101,9 +101,7 @@ extension XMLElement {
             func end(_ name: String) { if let whole = record.end() { self.whole = whole } }
         }
         let handler = Handler(limit)
-        let reader = XMLReader(handler)
-        try reader.feed(Array(xml.utf8))
-        try reader.finish()
+        try XMLReader(handler).read(Array(xml.utf8))
         guard let whole = handler.whole else { throw XMLRefusal(reason: "запись пуста", isIncomplete: false) }
         return whole
     }

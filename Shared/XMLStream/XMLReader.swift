@@ -81,6 +81,16 @@ public final class XMLReader {
     /// Takes the next bytes of the document.
     public func feed(_ bytes: [UInt8]) throws { try parse(bytes, end: false) }
 
+    /// Takes a whole document, a part at a time: what a part holds is let go before the next.
+    public func read(_ bytes: [UInt8]) throws {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            try feed(Array(rest.prefix(1 << 20)))
+            rest = rest.dropFirst(1 << 20)
+        }
+        try finish()
+    }
+
     /// The document is at its end.
     public func finish() throws { try parse([], end: true) }
 

@@ -185,13 +185,7 @@ final class EnterpriseMessageReader: XMLReader.Handler {
             throw XMLRefusal(reason: "сообщение больше \(sizeLimit) байт", isIncomplete: false)
         }
         let handler = EnterpriseMessageReader()
-        let reader = XMLReader(handler)
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            try reader.feed(Array(rest.prefix(1 << 20)))
-            rest = rest.dropFirst(1 << 20)
-        }
-        try reader.finish()
+        try XMLReader(handler).read(bytes)
         guard handler.header != nil else { throw XMLRefusal(reason: "в сообщении нет заголовка", isIncomplete: false) }
         return handler
     }

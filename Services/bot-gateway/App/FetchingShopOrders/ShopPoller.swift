@@ -17,7 +17,7 @@ struct ShopPoller: Sendable {
     let http: HTTPClient
     let log: Logger
 
-    /// Orders that are taken and told at a time; between them nothing has to be held.
+    /// Runs until cancelled. A shop that fails is said to fail, and asked again at its next turn.
     func run() async throws {
         while !Task.isCancelled {
             if bus.missing == nil {
@@ -106,13 +106,7 @@ struct ShopPoller: Sendable {
 
     private static func documents(_ bytes: [UInt8]) throws -> [XMLElement] {
         let handler = CommerceMLReader()
-        let reader = XMLReader(handler)
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            try reader.feed(Array(rest.prefix(1 << 20)))
-            rest = rest.dropFirst(1 << 20)
-        }
-        try reader.finish()
+        try XMLReader(handler).read(bytes)
         return handler.documents
     }
 
