@@ -26,16 +26,24 @@ struct InquiryAnswer: Sendable {
     /// What the system calls it, such as `application/pdf`; nil of a file.
     let type: String?
 
+    /// The system's own words for why it refuses, where the answer is a refusal.
+    var refusal: String? {
+        guard let error = (try? object())?["error"]?.plainText else { return nil }
+        return String(error.prefix(500)).nonEmpty ?? "система отказала без объяснения"
+    }
+
     /// The fields of an answer in JSON.
     ///
     /// - Throws: ``DriverFailure/refused(_:)`` with the system's own words, when it refuses, or with what is wrong with its answer.
     func fields() throws -> [String: RawJSON] {
+        if let refusal { throw DriverFailure.refused(refusal) }
+        return try object()
+    }
+
+    private func object() throws -> [String: RawJSON] {
         let body = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? bytes[3...] : bytes[...]
         guard case .object(let fields)? = try? JSON.decode(RawJSON.self, from: body) else {
             throw DriverFailure.refused("ответ системы — не объект JSON")
-        }
-        if let error = fields["error"]?.plainText {
-            throw DriverFailure.refused(String(error.prefix(500)).nonEmpty ?? "система отказала без объяснения")
         }
         return fields
     }

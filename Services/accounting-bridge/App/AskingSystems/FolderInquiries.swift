@@ -31,9 +31,11 @@ struct FolderInquiries: InquiryChannel {
         } catch let failure {
             // Nobody waits for it any more.
             try? await folder.work { try Files.remove(question) }
-            let known = failure as? DriverFailure ?? .away("прервано остановкой службы")
-            try? await Task { [bytes] in try await wire.close(entry, status: nil, bytes, .failed(known.words)) }.value
-            throw known
+            let words =
+                (failure as? DriverFailure)?.words
+                ?? (failure is CancellationError ? "прервано остановкой службы" : "ошибка на нашей стороне: \(failure)")
+            try? await Task { [bytes] in try await wire.close(entry, status: nil, bytes, .failed(words)) }.value
+            throw failure
         }
     }
 

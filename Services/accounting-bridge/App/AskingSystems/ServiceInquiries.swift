@@ -34,18 +34,20 @@ struct ServiceInquiries: InquiryChannel {
         } catch DriverFailure.doubtful(let why) { throw DriverFailure.away(why) }
     }
 
-    /// Its own refusal is JSON with `error`, under whichever status; anything else that is no success is an outage or a wrong setting.
+    /// Statuses that the log-in or a gateway before the service answers with.
+    private static let gateways = [401, 403, 429, 502, 503, 504]
+
+    /// Its own refusal is JSON with `error`; anything else that is no success is an outage or a wrong setting.
     private static func judge(_ response: HTTPClient.Response) throws {
         let type = response.header("content-type")?.lowercased() ?? ""
         let text = String(decoding: response.body.prefix(4000), as: UTF8.self)
         if text.contains("свободной лицензии") { throw DriverFailure.away("в 1С нет свободной лицензии") }
         if type.contains("html") { throw DriverFailure.away("вместо ответа пришла страница HTML (\(response.status))") }
         // Its own words: 1C's services like to refuse with 500. What a gateway before it, or its log-in, says is no refusal.
-        if type.contains("json"), ![401, 403, 429, 502, 503, 504].contains(response.status), response.status >= 400 {
-            do { _ = try InquiryAnswer(bytes: response.body, type: type).fields() } catch DriverFailure.refused(
-                let words)
-                where text.contains("\"error\"")
-            { throw DriverFailure.refused(words) } catch {}
+        if response.status >= 400, type.contains("json"), !gateways.contains(response.status),
+            let refusal = InquiryAnswer(bytes: response.body, type: type).refusal
+        {
+            throw DriverFailure.refused(refusal)
         }
         switch response.status {
         case 200..<300: return
