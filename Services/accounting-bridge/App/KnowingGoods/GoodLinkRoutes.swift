@@ -46,16 +46,17 @@ struct GoodLinkRoutes: Sendable {
 
     /// - Returns: how many orders go again.
     private func choose(_ choice: GoodLinks.Choice, by caller: Caller) async throws -> Int64 {
-        var count: Int64 = 0
-        for order in try await links.choose(choice, by: caller) {
-            // One that somebody has let go, or taken back, meanwhile is where he has it.
-            do {
-                _ = try await repair.bus.transaction {
-                    try await repair.attempt(.order, order, nil, by: caller.name, in: $0)
-                }
-                count += 1
-            } catch is Repair.Refused {}
+        // All of it or nothing: a choice whose orders stay aside would ask nobody any more.
+        try await repair.bus.transaction { transaction in
+            var count: Int64 = 0
+            for order in try await links.choose(choice, by: caller, in: transaction) {
+                // One that somebody has let go, or taken back, meanwhile is where he has it.
+                do {
+                    _ = try await repair.attempt(.order, order, nil, by: caller.name, in: transaction)
+                    count += 1
+                } catch is Repair.Refused {}
+            }
+            return count
         }
-        return count
     }
 }

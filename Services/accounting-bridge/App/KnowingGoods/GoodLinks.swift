@@ -1,4 +1,5 @@
 import Contracts
+import Messaging
 import Postgres
 import Primitives
 import ServiceKit
@@ -85,18 +86,17 @@ struct GoodLinks: Sendable {
     /// A person says which good is meant.
     ///
     /// - Returns: the ids of orders that were set aside for it.
-    func choose(_ choice: Choice, by caller: Caller) async throws -> [ID] {
+    func choose(_ choice: Choice, by caller: Caller, in transaction: EventTransaction) async throws -> [ID] {
         let key = Self.key(sku: choice.sku ?? "", name: choice.name ?? "")
-        let rows = try await pool.query(
-            "SELECT candidates::text AS candidates FROM good_question WHERE base = $1 AND key = $2",
+        let rows = try await transaction.query(
+            "SELECT candidates::text AS candidates FROM good_question WHERE base = $1 AND key = $2 FOR UPDATE",
             [.text(choice.base), .text(key)])
         guard let row = rows.first else { throw Problem.notFound("question") }
         let candidates = try JSON.decode([Candidate].self, from: try row.string("candidates").utf8)
         guard let good = candidates.first(where: { $0.id == choice.goodId }) else {
             throw Problem.invalid("goodId is one of the question's candidates")
         }
-        // Chosen and settled in one step, and the orders named that wait for it.
-        return try await pool.query(
+        return try await transaction.query(
             """
             WITH settled AS (DELETE FROM good_question WHERE base = $1 AND key = $2 RETURNING orders),
                 linked AS (INSERT INTO good_link (base, key, good_id, good_name, by_whom) SELECT $1, $2, $3, $4, $5 FROM settled
