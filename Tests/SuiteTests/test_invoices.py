@@ -90,6 +90,20 @@ def test_the_bank_the_clock_and_a_cancellation_have_their_word_too(suite):
     assert becomes(suite, withdrawn, "cancelled")["history"][-1]["source"] == "manager"
 
 
+def test_what_is_said_of_an_invoice_that_is_partly_paid_is_seen_too(suite):
+    """Money has the last word on its state; who has sent it, and with which words, is not lost for that."""
+    order = taken(suite, "invoice-said")
+    in_1c(suite, order, payments=[("s1", "1.00", "true")])
+    becomes(suite, order, "partly")
+    said = call(suite, order, "POST", "", {"state": "sent", "note": "ещё раз на почту"}).json()["invoice"]
+    assert said["state"] == "partly" and [(s["state"], s["by"], s["note"]) for s in said["said"]] == [("sent", "Администратор", "ещё раз на почту")]
+    web = requests.Session()
+    web.post(suite.url("crm-core") + "/login", data={"login": "admin", "password": "admin-password"}, timeout=20)
+    page = web.get(f"{suite.url('crm-core')}/deals/{order['dealId']}", timeout=20).text
+    assert "✓ отправлен" in page and "ещё раз на почту" in page
+    assert call(suite, order, "DELETE", "/sent").json()["invoice"]["said"] == []
+
+
 def test_an_order_that_is_older_than_the_history_has_its_beginning(suite):
     """After an upgrade nobody can say whose word the state was; the next word is told apart from it."""
     order = taken(suite, "invoice-old")
@@ -112,7 +126,7 @@ def test_a_manager_says_it_on_the_deals_page(suite):
     page = f"{suite.url('crm-core')}/deals/{order['dealId']}"
     html = web.get(page, timeout=20).text
     csrf = re.search(r'name="csrf" value="([^"]+)"', html)[1]
-    assert "Счёт: <b>выставлен</b>" in html and "Отправлен клиенту" in html
+    assert "Счёт: <b>выставлен</b>" in html and "Отметить: отправлен" in html
     form = f"{suite.url('crm-core')}/orders/{order['orderId']}/invoice"
     assert "Счёт: <b>отправлен</b>" in web.post(form, data={"csrf": csrf, "state": "sent"}, timeout=20).text
     assert "Счёт: <b>выставлен</b>" in web.post(form, data={"csrf": csrf, "state": "sent", "undo": "true"}, timeout=20).text

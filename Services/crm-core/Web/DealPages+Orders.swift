@@ -47,6 +47,13 @@ extension DealPages {
                     "stepSource": StateWords.source($0.source, language), "stepNote": $0.note ?? "",
                 ]
             },
+            "invoiceSaid": order.invoice.said.map {
+                [
+                    "stepState": StateWords.invoice($0.state, language), "stepAt": LocalTime.text($0.at),
+                    "stepBy": $0.by,
+                    "stepNote": $0.note ?? "",
+                ]
+            },
             "invoiceWords": Self.invoiceWords(order, caller, language),
             "flags": order.flags.map {
                 [
@@ -77,7 +84,7 @@ extension DealPages {
             return []
         }
         return InvoiceState.Mark.allCases.map { mark in
-            let isSaid = order.invoice.marks.contains(mark)
+            let isSaid = order.invoice.said.contains { $0.state == mark.rawValue }
             return [
                 "mark": mark.rawValue, "undo": isSaid,
                 "markWords": ScreenTexts.word("invoice.\(isSaid ? "un" : "")\(mark.rawValue)", language),

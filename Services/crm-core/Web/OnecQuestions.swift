@@ -64,7 +64,10 @@ struct OnecQuestions: Sendable {
         guard let price = line["price"]?.stringValue else {
             return ["priceError": line["priceUnknown"]?.words ?? ScreenTexts.word("priceUnknown", language)]
         }
-        func money(_ text: String?) -> String { text.map { HumanText.money($0, currency.code, language) } ?? "" }
+        func money(_ text: String?) -> String {
+            // A price may have more places than money has.
+            text.map { HumanText.money(Money($0, currency)?.amount ?? $0, currency.code, language) } ?? ""
+        }
         let discount = line["discountPercent"]?.stringValue.map { "\($0) %" }
         let next = answer["nextDiscount"]
         return [

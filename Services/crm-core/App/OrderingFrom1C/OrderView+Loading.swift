@@ -58,8 +58,9 @@ extension OrderView {
                 """, [.id(id)]),
             Statement(
                 """
-                SELECT order_id, mark FROM invoice_mark WHERE order_id IN (
+                SELECT order_id, mark, by_whom, note, at FROM invoice_mark WHERE order_id IN (
                     SELECT id FROM sales_order WHERE \(condition) ORDER BY created_at LIMIT \(limit))
+                ORDER BY at
                 """, [.id(id)]),
             Statement(
                 """
@@ -155,17 +156,22 @@ extension OrderView {
             dueDate.map { $0 < LocalTime.day(.now()) } == true && (owed?.minor ?? 0) > 0
             && !["cancelled", "failed"].contains(status)
         let issued = documents.last { $0.kind == "invoice" && !$0.cancelled && $0.counts }
-        let said = Set(try marks.compactMap { InvoiceState.Mark(rawValue: try $0.string("mark")) })
+        let said = try marks.map {
+            Invoice.Said(
+                state: try $0.string("mark"), by: try $0.string("by_whom"), note: try $0.optionalString("note"),
+                at: try $0.time("at"))
+        }
         invoice = Invoice(
             state: InvoiceState(
-                status: status, isIssued: issued != nil, payment: payment, isOverdue: overdue, marks: said
+                status: status, isIssued: issued != nil, payment: payment, isOverdue: overdue,
+                marks: Set(said.compactMap { InvoiceState.Mark(rawValue: $0.state) })
             ).rawValue,
             number: issued?.number,
             history: try steps.map {
                 .init(
                     state: try $0.string("state"), source: try $0.string("source"), by: try $0.string("by_whom"),
                     note: try $0.optionalString("note"), at: try $0.time("at"))
-            }, marks: said)
+            }, said: said)
         dueDateUnknown = dueDate == nil ? "1С не назвала срок платежа" : nil
         self.documents = documents
         lines = try JSON.decode([OrderLine].self, from: try row.string("lines").utf8)

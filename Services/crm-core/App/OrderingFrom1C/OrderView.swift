@@ -46,9 +46,15 @@ struct OrderView: AnswerShape {
         /// As 1C numbers it, where it tells invoices.
         let number: String?
         var history: [Step] = []
-        var marks: Set<InvoiceState.Mark> = []
+        /// What people have said of it and not taken back, also where money or a day has the last word on its state.
+        var said: [Said] = []
+        struct Said: AnswerShape {
+            let state: String
+            let by: String
+            let note: String?
+            let at: Timestamp
+        }
         var isOpen: Bool { InvoiceState(rawValue: state)?.isOpen == true }
-        static let hidden: Set = ["marks"]
     }
     let id: ID
     let number, kind, origin, organization, base: String
