@@ -3,6 +3,7 @@ struct DemoCompany: Sendable {
     let portBase: Int
     var telegramPort: Int { portBase + 400 }
     var smtpPort: Int { portBase + 401 }
+    var questionsPort: Int { portBase + 402 }
 
     static let password = "demo-throughline"
     let bots = [("shop", "111111:AAdemo-shop"), ("service", "222222:AAdemo-service")]
@@ -16,6 +17,13 @@ struct DemoCompany: Sendable {
         ("buh", "Елена Громова", "accountant"), ("buh2", "Ирина Белова", "accountant"),
         ("sklad", "Павел Орлов", "logistician"), ("it", "Дмитрий Жуков", "integrator"),
     ]
+
+    /// How a member of staff calls himself.
+    func name(of login: String) -> String { staff.first { $0.login == login }?.name ?? login }
+
+    private var inquiries: String {
+        "inquiries: { url: \"http://127.0.0.1:\(questionsPort)/hs/throughline\", login: demo, password: demo }"
+    }
 
     var settings: String {
         var text = """
@@ -36,8 +44,8 @@ struct DemoCompany: Sendable {
         }
         return text + """
             onec:
-              - { base: unf, driver: commerceml, login: unf, password: "demo-unf", firstNumber: 1001 }
-              - { base: ut, driver: commerceml, login: ut, password: "demo-ut", firstNumber: 1001 }
+              - { base: unf, driver: commerceml, login: unf, password: "demo-unf", firstNumber: 1001, \(inquiries) }
+              - { base: ut, driver: commerceml, login: ut, password: "demo-ut", firstNumber: 1001, \(inquiries) }
             smtp: { url: "smtp://127.0.0.1:\(smtpPort)", from: "crm@stankotorg.example" }\n
             """
     }

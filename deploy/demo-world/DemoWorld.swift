@@ -32,6 +32,7 @@ struct DemoWorld {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await telegram.run() }
                 group.addTask { try await mailbox.run() }
+                group.addTask { try await DemoGoods(port: company.questionsPort).run() }
                 group.addTask { try await play(company, telegram, base) }
                 try await group.waitForAll()
             }

@@ -37,7 +37,10 @@ struct StaffMember: Sendable {
             if let talk = lead.text("conversationId") {
                 _ = try await suite.call(
                     .botGateway, "POST", "/api/v1/conversations/\(talk)/messages", token: token,
-                    .object(["text": .string("Здравствуйте, это \(login). Подобрал вариант, выставляю счёт?")]))
+                    .object([
+                        "text": .string(
+                            "Здравствуйте, это \(company.name(of: login)). Есть хороший вариант, выставляю счёт?")
+                    ]))
             }
             return
         }
