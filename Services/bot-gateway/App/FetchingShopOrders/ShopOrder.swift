@@ -30,7 +30,7 @@ struct ShopOrder {
         guard operation.lowercased() == "заказ товара" else {
             throw XMLRefusal(reason: "документ «\(operation)» — не заказ товара", isIncomplete: false)
         }
-        guard let number = document.value("Номер") ?? document.value("Ид"), number.utf8.count <= 100 else {
+        guard let number = Self.number(of: document), number.utf8.count <= 100 else {
             throw XMLRefusal(reason: "у заказа нет номера, или он длиннее 100 байт", isIncomplete: false)
         }
         self.number = number
@@ -62,6 +62,8 @@ struct ShopOrder {
         for (name, value) in document.requisites.sorted(by: { $0.key < $1.key }) { add(name, value) }
         self.answers = answers
     }
+
+    static func number(of document: XMLElement) -> String? { document.value("Номер") ?? document.value("Ид") }
 
     private static func cut(_ text: String, bytes: Int) -> String {
         guard text.utf8.count > bytes else { return text }

@@ -46,50 +46,39 @@ struct ShopPoller: Sendable {
             try await keep(bytes, key: "answer:\(refusal.reason.prefix(150))", reason: refusal.reason)
             throw ShopSession.Failure(description: refusal.reason)
         }
-        let told = documents.map { document in
-            let xml = Array(document.xml.utf8)
-            return Told(document: document, xml: xml, digest: digest(xml))
-        }
-        guard !told.isEmpty else { return 0 }
+        guard !documents.isEmpty else { return 0 }
         // Of an order that stands in the answer twice the last word holds.
         let newest = Dictionary(
-            told.enumerated().compactMap { index, one in
-                (one.document.value("Номер") ?? one.document.value("Ид")).map { ($0, index) }
-            }
+            documents.enumerated().compactMap { index, document in ShopOrder.number(of: document).map { ($0, index) } }
         ) { max($0, $1) }
         var (fresh, isKept) = (0, false)
-        for (index, one) in told.enumerated() {
-            if let number = one.document.value("Номер") ?? one.document.value("Ид"), newest[number] != index {
-                continue
-            }
+        for (index, document) in documents.enumerated() {
+            if let number = ShopOrder.number(of: document), newest[number] != index { continue }
+            // One at a time: an answer may be as large as the memory that we want to live in.
+            let xml = Array(document.xml.utf8)
+            let digest = self.digest(xml)
             // On disk as it came, before anything new in it is taken.
             func keepAnswer() async throws {
-                if !isKept { try await keep(bytes, key: "answer:\(digest(bytes))", reason: nil) }
+                if !isKept { try await keep(bytes, key: "answer:\(self.digest(bytes))", reason: nil) }
                 isKept = true
             }
             do {
-                let order = try ShopOrder(one.document, digest: one.digest)
+                let order = try ShopOrder(document, digest: digest)
                 let known = try await talk(order.conversation)
-                if known.last?.hasPrefix("\(one.digest)#") == true { continue }
+                if known.last?.hasPrefix("\(digest)#") == true { continue }
                 try await keepAnswer()
-                _ = try await messages.take(fetched: try order.body(channel: shop.name, place: known.count), one.xml)
+                _ = try await messages.take(fetched: try order.body(channel: shop.name, place: known.count), xml)
                 fresh += 1
             } catch let refusal as XMLRefusal {
-                try await keep(one.xml, key: "document:\(one.digest)", reason: refusal.reason)
+                try await keep(xml, key: "document:\(digest)", reason: refusal.reason)
             } catch let problem as Problem {
-                try await keep(one.xml, key: "document:\(one.digest)", reason: problem.detail ?? problem.title)
+                try await keep(xml, key: "document:\(digest)", reason: problem.detail ?? problem.title)
             } catch let error as DecodingError {
-                try await keep(one.xml, key: "document:\(one.digest)", reason: "заказ не читается: \(error.place)")
+                try await keep(xml, key: "document:\(digest)", reason: "заказ не читается: \(error.place)")
             }
         }
         try await session.confirm()
         return fresh
-    }
-
-    private struct Told {
-        let document: XMLElement
-        let xml: [UInt8]
-        let digest: String
     }
 
     /// What a talk holds: how many messages, and the last one's name.
