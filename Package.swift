@@ -59,8 +59,8 @@ let core: [Target.Dependency] =
 
 let crmTemplates =
     [
-        "layout", "login", "leads", "lead", "deal", "talk", "company", "search", "flow", "replays", "replay",
-        "disputes", "clients", "receipts",
+        "layout", "login", "leads", "lead", "deal", "order", "born-order", "born-orders", "talk", "company", "search",
+        "flow", "replays", "replay", "disputes", "clients", "receipts",
     ]
     .map {
         "Web/Templates/\($0).mustache"
@@ -166,7 +166,7 @@ let package = Package(
                 "Migrations/V006_order_flags.sql", "Migrations/V007_identity.sql", "Migrations/V008_cost.sql",
                 "Migrations/V009_authority.sql", "Migrations/V010_ownership.sql",
                 "Migrations/V011_order_changes.sql",
-                "Migrations/V012_invoices.sql", "App/openapi.yaml",
+                "Migrations/V012_invoices.sql", "Migrations/V013_born_in_1c.sql", "App/openapi.yaml",
             ]
                 + crmTemplates)
         + service(
@@ -184,7 +184,7 @@ let package = Package(
                 "Migrations/V013_authority.sql", "Migrations/V014_asked_anew.sql",
                 "Migrations/V015_what_was_before.sql",
                 "Migrations/V016_bookings_and_numbers.sql", "Migrations/V017_claim_photos.sql",
-                "Migrations/V018_words_of_people.sql",
+                "Migrations/V018_words_of_people.sql", "Migrations/V019_born_in_1c.sql",
                 "App/openapi.yaml", "Mappings/ut11.yaml", "Mappings/unf.yaml", "Mappings/bp3.yaml",
                 "Web/Templates/journal.mustache",
                 "Web/Templates/exchange.mustache", "Web/Templates/bank.mustache", "Web/Templates/order.mustache",
@@ -193,7 +193,8 @@ let package = Package(
         + service(
             "bi-aggregator", "BIAggregator", core + ["ZeroMQ", mustache],
             embed: [
-                "Migrations/V003_bi.sql", "Migrations/V004_money_by_order.sql", "App/openapi.yaml",
+                "Migrations/V003_bi.sql", "Migrations/V004_money_by_order.sql",
+                "Migrations/V005_order_of_numbers.sql", "App/openapi.yaml",
                 "Web/Templates/dashboard.mustache",
             ])
         + service(

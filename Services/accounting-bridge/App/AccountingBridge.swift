@@ -25,6 +25,7 @@ public struct AccountingBridge: SuiteService {
         Migration(16, "V016_bookings_and_numbers.sql", PackageResources.V016_bookings_and_numbers_sql),
         Migration(17, "V017_claim_photos.sql", PackageResources.V017_claim_photos_sql),
         Migration(18, "V018_words_of_people.sql", PackageResources.V018_words_of_people_sql),
+        Migration(19, "V019_born_in_1c.sql", PackageResources.V019_born_in_1c_sql),
     ]
     public static let openAPI = PackageResources.openapi_yaml
 
@@ -69,7 +70,7 @@ public struct AccountingBridge: SuiteService {
         keeper = JournalKeeper(
             bus: bus, signing: try? context.keys.logSigningKey(.accountingBridge),
             days: context.settings.retention.journalDays, log: context.log)
-        let reports = OrderReports(bus: bus, authority: authority)
+        let reports = OrderReports(bus: bus, authority: authority, births: OrderBirths(context.settings))
         self.reports = reports
         orderFiles = OrderFileReader(bus: bus, currency: context.settings.company.currency, reports: reports)
         catalogs = CatalogDesk(bus: bus, log: context.log)

@@ -3,8 +3,10 @@ import Primitives
 
 /// What an accounting system says of one order, whatever language it speaks. Nil is what it did not say.
 struct OrderReport: Sendable {
-    /// The number that we gave the order.
+    /// The number that we gave the order; of one that was made there, the system's.
     var number: String
+    /// The order was made there, and may be new to us.
+    var born: BornOrder?
     /// The system's own id and number of it.
     var onecId, onecNumber: String?
     var total: Money?

@@ -20,6 +20,8 @@ struct OrderReportReader {
     let passedOver: [String]
     /// Why subordinate documents that should count do not.
     let refused: [String]
+    /// The document as an order of 1C's own, when it cannot be one of ours.
+    let born: BornOrder?
 
     init(_ element: XMLElement, schema: String, fallback: Currency) throws {
         guard let number = element.value("Номер") else {
@@ -48,6 +50,7 @@ struct OrderReportReader {
             fullName: buyer?.value("ОфициальноеНаименование") ?? buyer?.value("ПолноеНаименование"),
             inn: buyer?.value("ИНН"),
             kpp: buyer?.value("КПП"))
+        born = Self.born(element, number, currency, client, seller: parties.first { $0.value("Роль") == "Продавец" })
         let subordinate = element.first("ПодчиненныеДокументы")?.all("ПодчиненныйДокумент") ?? []
         var (documents, passedOver, refused): ([ReportedDocument], [String], [String]) = ([], [], [])
         for one in subordinate {
@@ -64,6 +67,33 @@ struct OrderReportReader {
         hasSubordinates =
             !subordinate.isEmpty || schema == "2.10"
             || element.first("ПодчиненныеДокументы") != nil
+    }
+
+    private static func born(
+        _ element: XMLElement, _ number: String, _ currency: Currency, _ client: ClientCard?, seller: XMLElement?
+    ) -> BornOrder? {
+        guard BornOrder.isOne(number), let key = element.value("Ид"), key.utf8.count <= OrderReport.idLimit,
+            let total = OrderReport.money(element.value("Сумма"), currency)
+        else { return nil }
+        let lines = (element.first("Товары")?.all("Товар") ?? []).prefix(BornOrder.lineLimit).compactMap {
+            line($0, currency)
+        }
+        return BornOrder(
+            key: key, number: number, day: OrderReport.day(element.value("Дата")), total: total, client: client,
+            organizationINN: seller?.value("ИНН"), lines: lines)
+    }
+
+    /// A line as 1C tells it; nil when it is not to be read.
+    private static func line(_ element: XMLElement, _ currency: Currency) -> OrderLine? {
+        guard let name = element.value("Наименование"),
+            let quantity = Quantity(onec: element.value("Количество")),
+            let price = Quantity(onec: element.value("ЦенаЗаЕдиницу")),
+            let sum = OrderReport.money(element.value("Сумма"), currency)
+        else { return nil }
+        return OrderLine(
+            sku: String((element.value("Артикул") ?? "").prefix(100)), name: String(name.prefix(250)),
+            quantity: quantity, price: price,
+            unit: element.value("Единица") ?? element.value("БазоваяЕдиница"), vat: nil, discount: nil, sum: sum)
     }
 
     /// - Returns: nil for a kind that concerns no money or goods.
@@ -123,7 +153,7 @@ struct OrderReportReader {
 
     var report: OrderReport {
         OrderReport(
-            number: number, onecId: onecId, onecNumber: onecNumber, total: total, posted: posted, cancelled: cancelled,
+            number: number, born: born, onecId: onecId, onecNumber: onecNumber, total: total, posted: posted, cancelled: cancelled,
             statusText: statusText, paidFlag: paidFlag, shippedFlag: shippedFlag, tellsPayments: hasSubordinates,
             isWhole: hasSubordinates,
             documents: documents, dueDate: dueDate, flags: flags, client: client, passedOver: passedOver,

@@ -12,6 +12,7 @@ public struct BIAggregator: SuiteService {
     public static let migrations = [
         Migration(3, "V003_bi.sql", PackageResources.V003_bi_sql),
         Migration(4, "V004_money_by_order.sql", PackageResources.V004_money_by_order_sql),
+        Migration(5, "V005_order_of_numbers.sql", PackageResources.V005_order_of_numbers_sql),
     ]
     public static let openAPI = PackageResources.openapi_yaml
 

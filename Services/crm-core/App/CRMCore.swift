@@ -19,6 +19,7 @@ public struct CRMCore: SuiteService {
         Migration(10, "V010_ownership.sql", PackageResources.V010_ownership_sql),
         Migration(11, "V011_order_changes.sql", PackageResources.V011_order_changes_sql),
         Migration(12, "V012_invoices.sql", PackageResources.V012_invoices_sql),
+        Migration(13, "V013_born_in_1c.sql", PackageResources.V013_born_in_1c_sql),
     ]
     public static let openAPI = PackageResources.openapi_yaml
 
@@ -56,6 +57,7 @@ public struct CRMCore: SuiteService {
         var handlers = OrderReports(documents: OrderDocuments(live: live), flags: OrderFlags(settings: settings))
             .handlers()
         ClientCards().handlers(&handlers)
+        BornOrders.take(in: &handlers)
         OrderChanges.take(in: &handlers, OrderDocuments(live: live))
         return handlers
     }
@@ -77,6 +79,7 @@ public struct CRMCore: SuiteService {
         let changes = OrderChanges(orders: orders, documents: OrderDocuments(live: live))
         let invoices = Invoices(documents: OrderDocuments(live: live))
         OrderRoutes(bus: bus, orders: orders, books: books, changes: changes, invoices: invoices).add(to: router)
+        BornOrders(bus: bus, documents: OrderDocuments(live: live)).add(to: router)
         DirectoryRoutes(bus: bus).add(to: router)
         CardRoutes(bus: bus).add(to: router)
         OwnershipRoutes(pool: bus.pool).add(to: router)

@@ -118,7 +118,7 @@ struct CompanyPage: Sendable {
                     "status": StateWords.order($0.status, language, isOurs: $0.base == OwnBooks.name),
                     "total": HumanText.money($0.total ?? $0.askedTotal, language),
                     "payment": StateWords.payment($0.payment, language),
-                    "dealId": $0.dealId?.description ?? "",
+                    "id": $0.id.description,
                 ]
             },
         ]

@@ -4,6 +4,10 @@ import ServiceKit
 
 /// An order's card on its deal's page.
 extension DealPages {
+    static func sells(_ caller: Caller) -> Bool {
+        caller.isAdmin || !caller.roles.isDisjoint(with: ["manager", "head"])
+    }
+
     static func fields(_ order: OrderView, _ caller: Caller, _ language: Language) -> [String: Any] {
         let keepsBooks = caller.isAdmin || !caller.roles.isDisjoint(with: ["accountant", "head"])
         let writes = order.base == OwnBooks.name && keepsBooks
@@ -27,9 +31,11 @@ extension DealPages {
             "share": order.marginShare.map { "\(Int($0.rounded())) %" } ?? "",
             "unknown": order.paidUnknown == nil || order.payment == "full"
                 ? "" : ScreenTexts.word("paymentsUnknown", language),
-            "mayCancel": ["requested", "sent", "accepted", "failed"].contains(order.status)
+            "isBorn": order.origin == "onec",
+            "mayUnlink": order.origin == "onec" && order.dealId != nil && Self.sells(caller),
+            "mayCancel": order.origin == "crm" && ["requested", "sent", "accepted", "failed"].contains(order.status)
                 && !order.changes.contains { $0.state == "asked" }
-                && (caller.isAdmin || !caller.roles.isDisjoint(with: ["manager", "head"])),
+                && Self.sells(caller),
             "changes": order.changes.map {
                 [
                     "words": ScreenTexts.word("change.\($0.kind).\($0.state)", language),

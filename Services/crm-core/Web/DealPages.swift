@@ -57,10 +57,6 @@ struct DealPages: Sendable {
             }
             return "/orders/\(id)"
         }
-        router.get("/orders/:id") { _, context in
-            guard let deal = try await seen(context).order.dealId else { throw Problem.notFound("order") }
-            return Response.redirect("/deals/\(deal)")
-        }
         router.action("/deals/:id/stage", sessions) { id, form, caller in
             try await bus.transaction {
                 try await deals.move(

@@ -32,6 +32,9 @@ struct Pages: Sendable {
             changes: changes, invoices: invoices, questions: OnecQuestions(others: others), renderer: renderer,
             talk: talk
         ).add(to: router)
+        BornOrderPages(
+            born: BornOrders(bus: bus, documents: OrderDocuments(live: live)), sessions: sessions, renderer: renderer
+        ).add(to: router)
         CompanyPage(pool: bus.pool, renderer: renderer).add(to: router)
         SearchPage(pool: bus.pool, renderer: renderer).add(to: router)
         talk.add(to: router)

@@ -46,6 +46,16 @@ enum ScreenTexts {
         "invoice.agreed": ("Отметить: согласован", "Mark as agreed"),
         "invoice.unagreed": ("Снять «согласован»", "Not agreed"),
         "disputes": ("Разногласия", "Disputes"),
+        "bornOrders": ("Заказы, сделанные в 1С", "Orders made in 1C"), "madeIn1C": ("сделан в 1С", "made in 1C"),
+        "bornNote": (
+            "Эти заказы завели прямо в 1С. Они видны в карточке клиента; чтобы их деньги попали в сделку, отнесите заказ к ней.",
+            "These orders were made in 1C itself. They stand on the client's card; for their money to be a deal's, put the order to it."
+        ),
+        "noBorn": ("Таких заказов нет.", "There are none."), "unlinkOrder": ("отвязать от сделки", "take off the deal"),
+        "whoseOrder": ("К какой сделке относится", "Which deal it belongs to"),
+        "dealNumber": ("Номер сделки", "Deal no."), "linkOrder": ("Отнести к сделке", "Put to the deal"),
+        "dealsOfClient": ("Открытые сделки клиента", "The client's open deals"),
+        "clientUnknown": ("клиент неизвестен", "client unknown"),
         "onecClients": ("Клиенты 1С", "1C's clients"),
         "notLinked": ("Не связаны с клиентом CRM", "Linked to no client"),
         "allLinked": ("Все карточки 1С связаны.", "All of 1C's cards are linked."), "thisIs": ("Это", "This is"),

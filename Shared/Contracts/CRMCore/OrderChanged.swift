@@ -16,13 +16,15 @@ public struct OrderChanged: EventContract {
     public let dueDate: String?
     /// `requested`, `issued`, `sent`, `agreed`, `partly`, `overdue`, `paid`, `cancelled`.
     public let invoice: String?
+    /// `crm`, or `onec` when it was made in 1C; nil in what was said before there were such.
+    public let origin: String?
     public let slice: Slice
     public let by: String?
 
     public init(
         orderId: ID, number: String, dealId: ID? = nil, status: String, payment: String,
         shipment: String, onecNumber: String? = nil, total: Money? = nil, paid: Money? = nil,
-        owed: Money? = nil, dueDate: String? = nil, invoice: String? = nil, slice: Slice, by: String? = nil
+        owed: Money? = nil, dueDate: String? = nil, invoice: String? = nil, origin: String? = nil, slice: Slice, by: String? = nil
     ) {
         self.orderId = orderId
         self.number = number
@@ -36,6 +38,7 @@ public struct OrderChanged: EventContract {
         self.owed = owed
         self.dueDate = dueDate
         self.invoice = invoice
+        self.origin = origin
         self.slice = slice
         self.by = by
     }

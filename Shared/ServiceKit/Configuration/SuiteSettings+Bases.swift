@@ -7,7 +7,7 @@ extension SuiteSettings {
         let known: Set = [
             "base", "driver", "login", "password", "passwordFile", "firstNumber", "timeZone", "departments", "url",
             "mapping", "folder", "format", "node", "peer", "exchangeNode", "ratePerMinute", "quietHours", "readSeconds",
-            "settleSeconds", "timeoutSeconds", "inquiries",
+            "settleSeconds", "timeoutSeconds", "inquiries", "ownOrders", "ownOrdersSince",
         ]
         let bases = top.list("onec", known) { item in
             if item.string("base") == ownBooks { item.complain("«\(ownBooks)» means: without 1C", "base") }
@@ -29,13 +29,20 @@ extension SuiteSettings {
             firstNumber: item.int("firstNumber", 1...99_999_999_999) ?? 1,
             timeZone: item.string("timeZone") ?? "Europe/Moscow", departments: item.strings("departments"))
         let own: [(key: String, drivers: [Base.Driver])] = [
-            ("url", [.odata]), ("mapping", [.odata]), ("timeoutSeconds", [.odata]), ("exchangeNode", [.odata]),
+            ("url", [.odata]), ("mapping", [.odata]), ("timeoutSeconds", [.odata]), ("exchangeNode", [.odata]), ("ownOrdersSince", [.odata]),
             ("format", [.folder]),
             ("folder", [.folder, .enterprisedata]), ("node", [.enterprisedata]), ("peer", [.enterprisedata]),
         ]
         for (key, drivers) in own where !drivers.contains(driver) && item.child(key) != nil {
             let names = drivers.map(\.rawValue).joined(separator: " or ")
             item.complain("only driver \(names) has it", key)
+        }
+        base.takesBorn = item.choice("ownOrders", ["true", "false"], default: "true") == "true"
+        if let day = item.string("ownOrdersSince") {
+            base.bornSince = day
+            if day.wholeMatch(of: /[0-9]{4}-[0-9]{2}-[0-9]{2}/) == nil || Timestamp(day) == nil {
+                item.complain("a day such as 2026-01-31 is wanted, not «\(day)»", "ownOrdersSince")
+            }
         }
         switch driver {
         case .commerceml:

@@ -92,6 +92,10 @@ public struct SuiteSettings: Sendable {
         public var timeoutSeconds: Int64 = 60
         /// Seconds for which the system may still be busy with a request whose answer did not come.
         public var settleSeconds: Int64 = 60
+        /// Orders that are made in the base itself are taken, too. A base that is asked (`odata`) is asked for those since `bornSince`, `2026-01-31`, and
+        /// for none when that is empty.
+        public var takesBorn = true
+        public var bornSince = ""
         /// Where it answers questions; nil: nowhere, or, of a `folder`, in the folder.
         public var inquiries: Inquiries?
     }

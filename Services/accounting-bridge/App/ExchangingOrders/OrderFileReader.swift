@@ -192,6 +192,7 @@ struct OrderFileReader: Sendable {
                     return said
                 }
                 outcome.understood.append(said.words)
+                if said.number != number { outcome.orders.append(said.number) }
                 outcome.understood += report.passedOver.map { "не учитывается: подчинённый документ «\($0)»" }
                 outcome.understood += report.refused.map { "отложено: \($0)" }
                 if let journey = said.journey { outcome.journeys.append(journey) }

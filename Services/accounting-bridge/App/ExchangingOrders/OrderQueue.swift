@@ -55,6 +55,11 @@ struct OrderQueue: Sendable {
                     key: request.orderId.description, answering: event)
             }
         }
+        // An order of 1C's own stands in a line from now on, or in none.
+        handlers.on(OrderLinked.self) { linked, _, transaction in
+            try await transaction.query(
+                "UPDATE order_out SET journey_id = $2 WHERE id = $1", [.id(linked.orderId), .id(linked.journeyId)])
+        }
         return handlers
     }
 

@@ -10,10 +10,13 @@ import XMLStream
 struct OrderReports: Sendable {
     let bus: EventBus
     let authority: BookAuthority
+    let births: OrderBirths
     /// That what was told before is marked by the present settings; nothing is read before that.
     private let marked = Marked()
 
-    init(bus: EventBus, authority: BookAuthority) { (self.bus, self.authority) = (bus, authority) }
+    init(bus: EventBus, authority: BookAuthority, births: OrderBirths) {
+        (self.bus, self.authority, self.births) = (bus, authority, births)
+    }
 
     private final class Marked: Sendable {
         private let isIt = Mutex(false)
@@ -30,6 +33,8 @@ struct OrderReports: Sendable {
 
     /// What came of a report.
     struct Said: Sendable {
+        /// What the order is called here.
+        let number: String
         let words: String
         let isNews: Bool
         let journey: ID?
@@ -59,14 +64,24 @@ struct OrderReports: Sendable {
     ///
     /// - Throws: `XMLRefusal` when the order is unknown, or the base has no say in it.
     func say(
-        _ report: OrderReport, _ base: String, _ exchange: ID, in transaction: EventTransaction
+        _ told: OrderReport, _ base: String, _ exchange: ID, in transaction: EventTransaction
     ) async throws -> Said {
         // The base's row before the order's, as everywhere: nobody waits in a circle.
-        let tells = try await learn(report, base, in: transaction)
+        let tells = try await learn(told, base, in: transaction)
+        var report = told
+        if let born = told.born {
+            guard births.takes(from: base),
+                let number = try await births.take(born, base, exchange, in: transaction)
+            else {
+                return Said(
+                    number: told.number, words: "заказ \(told.number) сделан в 1С и не берётся", isNews: false, journey: nil)
+            }
+            report.number = number
+        }
         guard
             let row = try await transaction.query(
                 """
-                SELECT id, base, journey_id, last_event, report_digest, told_by, counterparty_id, inn, client, told_payments, onec_id,
+                SELECT id, base, origin, journey_id, last_event, report_digest, told_by, counterparty_id, inn, client, told_payments, onec_id,
                     request ->> 'organization' AS organization, told_documents::text AS told
                 FROM order_out WHERE number = $1 FOR UPDATE
                 """, [.text(report.number)]
@@ -116,7 +131,9 @@ struct OrderReports: Sendable {
                 try await transaction.query(
                     "UPDATE order_out SET told_by = $2 WHERE id = $1", [.id(order.id), .id(exchange)])
             }
-            return Said(words: "заказ \(report.number): без изменений", isNews: false, journey: order.journey)
+            return Said(
+                number: report.number, words: "заказ \(report.number): без изменений", isNews: false,
+                journey: order.journey)
         }
         // A first report is no change.
         if try row.optionalBytes("report_digest") != nil {
@@ -147,7 +164,7 @@ struct OrderReports: Sendable {
         }
         let words = "заказ \(report.number) = \(report.onecNumber ?? "без номера 1С")"
         return Said(
-            words: ([words] + told.compactMap(Self.words)).joined(separator: ", "), isNews: !isKnown,
+            number: report.number, words: ([words] + told.compactMap(Self.words)).joined(separator: ", "), isNews: !isKnown,
             journey: order.journey)
     }
 
@@ -161,7 +178,7 @@ struct OrderReports: Sendable {
 
     static func isOld(_ report: OrderReport, _ order: Known) -> Said {
         Said(
-            words: "заказ \(report.number): 1С уже прислала более новое состояние", isNews: false,
+            number: report.number, words: "заказ \(report.number): 1С уже прислала более новое состояние", isNews: false,
             journey: order.journey)
     }
 
@@ -181,8 +198,10 @@ struct OrderReports: Sendable {
         let isHis = try card.inn.map { try $0 == order.row.optionalString("inn") } ?? false
         let isCalledSo = try [card.name, card.fullName].compactMap { $0?.lowercased() }.contains(
             order.row.optionalString("client")?.lowercased() ?? "")
+        // One that was made there is for whom the card says; whose the card is the CRM decides.
+        let isOurs = try order.row.string("origin") == "crm"
         let client =
-            isHis || isCalledSo ? try order.row.optionalString("counterparty_id").flatMap { ID($0) } : nil
+            isOurs && (isHis || isCalledSo) ? try order.row.optionalString("counterparty_id").flatMap { ID($0) } : nil
         try await ClientCards.learn(card, base, client: client, exchange, in: transaction)
     }
 
@@ -194,8 +213,9 @@ struct OrderReports: Sendable {
         try await transaction.query(
             """
             UPDATE parked_document SET settled_at = now(), settled_by = '1С прислала заново'
-            WHERE base = $1 AND number = $2 AND settled_at IS NULL AND exchange_id < $3
-            """, [.text(base), .text(report.number), .id(exchange)])
+            WHERE base = $1 AND number = ANY($2::text[]) AND settled_at IS NULL AND exchange_id < $3
+            """,
+            [.text(base), .texts([report.number] + [report.born?.number].compactMap { $0 }), .id(exchange)])
     }
 
     static func words(_ document: ReportedDocument) -> String? {

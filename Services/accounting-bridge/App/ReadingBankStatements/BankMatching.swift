@@ -82,9 +82,9 @@ struct BankMatching: Sendable {
     }
 
     private static func candidate(_ row: Row, _ shares: [Row]) throws -> PaymentMatching.Candidate {
-        let request = try JSON.decode(OrderRequested.self, from: try row.string("request").utf8)
+        let terms = try JSON.decode(OrderTerms.self, from: try row.string("request").utf8)
         let total =
-            try row.optionalString("told_total").map { try JSON.decode(Money.self, from: $0.utf8) } ?? request.total
+            try row.optionalString("told_total").map { try JSON.decode(Money.self, from: $0.utf8) } ?? terms.total
         let documents = try JSON.decode([ReportedDocument].self, from: try row.string("told_documents").utf8)
             .filter { $0.posted && !$0.cancelled && $0.counts != false && $0.amount?.currency == total.currency }
         var (told, toldPaid, banked) = ([PaymentMatching.Candidate.Told](), Int64(0), Int64(0))
@@ -110,8 +110,8 @@ struct BankMatching: Sendable {
         }
         return .init(
             id: try row.id("id"), number: try row.string("number"), onecNumber: try row.optionalString("onec_number"),
-            inn: try row.optionalString("inn"), counterparty: request.counterparty.id,
-            organization: request.organization,
+            inn: try row.optionalString("inn"), counterparty: terms.counterparty.id,
+            organization: terms.organization,
             owed: total - Money(minor: max(toldPaid, banked), currency: total.currency), told: told,
             isPaid: try row.bool("told_paid"))
     }

@@ -73,7 +73,7 @@ struct ExchangeReplays: OwnReplays {
                 UNION ALL
                 -- What stands in a base is done again only when that is what was asked for.
                 SELECT 'sent', id, base, number, journey_id, sent_at, NULL, client, inn, counterparty_id
-                FROM order_out WHERE state = 'sent' AND NOT told_cancelled AND $3 = 'sent'
+                FROM order_out WHERE state = 'sent' AND origin = 'crm' AND NOT told_cancelled AND $3 = 'sent'
             ) AS waiting
             WHERE ($2::text IS NULL OR base = $2) AND ($3::text IS NULL OR kind = $3)
                 AND ($4::text IS NULL OR position(lower($4) IN lower(client)) > 0 OR inn = $4 OR counterparty_id = $4)

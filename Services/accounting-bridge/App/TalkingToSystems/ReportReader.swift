@@ -106,7 +106,7 @@ struct ReportReader: Sendable {
                                 orders = array_append(orders, $3), journeys = journeys || $4::uuid[] WHERE id = $1
                             """,
                             [
-                                .id(heard.exchange), .text(said.words), .text(report.number),
+                                .id(heard.exchange), .text(said.words), .text(said.number),
                                 .ids([said.journey].compactMap { $0 }),
                             ])
                     }

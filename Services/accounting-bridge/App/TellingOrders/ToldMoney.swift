@@ -29,9 +29,9 @@ struct ToldMoney: Sendable {
         let rows = try await pool.query(
             """
             SELECT o.number, t.* FROM (
-                SELECT * FROM order_out o WHERE ($1::text IS NULL OR number > $1) AND (told_documents <> '[]'
+                SELECT * FROM order_out o WHERE ($1::text IS NULL OR number COLLATE "C" > $1) AND (told_documents <> '[]'
                     OR EXISTS (SELECT 1 FROM bank_allocation a WHERE a.order_id = o.id))
-                ORDER BY number LIMIT $2) AS o
+                ORDER BY number COLLATE "C" LIMIT $2) AS o
             LEFT JOIN LATERAL (
                 SELECT coalesce(d->>'base', o.base) AS base, d->>'kind' AS kind, d->>'onecId' AS id, d->'amount'->>'amount' AS amount,
                     NULL::bigint AS minor, d->'amount'->>'currency' AS currency,
@@ -42,7 +42,7 @@ struct ToldMoney: Sendable {
                     a.amount_minor, p.currency, true, NOT o.told_payments
                 FROM bank_allocation a JOIN bank_payment p ON p.id = a.payment_id WHERE a.order_id = o.id
             ) AS t ON true
-            ORDER BY o.number, t.base, t.kind, t.id
+            ORDER BY o.number COLLATE "C", t.base, t.kind, t.id
             """, [.text(after), .int(limit)])
         let numbers = try rows.map { try $0.string("number") }
         let entries = try rows.compactMap { row -> Entry? in

@@ -78,7 +78,8 @@ struct FactHandlers: Sendable {
     private func order(_ order: OrderChanged, _ event: ReceivedEvent, in transaction: EventTransaction) async throws {
         var facts: [Fact] = []
         let ref = order.orderId.description
-        if ["sent", "accepted", "closed"].contains(order.status) {
+        // What was made in 1C was handed over to nobody.
+        if order.origin != "onec", ["sent", "accepted", "closed"].contains(order.status) {
             let known = try await transaction.query(
                 "SELECT 1 AS one FROM fact WHERE metric = 'orders.sent' AND key = $1", [.text(ref)])
             if known.isEmpty {
@@ -114,7 +115,8 @@ struct FactHandlers: Sendable {
             number: payment.documentNumber)
         fact.counted = payment.counted
         var facts = [fact]
-        if payment.kind == "payment", payment.counted {
+        // Money of an order that is no deal's is no step of one.
+        if payment.kind == "payment", payment.counted, payment.dealId != nil {
             var step = fact
             step.day = nil
             step.currency = nil

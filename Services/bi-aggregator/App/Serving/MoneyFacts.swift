@@ -13,7 +13,7 @@ struct MoneyFacts: Sendable {
         let amount: Money
     }
 
-    private static let order = "substring(key FROM '[^/]+$')"
+    private static let order = "(substring(key FROM '[^/]+$') COLLATE \"C\")"
     private static let isMoney = "counted AND metric IN ('money.received', 'money.refunded')"
 
     func add(to router: Router<ServiceRequestContext>) {

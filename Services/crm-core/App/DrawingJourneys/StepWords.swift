@@ -56,7 +56,7 @@ struct StepWords {
     private static let variants = [
         "bot.message.sent": ["state"], "bot.answers.changed": ["state"], "bot.conversation.handed_over": ["to"],
         "crm.payment.recorded": ["counted", "kind"], "onec.bank_payment.allocated": ["stands"],
-        "crm.order.flagged": ["done"], "onec.order.reported": ["onecNumber?"],
+        "crm.order.flagged": ["done"], "crm.order.linked": ["dealId?"], "onec.order.reported": ["onecNumber?"],
         "crm.order.change_requested": ["kind"], "onec.order.change_answered": ["taken"],
         "notifier.notification.sent": ["state"],
     ]
@@ -98,6 +98,14 @@ struct StepWords {
         "crm.deal.won": ("Сделка № {number} выиграна", "Deal no. {number} was won"),
         "crm.deal.lost": ("Сделка проиграна: {reason}", "The deal was lost: {reason}"),
         "crm.order.requested": ("Заказ {number} поставлен в очередь для 1С", "Order {number} waits for 1C"),
+        "crm.order.linked": (
+            "Заказ {number}, сделанный в 1С, больше не относится к сделке ({by})",
+            "Order {number}, made in 1C, no longer belongs to the deal ({by})"
+        ),
+        "crm.order.linked/dealId?": (
+            "К сделке отнесён заказ {number}, сделанный в 1С ({by})",
+            "Order {number}, made in 1C, was put to the deal ({by})"
+        ),
         "crm.order.flagged": (
             "{department}: отметка «исполнено» по заказу {number} снята ({by})",
             "{department}: no longer done for order {number} ({by})"

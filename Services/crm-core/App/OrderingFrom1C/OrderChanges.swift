@@ -47,6 +47,9 @@ struct OrderChanges: Sendable {
             throw Problem.notFound("order")
         }
         if let deal = order.dealId { _ = try await DealView.load(deal, for: caller, in: transaction) }
+        guard order.origin == "crm" else {
+            throw Problem.conflict("заказ сделан в 1С: измените или отмените его там, сюда придёт само")
+        }
         guard Self.open.contains(order.status) else { throw Problem.conflict("the order is \(order.status)") }
         guard !order.changes.contains(where: { $0.state == "asked" }) else {
             throw Problem.conflict("a change of this order waits for an answer")

@@ -6,26 +6,30 @@ import ServiceKit
 /// An order with its documents, flags, changes and its invoice's history, as they stand in the database.
 extension OrderView {
     static func load(_ id: ID, in runner: some StatementRunner) async throws -> OrderView? {
-        try await load("id = $1", id, in: runner).first
+        try await load("id = $1", .id(id), in: runner).first
+    }
+
+    static func load(ids: [ID], in runner: some StatementRunner) async throws -> [OrderView] {
+        try await load("id = ANY($1::uuid[])", .ids(ids), in: runner)
     }
 
     static func load(deal: ID, in runner: some StatementRunner) async throws -> [OrderView] {
-        try await load("deal_id = $1", deal, in: runner)
+        try await load("deal_id = $1", .id(deal), in: runner)
     }
 
     static func load(journey: ID, in runner: some StatementRunner) async throws -> [OrderView] {
-        try await load("journey_id = $1", journey, in: runner)
+        try await load("journey_id = $1", .id(journey), in: runner)
     }
 
     static func load(company: ID, in runner: some StatementRunner) async throws -> [OrderView] {
-        try await load("deal_id IN (SELECT id FROM deal WHERE company_id = $1)", company, in: runner)
+        try await load("id IN (\(BornOrders.ofCompany))", .id(company), in: runner)
     }
 
     /// Orders of one record at most.
     private static let limit = 200
 
     /// Orders with their documents in one round trip, oldest first.
-    private static func load(_ condition: String, _ id: ID, in runner: some StatementRunner) async throws
+    private static func load(_ condition: String, _ parameter: Parameter, in runner: some StatementRunner) async throws
         -> [OrderView]
     {
         let answers = try await runner.run([
@@ -35,7 +39,7 @@ extension OrderView {
                     failure, currency, asked_minor, total_minor, revenue_minor, cost_minor, tells_payments, tells_shipments, paid_flag, shipped_flag,
                     due_date::text AS due_date, booking_id, lines::text AS lines, as_of, created_at
                 FROM sales_order WHERE \(condition) ORDER BY created_at LIMIT \(limit)
-                """, [.id(id)]),
+                """, [parameter]),
             Statement(
                 """
                 SELECT order_id, base, kind, onec_id, number, date, amount_minor, currency, posted, cancelled,
@@ -43,37 +47,37 @@ extension OrderView {
                 FROM document WHERE order_id IN (
                     SELECT id FROM sales_order WHERE \(condition) ORDER BY created_at LIMIT \(limit))
                 ORDER BY date, onec_id
-                """, [.id(id)]),
+                """, [parameter]),
             Statement(
                 """
                 SELECT order_id, department, done, by_whom, at FROM order_flag WHERE order_id IN (
                     SELECT id FROM sales_order WHERE \(condition) ORDER BY created_at LIMIT \(limit))
                 ORDER BY department
-                """, [.id(id)]),
+                """, [parameter]),
             Statement(
                 """
                 SELECT order_id, id, kind, state, reason, by_whom, at, answered_at FROM order_change WHERE order_id IN (
                     SELECT id FROM sales_order WHERE \(condition) ORDER BY created_at LIMIT \(limit))
                 ORDER BY id
-                """, [.id(id)]),
+                """, [parameter]),
             Statement(
                 """
                 SELECT order_id, mark, by_whom, note, at FROM invoice_mark WHERE order_id IN (
                     SELECT id FROM sales_order WHERE \(condition) ORDER BY created_at LIMIT \(limit))
                 ORDER BY at
-                """, [.id(id)]),
+                """, [parameter]),
             Statement(
                 """
                 SELECT order_id, state, source, by_whom, note, at FROM invoice_step WHERE order_id IN (
                     SELECT id FROM sales_order WHERE \(condition) ORDER BY created_at LIMIT \(limit))
                 ORDER BY number
-                """, [.id(id)]),
+                """, [parameter]),
         ])
-        let documents = Dictionary(grouping: answers[1]) { (try? $0.id("order_id")) ?? id }
-        let flags = Dictionary(grouping: answers[2]) { (try? $0.id("order_id")) ?? id }
-        let changes = Dictionary(grouping: answers[3]) { (try? $0.id("order_id")) ?? id }
-        let marks = Dictionary(grouping: answers[4]) { (try? $0.id("order_id")) ?? id }
-        let steps = Dictionary(grouping: answers[5]) { (try? $0.id("order_id")) ?? id }
+        let documents = try Dictionary(grouping: answers[1]) { try $0.id("order_id") }
+        let flags = try Dictionary(grouping: answers[2]) { try $0.id("order_id") }
+        let changes = try Dictionary(grouping: answers[3]) { try $0.id("order_id") }
+        let marks = try Dictionary(grouping: answers[4]) { try $0.id("order_id") }
+        let steps = try Dictionary(grouping: answers[5]) { try $0.id("order_id") }
         return try answers[0].compactMap { row in
             guard let asked = try row.money("asked_minor") else { return nil }
             let own = try row.id("id")
@@ -178,5 +182,6 @@ extension OrderView {
         asOf = try row.optionalTime("as_of")
         createdAt = try row.time("created_at")
         isSettled = state.isSettled
+        tellsPayments = try row.optionalBool("tells_payments")
     }
 }

@@ -80,6 +80,7 @@ struct OrderView: AnswerShape {
     let asOf: Timestamp?
     let createdAt: Timestamp
     let isSettled: Bool
+    let tellsPayments: Bool?
 
     /// The margin in per cent of the revenue; nil without any.
     var marginShare: Double? {
@@ -87,7 +88,7 @@ struct OrderView: AnswerShape {
         return 100 * Double(margin.minor) / Double(revenue.minor)
     }
 
-    static let hidden: Set = ["isSettled"]
+    static let hidden: Set = ["isSettled", "tellsPayments"]
 
     /// What the order has become, as an event.
     ///
@@ -96,6 +97,6 @@ struct OrderView: AnswerShape {
         OrderChanged(
             orderId: id, number: number, dealId: dealId, status: status, payment: payment, shipment: shipment,
             onecNumber: onecNumber, total: total, paid: paid, owed: owed, dueDate: dueDate,
-            invoice: invoice.state, slice: deal?.slice ?? Slice(), by: teller.words)
+            invoice: invoice.state, origin: origin, slice: deal?.slice ?? Slice(), by: teller.words)
     }
 }

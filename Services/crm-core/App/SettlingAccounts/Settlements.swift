@@ -58,8 +58,8 @@ struct Settlements: Sendable {
         let rows = try await pool.query(
             """
             SELECT o.number AS order_number, c.base, c.kind, c.number, c.date::text AS date, c.amount_minor, c.currency
-            FROM document c JOIN sales_order o ON o.id = c.order_id JOIN deal d ON d.id = o.deal_id
-            WHERE d.company_id = $1 AND c.kind IN ('payment', 'refund', 'shipment', 'return') AND c.amount_minor IS NOT NULL
+            FROM document c JOIN sales_order o ON o.id = c.order_id
+            WHERE o.id IN (\(BornOrders.ofCompany)) AND c.kind IN ('payment', 'refund', 'shipment', 'return') AND c.amount_minor IS NOT NULL
                 AND \(OrderDocuments.counts) ORDER BY c.date NULLS FIRST, c.onec_id LIMIT \(Self.documentLimit + 1)
             """, [.id(company)])
         guard rows.count <= Self.documentLimit else {

@@ -66,8 +66,9 @@ struct Reconciliation: Sendable {
     private func name(_ differences: inout [Difference]) async throws {
         let rows = try await pool.query(
             """
-            SELECT o.number, coalesce(c.name, p.name) AS client FROM sales_order o JOIN deal d ON d.id = o.deal_id
+            SELECT o.number, coalesce(c.name, p.name, k.name) AS client FROM sales_order o LEFT JOIN deal d ON d.id = o.deal_id
             LEFT JOIN company c ON c.id = d.company_id LEFT JOIN contact p ON p.id = d.contact_id
+            LEFT JOIN onec_card k ON k.base = o.base AND k.onec_id = o.card_id
             WHERE o.number = ANY($1::text[])
             """, [.texts(Array(Set(differences.map(\.orderNumber))))])
         let names = try rows.reduce(into: [:]) { $0[try $1.string("number")] = try $1.optionalString("client") }
@@ -137,12 +138,12 @@ struct Reconciliation: Sendable {
             let rows = try await pool.query(
                 """
                 SELECT o.number, c.base, c.kind, c.onec_id, c.amount_minor, c.currency FROM (
-                    SELECT id, number, tells_payments FROM sales_order o WHERE ($1::text IS NULL OR number > $1) AND EXISTS (
+                    SELECT id, number, tells_payments FROM sales_order o WHERE ($1::text IS NULL OR number COLLATE "C" > $1) AND EXISTS (
                         SELECT 1 FROM document c WHERE c.order_id = o.id AND c.kind IN ('payment', 'refund', 'shipment', 'return'))
-                    ORDER BY number LIMIT \(Self.pageSize)) AS o
+                    ORDER BY number COLLATE "C" LIMIT \(Self.pageSize)) AS o
                 LEFT JOIN document c ON c.order_id = o.id AND c.kind IN ('payment', 'refund', 'shipment', 'return') AND c.amount_minor IS NOT NULL
                     AND \(OrderDocuments.counts)
-                ORDER BY o.number
+                ORDER BY o.number COLLATE "C"
                 """, [.text(after)])
             let numbers = try rows.map { try $0.string("number") }
             let entries = try rows.compactMap { row -> CountedMoney? in
