@@ -40,6 +40,10 @@ class System:
         """It is restored from a backup in which the order is not yet."""
         raise NotImplementedError
 
+    def bear(self, key, number, total, client, payments=()):
+        """An order is made in it by hand, or is another by now. The client: id, name and INN of his card."""
+        raise NotImplementedError
+
 
 class Taken:
     """An order as a system understood it."""
@@ -91,6 +95,11 @@ class CommerceML(System):
                        extra=extra + ([] if posted else [("Проведен", "false")]), refunds=[(i, a, "true") for i, a in refunds])
         self.onec.call = real
 
+    def bear(self, *order, **what):
+        self.onec.open()
+        answer = self.onec.call("file", OneC.made_there(*order, **what), filename=f"own-{uuid.uuid4()}.xml")
+        assert answer.text.startswith("success"), answer.text
+
     def forget(self, number):
         """What it has and gets again it knows by its number."""
         del self.taken[number]
@@ -134,6 +143,16 @@ class Folder(System):
         else:
             self.put(f"Заказ;Запись;Сумма;Отдел;Исполнено\r\n{number};Заказ;{total};;\r\n"
                      + "".join(f"{number};Отметка;;{department};{'да' if is_done else 'нет'}\r\n" for department, is_done in done.items()))
+
+    def bear(self, key, number, total, client, payments=()):
+        card, name, inn = client
+        if self.format == "json":
+            self.put(json.dumps({"orders": [{
+                "number": number, "id": key, "date": "2026-11-19", "total": total, "client": {"id": card, "name": name, "inn": inn},
+                "documents": [{"kind": "payment", "id": i, "amount": a, "date": "2026-11-20"} for i, a in payments]}]}))
+        else:
+            self.put(f"Заказ;Запись;Ид;Дата;Сумма;Код клиента;Клиент;ИНН\r\n{number};Заказ;{key};19.11.2026;{total};{card};{name};{inn}\r\n"
+                     + "".join(f"{number};Оплата;{i};20.11.2026;{a};;;\r\n" for i, a in payments))
 
     def refuse(self, number, reason):
         if self.format == "json":
@@ -191,7 +210,7 @@ class OData(System):
         self.mapping, self.organization, self.base = mapping, f"odata-{mapping}", f"odata-{mapping}"
         self.onec = odata.Base(configuration)
         self.server = odata.Server(self.onec)
-        settings = {"readSeconds": 1, "settleSeconds": 3, "timeoutSeconds": 5, "ratePerMinute": 60000, **more}
+        settings = {"readSeconds": 1, "settleSeconds": 3, "timeoutSeconds": 5, "ratePerMinute": 60000, "ownOrdersSince": "2026-01-01", **more}
         self.settings = (f'- {{ base: {self.base}, driver: odata, url: "{self.server.url}", login: "Обмен", password: "пароль", mapping: {mapping}, '
                          f'firstNumber: {first}, ' + ", ".join(f"{k}: {v}" for k, v in settings.items()) + " }")
         self.onec.add("Catalog_Организации", ИНН="7707083893", Description="ООО Станкоторг")
@@ -214,6 +233,9 @@ class OData(System):
         with self.onec.lock:
             found = {}
             for order in sorted(self.orders().values(), key=lambda o: o["Number"]):
+                if not order["Комментарий"]:
+                    # It was made there.
+                    continue
                 number = order["Комментарий"].split("\n")[0].removeprefix("Throughline № ").removesuffix(".")
                 assert number not in found, f"order {number} was made twice"
                 goods, clients = self.onec.sets["Catalog_Номенклатура"], self.onec.sets["Catalog_Контрагенты"]
@@ -258,6 +280,37 @@ class OData(System):
                         own["РасшифровкаПлатежа"] = [{"LineNumber": str(i + 1), names["amount"]: part, **link} for i, part in enumerate(parts)]
                     if name not in self.documents:
                         self.documents[name] = self.onec.add(names[kind], **own)
+
+    def bear(self, key, number, total, client, payments=()):
+        card, name, inn = client
+        names = self.names
+        currency = next(field for field in self.onec.schema[names["orders"]] if field.startswith("Валюта"))
+        with self.onec.lock:
+            if card not in self.onec.sets["Catalog_Контрагенты"]:
+                self.onec.add("Catalog_Контрагенты", Ref_Key=card, Description=name, НаименованиеПолное=name, ИНН=inn, КПП="")
+            fields = {"Контрагент_Key": card, "СуммаДокумента": Decimal(total), currency: next(iter(self.onec.sets["Catalog_Валюты"])),
+                      "Организация_Key": next(iter(self.onec.sets["Catalog_Организации"]))}
+            if key in self.orders():
+                self.orders()[key].update(fields)
+                self.onec.changed(names["orders"], key)
+            else:
+                self.onec.add(names["orders"], Ref_Key=key, Number=number, Date="2026-11-19T10:00:00", Posted=True, Комментарий="", **fields)
+        self.pay(key, number, payments)
+        # It is looked for by itself every few minutes, and when a person asks.
+        self.suite.post("accounting-bridge", f"/api/v1/bases/{self.base}/read-again", self.suite.token(), {})
+
+    def pay(self, key, number, payments):
+        names = self.names
+        for id, amount in payments:
+            link = {names["order"]: key}
+            if not names["order"].endswith("_Key"):
+                link[f"{names['order']}_Type"] = f"StandardODATA.{names['orders']}"
+            own = {"Number": id, "Date": "2026-11-20T10:00:00", "Posted": True}
+            table = next(name.removeprefix(names["payments"] + "_") for name in self.onec.schema if name.startswith(names["payments"] + "_"))
+            with self.onec.lock:
+                if f"{number}-{id}" not in self.documents:
+                    self.documents[f"{number}-{id}"] = self.onec.add(
+                        names["payments"], **own, **{table: [{"LineNumber": "1", names["amount"]: Decimal(amount), **link}]})
 
     def forget(self, number):
         with self.onec.lock:
@@ -314,7 +367,7 @@ class EnterpriseData(System):
             assert len(self.node.taken) == len(set(self.node.taken)), "an order was made twice"
             clients = self.node.base.clients
             return {o["number"]: Taken(o["number"], clients[o["client"]]["name"], [line[:3] for line in o["lines"]], o["total"])
-                    for o in sorted(self.node.base.orders.values(), key=lambda o: o["onec"])}
+                    for o in sorted(self.node.base.orders.values(), key=lambda o: o["onec"]) if o["number"]}
 
     def key(self, number):
         return next(key for key, order in self.node.base.orders.items() if order["number"] == number)
@@ -335,6 +388,19 @@ class EnterpriseData(System):
                 for id, amount in list:
                     own = self.documents.setdefault(f"{number}-{id}", str(uuid.uuid4()))
                     node.document(own, kind, id, amount, {key: amount})
+            node.run()
+
+    def bear(self, key, number, total, client, payments=()):
+        card, name, inn = client
+        node = self.node
+        with node.lock:
+            node.base.clients.setdefault(card, {"name": name, "inn": inn, "kpp": ""})
+            node.base.orders[key] = {"onec": number, "number": None, "client": card, "total": Decimal(total), "lines": [], "deleted": False,
+                                     "posted": True, "comment": ""}
+            node.register(key)
+            for id, amount in payments:
+                own = self.documents.setdefault(f"{number}-{id}", str(uuid.uuid4()))
+                node.document(own, "ПБДСРасчетыСКонтрагентами", id, amount, {key: amount})
             node.run()
 
     def forget(self, number):

@@ -5,30 +5,11 @@ import uuid
 import requests
 from suite import OneC, wait_for
 
-YEAR = "2026"
-
-
-def document(key, number, total, client, payments=(), extra=(), lines=(("Ящик", "2", "15.50", "31.00"),), seller=None):
-    """A file with an order as УНФ writes one that was made in it."""
-    card, name, inn = client
-    values = "".join(f"<ЗначениеРеквизита><Наименование>{k}</Наименование><Значение>{v}</Значение></ЗначениеРеквизита>"
-                     for k, v in [("Номер по 1С", number), ("Проведен", "true"), *extra])
-    money = "".join(f"<ПодчиненныйДокумент><Ид>{id}</Ид><Дата>2026-11-20T09:00:00</Дата><ХозОперация>Выплата безналичных денег</ХозОперация>"
-                    f"<Сумма>{amount}</Сумма><Валюта>руб</Валюта></ПодчиненныйДокумент>" for id, amount in payments)
-    goods = "".join(f"<Товар><Ид>{n}</Ид><Артикул>A-{n}</Артикул><Наименование>{n}</Наименование><Количество>{q}</Количество>"
-                    f"<ЦенаЗаЕдиницу>{p}</ЦенаЗаЕдиницу><Сумма>{s}</Сумма></Товар>" for n, q, p, s in lines)
-    sold = f"<Контрагент><Роль>Продавец</Роль><Наименование>мы</Наименование><ИНН>{seller}</ИНН></Контрагент>" if seller else ""
-    return ('<?xml version="1.0" encoding="utf-8"?><КоммерческаяИнформация xmlns="urn:1C.ru:commerceml_210" ВерсияСхемы="2.10"><Контейнер>'
-            f"<Документ><Ид>{key}</Ид><Номер>{number}</Номер><Дата>{YEAR}-11-19</Дата><ХозОперация>Заказ товара</ХозОперация><Валюта>руб</Валюта>"
-            f"<Сумма>{total}</Сумма><Контрагенты>{sold}<Контрагент><Ид>{card}</Ид><Наименование>{name}</Наименование><ИНН>{inn}</ИНН><Роль>Покупатель</Роль></Контрагент></Контрагенты>"
-            f"<Товары>{goods}</Товары><ПодчиненныеДокументы>{money}</ПодчиненныеДокументы><ЗначенияРеквизитов>{values}</ЗначенияРеквизитов>"
-            "</Документ></Контейнер></КоммерческаяИнформация>").encode()
-
 
 def tell(suite, *told, login="exchange", password="обмен", **what):
     onec = OneC(suite, login, password)
     onec.open()
-    answer = onec.call("file", document(*told, **what), filename=f"{uuid.uuid4()}.xml")
+    answer = onec.call("file", OneC.made_there(*told, **what), filename=f"{uuid.uuid4()}.xml")
     assert answer.text.startswith("success"), answer.text
 
 
@@ -64,7 +45,7 @@ def test_an_order_made_in_1c_is_its_clients_and_a_deals_when_a_person_says_so(su
     tell(suite, key, "НФНФ-000017", "31.00", client, payments=[("p1", "10.00")])
     order = appears(suite, key, lambda o: o["payment"] == "partly")
     assert order["origin"] == "onec" and order["dealId"] is None and order["journeyId"] is None
-    assert order["number"] == f"НФНФ-000017 (unf, {YEAR})" and order["onecNumber"] == "НФНФ-000017"
+    assert order["number"] == f"НФНФ-000017 (unf, 2026)" and order["onecNumber"] == "НФНФ-000017"
     assert order["total"] == {"amount": "31.00", "currency": "RUB"} and order["owed"]["amount"] == "21.00"
     assert [(line["sku"], line["quantity"], line["price"], line["sum"]["amount"]) for line in order["lines"]] == [("A-Ящик", "2", "15.5", "31.00")]
     # Told again it is the same, also with another sum.
@@ -106,7 +87,7 @@ def test_numbers_that_1c_uses_again_are_two_orders(suite):
     tell(suite, first, "000/Я-5", "31.00", client)
     tell(suite, second, "000/Я-5", "31.00", client)
     one = appears(suite, first)
-    assert one["number"] == f"000-Я-5 (unf, {YEAR})"
+    assert one["number"] == f"000-Я-5 (unf, 2026)"
     numbers = lambda: {e["order"]["number"] for e in call(suite, "GET", "/api/v1/born-orders?limit=200").json()["items"] if e["order"]["number"].startswith("000-Я-5")}
     wait_for(lambda: len(numbers()) == 2, what="both orders")
     assert all(re.fullmatch(r"000-Я-5 \(unf, 2026(, [0-9a-f]{8})?\)", n) for n in numbers())

@@ -1,6 +1,7 @@
 """The same demands on every accounting system that the bridge speaks to, whichever language it speaks."""
 import os
 import signal
+import uuid
 from datetime import UTC, datetime
 
 import pytest
@@ -215,6 +216,37 @@ def test_an_order_that_is_not_ours_is_parked_and_done_again_when_it_is_known(sys
     system.suite.post("accounting-bridge", f"/api/v1/replays/{planned['id']}/apply", system.suite.token(), {}, status=202)
     becomes(system, order, payment="full")
     assert not waiting()
+
+
+def test_an_order_that_was_made_there(system):
+    """It is taken once, told of as all others are, and never given back."""
+    key, client = str(uuid.uuid4()), (str(uuid.uuid4()), f"Полевой цветок {system.base}", "")
+    where = system.suite.url("crm-core") + f"/api/v1/orders/{key}"
+    number = f"СВ-{key[:4]}/7"
+
+    def becomes(**wanted):
+        def found():
+            answer = requests.get(where, headers={"Authorization": f"Bearer {system.suite.token()}"}, timeout=20)
+            order = answer.json() if answer.status_code == 200 else {}
+            return order if order and all(order[field] == value for field, value in wanted.items()) else None
+        return wait_for(found, what=f"the order that was made there to have {wanted}")
+
+    system.bear(key, number, "31.00", client, payments=[("10", "10.00")])
+    order = becomes(payment="partly")
+    assert (order["origin"], order["base"], order["dealId"], order["onecNumber"]) == ("onec", system.base, None, number)
+    assert order["number"] == f"{number.replace('/', '-')} ({system.base}, 2026)" and order["organization"] == system.organization
+    system.bear(key, number, "41.00", client, payments=[("10", "10.00"), ("31", "31.00")])
+    becomes(payment="full", total={"amount": "41.00", "currency": "RUB"})
+    # Its client's card waits to be linked as any other.
+    cards = lambda: [c for c in system.suite.get("crm-core", "/api/v1/onec-cards", system.suite.token(), state="waiting", limit=200)["items"] if c["onecId"] == client[0]]
+    assert wait_for(cards, what="the card")[0]["name"] == client[1]
+    after = ordered(system, "after-own")
+    taken(system, after)
+    assert [n for n in system.taken if "СВ-" in n] == []
+    items = system.suite.get("crm-core", "/api/v1/born-orders", system.suite.token(), limit=200)["items"]
+    assert [i["client"] for i in items if i["order"]["onecNumber"] == number] == [client[1]]
+    told = system.suite.get("accounting-bridge", "/api/v1/order-stories/" + requests.utils.quote(order["number"]), system.suite.token())
+    assert "сделан в 1С" in told["lines"][0]["words"] or any("сделан в 1С" in line["words"] for line in told["lines"])
 
 
 def test_another_base_cannot_speak_of_an_order(system, systems):

@@ -82,9 +82,11 @@ public struct AccountingBridge: SuiteService {
                 case .odata:
                     ODataDriver(
                         base, organizations: organizations, mapping: try ODataMappings.load(base.mapping),
-                        bus: bus)
+                        bus: bus, births: reports.births)
                 case .enterprisedata:
-                    EnterpriseDataDriver(base, organizations: organizations, folder: folder, bus: bus)
+                    EnterpriseDataDriver(
+                        base, organizations: organizations, folder: folder, bus: bus,
+                        births: reports.births)
                 case .folder, .commerceml:
                     FolderDriver(
                         folder, format: FolderFormat(rawValue: base.format) ?? .json, fallback: currency)

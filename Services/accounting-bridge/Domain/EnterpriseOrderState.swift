@@ -62,6 +62,40 @@ struct EnterpriseOrderState {
         report.total = total
     }
 
+    /// An order's document as one that was made in the base; nil when it is marked for deletion there.
+    ///
+    /// - Parameter currency: of an order that names none.
+    static func born(_ told: EnterpriseMessageReader.Told, currency fallback: Currency) throws -> BornOrder? {
+        let element = try XMLElement.read(told.xml, limit: EnterpriseMessageReader.recordLimit)
+        guard !OrderReport.isTrue(element.value("ПометкаУдаления")) else { return nil }
+        let keys = element.first("КлючевыеСвойства")
+        let number = keys?.value("Номер")
+        let currency = try currency(element, fallback)
+        guard let total = OrderReport.money(element.value("Сумма"), currency) else {
+            throw DriverFailure.refused(
+                "\(number ?? "без номера"), сумма «\(element.value("Сумма") ?? "")» (Сумма) не читается")
+        }
+        return BornOrder(
+            key: told.id.description, number: number, day: OrderReport.day(keys?.value("Дата")), total: total,
+            client: card(element.first("Контрагент"), isDeleted: false),
+            organizationINN: (keys?.first("Организация") ?? element.first("Организация"))?.value("ИНН"),
+            lines: (element.first("Товары")?.all("Строка") ?? []).prefix(BornOrder.lineLimit).compactMap {
+                line($0, currency)
+            })
+    }
+
+    private static func line(_ row: XMLElement, _ currency: Currency) -> OrderLine? {
+        let good = row.anywhere("Номенклатура")
+        guard let name = good?.value("Наименование"), let quantity = Quantity(onec: row.value("Количество")),
+            let price = Quantity(onec: row.value("Цена")), let sum = OrderReport.money(row.value("Сумма"), currency)
+        else { return nil }
+        return OrderLine(
+            sku: String((good?.value("Артикул") ?? "").prefix(100)), name: String(name.prefix(250)),
+            quantity: quantity, price: price, unit: row.anywhere("ДанныеКлассификатора")?.value("Наименование"),
+            vat: nil,
+            discount: nil, sum: sum)
+    }
+
     /// «Дополнительные реквизиты» of a document, by their names.
     private static func attributes(_ element: XMLElement) -> [String: String] {
         (element.first("ДополнительныеРеквизиты")?.all("Строка") ?? []).reduce(into: [:]) { found, row in

@@ -9,6 +9,8 @@ struct FolderOrder: Sendable {
     }
     var number = ""
     var id, systemNumber, total, cost, currency, posted, cancelled, status, paid, shipped, dueDate, refused: String?
+    /// Of an order that was made in the system: its day, and its client's card there.
+    var date, clientId, client, inn, kpp: String?
     var documents: [Document] = []
     /// Marks of departments, on an order for signing.
     var marks: [Mark] = []
@@ -35,6 +37,11 @@ struct FolderOrder: Sendable {
         let own = try Self.currency(currency, fallback)
         var report = OrderReport(number: number, onecId: id, onecNumber: systemNumber)
         report.total = try Self.money(total, own, "total")
+        if BornOrder.isOne(number), refused == nil {
+            report.born = try born(report.total)
+            report.onecNumber = systemNumber ?? number
+            report.client = report.born?.client
+        }
         report.cost = try Self.money(cost, own, "cost")
         report.posted = posted.map { OrderReport.isTrue($0) }
         report.cancelled = OrderReport.isTrue(cancelled)
@@ -58,6 +65,17 @@ struct FolderOrder: Sendable {
             }
         }
         return report
+    }
+
+    private func born(_ total: Money?) throws -> BornOrder {
+        guard let id = id?.nonEmpty, id.utf8.count <= OrderReport.idLimit, let total else {
+            throw DriverFailure.refused(
+                "заказ с номером \(number) не наш: чтобы взять его как заказ системы, нужны id (до \(OrderReport.idLimit) байт) и total"
+            )
+        }
+        return BornOrder(
+            key: id, number: systemNumber ?? number, day: try Self.day(date), total: total,
+            client: ClientCard(onecId: clientId, name: client, inn: inn, kpp: kpp))
     }
 
     private static func mark(_ mark: Mark) throws -> ReportedFlag {
@@ -127,6 +145,12 @@ extension FolderOrder {
         (posted, cancelled, status) = (try text("posted"), try text("cancelled"), try text("status"))
         (paid, shipped) = (try text("paid"), try text("shipped"))
         (dueDate, refused) = (try text("dueDate"), try text("refused"))
+        date = try text("date")
+        if let card = fields["client"], card != .null {
+            guard case .object(let fields) = card else { throw DriverFailure.refused("client должен быть объектом") }
+            (clientId, client) = (try Self.text(fields, "id"), try Self.text(fields, "name"))
+            (inn, kpp) = (try Self.text(fields, "inn"), try Self.text(fields, "kpp"))
+        }
         if let list = fields["marks"] {
             guard case .array(let items) = list else { throw DriverFailure.refused("marks должен быть списком") }
             marks = try items.map { item in

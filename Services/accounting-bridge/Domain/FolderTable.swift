@@ -9,7 +9,8 @@ enum FolderTable {
         "cancelled": "cancelled", "отменен": "cancelled", "status": "status", "статус": "status", "due": "due",
         "срок": "due", "cost": "cost", "себестоимость": "cost", "reason": "reason", "причина": "reason",
         "department": "department", "отдел": "department", "done": "done", "исполнено": "done", "by": "by",
-        "исполнил": "by",
+        "исполнил": "by", "client_id": "clientId", "код клиента": "clientId", "client": "client", "клиент": "client",
+        "inn": "inn", "инн": "inn", "kpp": "kpp", "кпп": "kpp",
     ]
     private static let records = [
         "заказ": "order", "счет": "invoice", "счёт": "invoice", "оплата": "payment", "возврат денег": "refund",
@@ -63,6 +64,8 @@ enum FolderTable {
                 fields["currency"], fields["posted"], fields["cancelled"]
             )
             (order.status, order.dueDate, order.cost) = (fields["status"], fields["due"], fields["cost"])
+            (order.date, order.clientId, order.client) = (fields["date"], fields["clientId"], fields["client"])
+            (order.inn, order.kpp) = (fields["inn"], fields["kpp"])
         case "mark":
             order.marks.append(
                 .init(

@@ -153,7 +153,8 @@ struct OrderReportReader {
 
     var report: OrderReport {
         OrderReport(
-            number: number, born: born, onecId: onecId, onecNumber: onecNumber, total: total, posted: posted, cancelled: cancelled,
+            number: number, born: born, onecId: onecId, onecNumber: onecNumber, total: total, posted: posted,
+            cancelled: cancelled,
             statusText: statusText, paidFlag: paidFlag, shippedFlag: shippedFlag, tellsPayments: hasSubordinates,
             isWhole: hasSubordinates,
             documents: documents, dueDate: dueDate, flags: flags, client: client, passedOver: passedOver,

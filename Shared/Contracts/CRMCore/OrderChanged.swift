@@ -24,7 +24,8 @@ public struct OrderChanged: EventContract {
     public init(
         orderId: ID, number: String, dealId: ID? = nil, status: String, payment: String,
         shipment: String, onecNumber: String? = nil, total: Money? = nil, paid: Money? = nil,
-        owed: Money? = nil, dueDate: String? = nil, invoice: String? = nil, origin: String? = nil, slice: Slice, by: String? = nil
+        owed: Money? = nil, dueDate: String? = nil, invoice: String? = nil, origin: String? = nil, slice: Slice,
+        by: String? = nil
     ) {
         self.orderId = orderId
         self.number = number

@@ -29,7 +29,8 @@ extension SuiteSettings {
             firstNumber: item.int("firstNumber", 1...99_999_999_999) ?? 1,
             timeZone: item.string("timeZone") ?? "Europe/Moscow", departments: item.strings("departments"))
         let own: [(key: String, drivers: [Base.Driver])] = [
-            ("url", [.odata]), ("mapping", [.odata]), ("timeoutSeconds", [.odata]), ("exchangeNode", [.odata]), ("ownOrdersSince", [.odata]),
+            ("url", [.odata]), ("mapping", [.odata]), ("timeoutSeconds", [.odata]), ("exchangeNode", [.odata]),
+            ("ownOrdersSince", [.odata]),
             ("format", [.folder]),
             ("folder", [.folder, .enterprisedata]), ("node", [.enterprisedata]), ("peer", [.enterprisedata]),
         ]

@@ -87,7 +87,8 @@ class Refused(Exception):
 
 
 class Filter:
-    """The part of $filter that we use: eq, and, or, parentheses, any, cast, literals, and gt for keys, where the base compares them."""
+    """The part of $filter that we use: eq, and, or, parentheses, any, cast, literals, ge and lt for dates, and gt for keys, where the base compares
+    them."""
 
     compares_keys = True
 
@@ -150,6 +151,8 @@ class Filter:
         wanted, kind = self.literal()
         if compared == "gt" and name == "Ref_Key" and Filter.compares_keys:
             return lambda row: row[name] > wanted
+        if compared in ("ge", "lt") and name == "Date":
+            return lambda row: (row[name] >= wanted) == (compared == "ge")
         if compared != "eq":
             raise Refused(400, "14", f"Ошибка разбора опций запроса: {compared}")
         # A field that may hold anything is compared with its kind, or it equals nothing.

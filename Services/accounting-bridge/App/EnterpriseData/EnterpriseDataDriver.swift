@@ -40,11 +40,12 @@ struct EnterpriseDataDriver: AccountingDriver, ExchangesFiles {
     private static let patientReads = 3
 
     init(
-        _ base: SuiteSettings.Base, organizations: [SuiteSettings.Organization], folder: ExchangeFolder, bus: EventBus
+        _ base: SuiteSettings.Base, organizations: [SuiteSettings.Organization], folder: ExchangeFolder, bus: EventBus,
+        births: OrderBirths
     ) {
         (self.base, self.folder) = (base, folder)
         writer = EnterpriseWriter(organizations: organizations)
-        node = ExchangeNode(bus: bus, base: base.base)
+        node = ExchangeNode(bus: bus, base: base.base, births: births)
         links = CounterpartyLinks(bus: bus, base: base.base)
     }
 
@@ -251,10 +252,11 @@ struct EnterpriseDataDriver: AccountingDriver, ExchangesFiles {
             return []
         }
         let entry = try await wire.open("enterprise.message", "READ", incoming, arrived.bytes, direction: "in")
-        let news: Int
+        let (news, born): (Int, Int)
         var taken: ExchangeNode.Taken
         do {
             news = try await node.learn(message.cards, entry)
+            born = try await node.bear(message, entry, named: incoming)
             taken = try await node.take(message, digest, named: incoming, entry)
         } catch let error where (error as? PostgresError)?.isTransient != true && !(error is CancellationError) {
             // Read again it would fail again, and be kept again each time.
@@ -265,6 +267,7 @@ struct EnterpriseDataDriver: AccountingDriver, ExchangesFiles {
             return []
         }
         if !message.cards.isEmpty { taken.words.append("карточек \(message.cards.count), нового в \(news)") }
+        if born > 0 { taken.words.append("новых заказов, сделанных в 1С: \(born)") }
         seen.done(arrived.stamp)
         let outcome: ExchangeWire.Outcome =
             taken.troubles.isEmpty

@@ -114,6 +114,39 @@ extension ExchangeNode {
         try await ClientCards.learn(cards, base, exchange, bus)
     }
 
+    /// Orders of the base's own are taken before what names them is kept, some at a time, as cards are.
+    ///
+    /// - Returns: how many are new.
+    func bear(_ message: EnterpriseMessage, _ exchange: ID, named subject: String) async throws -> Int {
+        guard births.takes(from: base) else { return 0 }
+        let told = Dictionary(message.told.filter { $0.kind == "order" }.map { ($0.id, $0) }) { _, newer in newer }
+        var (rest, count) = (told.keys.sorted()[...], 0)
+        while !rest.isEmpty {
+            let some = Array(rest.prefix(Self.ordersAtOnce))
+            rest = rest.dropFirst(Self.ordersAtOnce)
+            let known = try await births.known(some, in: bus.pool)
+            let fresh = some.filter { !known.contains($0) }.compactMap { told[$0] }
+            guard !fresh.isEmpty else { continue }
+            count += try await bus.transaction { [births, base] transaction in
+                var count = 0
+                for one in fresh {
+                    do {
+                        guard let born = try EnterpriseOrderState.born(one, currency: births.currency) else { continue }
+                        if try await births.take(born, base, exchange, in: transaction) != nil { count += 1 }
+                    } catch let failure as DriverFailure {
+                        try await ReportReader.park(
+                            base, exchange, subject, number: nil, "заказ, сделанный в 1С: \(failure.words)",
+                            in: transaction)
+                    }
+                }
+                return count
+            }
+        }
+        return count
+    }
+
+    private static let ordersAtOnce = 200
+
     /// What the base has told of these orders so far, each as a whole.
     func reports(of orders: [ID]) async throws -> [HeardReport] {
         let answers = try await bus.pool.run([

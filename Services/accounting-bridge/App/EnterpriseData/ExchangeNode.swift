@@ -7,6 +7,7 @@ import Primitives
 struct ExchangeNode: Sendable {
     let bus: EventBus
     let base: String
+    let births: OrderBirths
 
     /// Stands for: the base knows none of our versions.
     static let noVersion = "none"

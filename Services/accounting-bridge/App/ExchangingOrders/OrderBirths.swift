@@ -9,12 +9,15 @@ import XMLStream
 ///
 /// Only the base that an organization's orders are given to bears them: a base that keeps its books beside may have copies of them.
 struct OrderBirths: Sendable {
+    /// The company's: of an order that names none.
+    let currency: Currency
     private let organizations: [String: [SuiteSettings.Organization]]
     private let refusing: Set<String>
     /// Bases that are asked for each order.
     private let asked: Set<String>
 
     init(_ settings: SuiteSettings) {
+        currency = settings.company.currency
         let named = settings.organizations.filter { $0.base != nil }
         organizations = Dictionary(grouping: named) { $0.base ?? "" }
         refusing = Set(settings.bases.filter { !$0.takesBorn }.map(\.base))
@@ -31,10 +34,13 @@ struct OrderBirths: Sendable {
         -> String?
     {
         let id = born.id(in: base)
-        if let known = try await transaction.query("SELECT number FROM order_out WHERE id = $1", [.id(id)]).first {
-            return try known.string("number")
-        }
+        if let known = try await number(of: id, in: transaction) { return known }
         guard let organization = organization(of: born, in: base) else { return nil }
+        // A file of it that somebody carries, and the base itself, may tell it at once.
+        try await transaction.query(
+            "SELECT pg_advisory_xact_lock(hashtextextended('born ' || $1, 0)) IS NULL AS locked",
+            [.text(id.description)])
+        if let known = try await number(of: id, in: transaction) { return known }
         let client = try await client(born, base, in: transaction)
         let name = try await freeName(born, base, in: transaction)
         let event = OrderBorn(
@@ -57,6 +63,10 @@ struct OrderBirths: Sendable {
                 .id(said), .text(born.key), .text(event.onecNumber), .bool(asked.contains(base)),
             ])
         return name
+    }
+
+    private func number(of id: ID, in transaction: EventTransaction) async throws -> String? {
+        try await transaction.query("SELECT number FROM order_out WHERE id = $1", [.id(id)]).first?.string("number")
     }
 
     /// Those of some ids that are known by now.

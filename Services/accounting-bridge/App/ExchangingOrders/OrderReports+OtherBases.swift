@@ -43,7 +43,8 @@ extension OrderReports {
         }
         guard !isKnown || !told.allSatisfy(before.contains) else {
             return Said(
-                number: report.number, words: "заказ \(report.number) по базе \(base): без изменений", isNews: false, journey: order.journey)
+                number: report.number, words: "заказ \(report.number) по базе \(base): без изменений", isNews: false,
+                journey: order.journey)
         }
         if try known.optionalBytes("report_digest") != nil {
             LateChanges.keep(
@@ -52,7 +53,8 @@ extension OrderReports {
         try await publish(event, of: order, in: transaction)
         let words = told.compactMap(Self.words)
         return Said(
-            number: report.number, words: (["заказ \(report.number) по базе \(base)"] + (words.isEmpty ? ["документов нет"] : words))
+            number: report.number,
+            words: (["заказ \(report.number) по базе \(base)"] + (words.isEmpty ? ["документов нет"] : words))
                 .joined(separator: ", "),
             isNews: !isKnown, journey: order.journey)
     }

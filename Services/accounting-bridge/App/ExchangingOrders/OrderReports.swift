@@ -74,7 +74,8 @@ struct OrderReports: Sendable {
                 let number = try await births.take(born, base, exchange, in: transaction)
             else {
                 return Said(
-                    number: told.number, words: "заказ \(told.number) сделан в 1С и не берётся", isNews: false, journey: nil)
+                    number: told.number, words: "заказ \(told.number) сделан в 1С и не берётся", isNews: false,
+                    journey: nil)
             }
             report.number = number
         }
@@ -164,7 +165,8 @@ struct OrderReports: Sendable {
         }
         let words = "заказ \(report.number) = \(report.onecNumber ?? "без номера 1С")"
         return Said(
-            number: report.number, words: ([words] + told.compactMap(Self.words)).joined(separator: ", "), isNews: !isKnown,
+            number: report.number, words: ([words] + told.compactMap(Self.words)).joined(separator: ", "),
+            isNews: !isKnown,
             journey: order.journey)
     }
 
@@ -178,7 +180,8 @@ struct OrderReports: Sendable {
 
     static func isOld(_ report: OrderReport, _ order: Known) -> Said {
         Said(
-            number: report.number, words: "заказ \(report.number): 1С уже прислала более новое состояние", isNews: false,
+            number: report.number, words: "заказ \(report.number): 1С уже прислала более новое состояние",
+            isNews: false,
             journey: order.journey)
     }
 

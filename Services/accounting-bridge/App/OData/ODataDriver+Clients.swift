@@ -45,14 +45,26 @@ extension ODataDriver {
 
     func cards(from place: String?, _ wire: ExchangeWire) async throws -> ClientPage? {
         let names = mapping.counterparty
-        let select =
-            ["Ref_Key", "DeletionMark", names.name, names.inn, names.kpp]
-            + [names.fullName, names.group].compactMap { $0 }
         let page = try await client.page(
-            "odata.clients", names.entity, from: place.flatMap { ODataPlace($0) } ?? .start, select: select, wire: wire)
+            "odata.clients", names.entity, from: place.flatMap { ODataPlace($0) } ?? .start, select: cardFields,
+            wire: wire)
         var next = page.next
         if case .skipping(let count)? = next { next = .skipping(count - Self.overlap) }
         return ClientPage(cards: page.rows.compactMap(card), next: next?.text, exchange: page.exchange)
+    }
+
+    /// One card by its key; nil when there is none.
+    func card(_ key: String, _ wire: ExchangeWire) async throws -> ClientCard? {
+        guard ID(key) != nil else { return nil }
+        return try await client.one(
+            "odata.client", mapping.counterparty.entity, key, select: cardFields, wire: wire
+        ).flatMap(card)
+    }
+
+    private var cardFields: [String] {
+        let names = mapping.counterparty
+        return ["Ref_Key", "DeletionMark", names.name, names.inn, names.kpp]
+            + [names.fullName, names.group].compactMap { $0 }
     }
 
     /// The card that a row of the catalog is; nil for a group.

@@ -30,9 +30,11 @@ extension ODataDriver {
     }
 
     /// What stands in a field for the client's own number: nobody else writes such a text there.
-    private static func mark(_ order: OutgoingOrder) -> String { "TL-\(order.order.number)" }
+    private static func mark(_ order: OutgoingOrder) -> String { "\(numberMark)\(order.order.number)" }
+    static let numberMark = "TL-"
     /// The first line of the comment.
-    private static func title(_ order: OutgoingOrder) -> String { "Throughline № \(order.order.number)." }
+    private static func title(_ order: OutgoingOrder) -> String { "\(titleMark)\(order.order.number)." }
+    static let titleMark = "Throughline № "
 
     func complete(_ taken: TakenOrder, _ wire: ExchangeWire) async throws -> TakenOrder {
         guard mapping.order.post, taken.isPosted == false, let key = taken.onecId else { return taken }
@@ -84,9 +86,7 @@ extension ODataDriver {
         guard let inn = organizations.first(where: { $0.code == order.organization })?.inn else {
             throw DriverFailure.refused("у организации \(order.organization) не указан ИНН: в 1С её не найти")
         }
-        let organization = try await only(
-            mapping.organization.entity, "\(mapping.organization.inn) eq \(Self.literal(inn))",
-            "организации с ИНН \(inn)", wire)
+        let organization = try await organizationKey(inn, wire)
         let currency = try await currencyKey(order.currency, wire)
         let client = try await counterparty(order.counterparty, wire)
         let goods = try await goods(order, wire)
@@ -112,6 +112,13 @@ extension ODataDriver {
         fields[names.lines.table] = .array(
             try zip(order.lines, goods).enumerated().map { index, pair in try line(index + 1, pair.0, good: pair.1) })
         return .object(fields)
+    }
+
+    /// The base's own key of an organization.
+    func organizationKey(_ inn: String, _ wire: ExchangeWire) async throws -> String {
+        try await only(
+            mapping.organization.entity, "\(mapping.organization.inn) eq \(Self.literal(inn))",
+            "организации с ИНН \(inn)", wire)
     }
 
     /// The base's own key of a currency.

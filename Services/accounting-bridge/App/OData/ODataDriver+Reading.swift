@@ -9,6 +9,7 @@ extension ODataDriver {
 
     func read(_ asked: [AskedOrder], _ wire: ExchangeWire) async throws -> [HeardReport] {
         try await noticeChanges(wire)
+        try await lookForBorn(wire)
         var heard: [HeardReport] = []
         var rest = asked[...]
         let size = questionSize

@@ -16,6 +16,7 @@ struct ODataDriver: AccountingDriver {
     let client: ODataClient
     let links: CounterpartyLinks
     let bus: EventBus
+    let births: OrderBirths
     var pool: PostgresPool { bus.pool }
     let known = Known()
 
@@ -78,10 +79,10 @@ struct ODataDriver: AccountingDriver {
 
     init(
         _ base: SuiteSettings.Base, organizations: [SuiteSettings.Organization], mapping: ODataMapping,
-        bus: EventBus
+        bus: EventBus, births: OrderBirths
     ) {
         self.init(
-            base, organizations: organizations, mapping: mapping, bus: bus,
+            base, organizations: organizations, mapping: mapping, bus: bus, births: births,
             client: ODataClient(
                 url: base.url, login: base.login, password: base.password,
                 timeout: Double(base.timeoutSeconds), sessions: SessionKeeper(pool: bus.pool, base: base.base)),
@@ -90,18 +91,19 @@ struct ODataDriver: AccountingDriver {
 
     private init(
         _ base: SuiteSettings.Base, organizations: [SuiteSettings.Organization], mapping: ODataMapping,
-        bus: EventBus, client: ODataClient, links: CounterpartyLinks
+        bus: EventBus, births: OrderBirths, client: ODataClient, links: CounterpartyLinks
     ) {
         (self.base, self.organizations, self.mapping) = (base, organizations, mapping)
-        (self.bus, self.client, self.links) = (bus, client, links)
+        (self.bus, self.births, self.client, self.links) = (bus, births, client, links)
     }
 
     /// The same base through another mapping, in the same session. What has changed is left to whom it is for.
     func trying(_ mapping: ODataMapping) -> ODataDriver {
         var quiet = base
-        quiet.exchangeNode = ""
+        (quiet.exchangeNode, quiet.bornSince) = ("", "")
         return ODataDriver(
-            quiet, organizations: organizations, mapping: mapping, bus: bus, client: client, links: links)
+            quiet, organizations: organizations, mapping: mapping, bus: bus, births: births, client: client,
+            links: links)
     }
 
     // MARK: fit

@@ -143,7 +143,8 @@ struct JournalAPI: Sendable {
             let entry = try await journal.open(
                 base: name, session: nil, kind: "enterprise.again", method: "SEND", target: "с \(since)", body: [],
                 direction: "out")
-            let orders = try await ExchangeNode(bus: bus, base: name).sendAgain(since: since)
+            let orders = try await ExchangeNode(bus: bus, base: name, births: OrderBirths(settings))
+                .sendAgain(since: since)
             try await journal.close(
                 entry,
                 .init(

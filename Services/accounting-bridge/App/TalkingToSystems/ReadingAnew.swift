@@ -46,6 +46,8 @@ struct ReadingAnew: Sendable {
                 count += some
             } while some == Self.pageSize
         }
+        // And for those that were made there.
+        try await pool.query("UPDATE base_state SET born_looked_whole_at = NULL WHERE base = $1", [.text(base)])
         systems.first { $0.base.base == base }?.reading.poke()
         return count
     }

@@ -139,7 +139,7 @@ struct OrderStories: Sendable {
         let answers = try await pool.run([
             Statement(
                 """
-                SELECT o.id, o.number, o.base, o.client, o.inn, o.journey_id, o.state, o.reason, o.requested_at, o.sent_at,
+                SELECT o.id, o.number, o.base, o.origin, o.client, o.inn, o.journey_id, o.state, o.reason, o.requested_at, o.sent_at,
                     o.onec_number, o.onec_id, o.told_posted, o.told_cancelled, b.paused_by, b.last_contact,
                     j.lead_number, j.lead_at, j.deal_number, j.deal_at, f.cause AS failing, f.since AS failing_since,
                     (SELECT coalesce(r.sent_no, 0) FROM registered_order r JOIN exchange_node n USING (base) WHERE r.base = o.base
@@ -193,9 +193,12 @@ struct OrderStories: Sendable {
         facts.isActive = systems.contains { $0.base.base == base }
         let verdict = OrderStory.verdict(facts)
         let requested = try order.time("requested_at")
+        let isBorn = try order.string("origin") == "onec"
         var lines = [
             OrderStory.Line(
-                at: requested, sign: "ok", words: "Заказ \(number) пришёл из CRM, клиент \(try order.string("client"))",
+                at: requested, sign: "ok",
+                words:
+                    "Заказ \(number) \(isBorn ? "сделан в 1С \(base)" : "пришёл из CRM"), клиент \(try order.string("client"))",
                 exchangeId: nil)
         ]
         lines += try JourneyStarts.lines(order)

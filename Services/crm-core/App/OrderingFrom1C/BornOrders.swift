@@ -42,11 +42,11 @@ struct BornOrders: Sendable {
                 guard let linked = Bool(word) else { throw Problem.badRequest("linked is true or false") }
                 return linked
             }
-            return try Response.json(
-                try await page(linked: linked, after: try request.query("after").map { text in
-                    guard let id = ID(text) else { throw Problem.badRequest("after is an order's id") }
-                    return id
-                }, limit: try request.limit()))
+            let after = try request.query("after").map { text -> ID in
+                guard let id = ID(text) else { throw Problem.badRequest("after is an order's id") }
+                return id
+            }
+            return try Response.json(try await page(linked: linked, after: after, limit: try request.limit()))
         }
         let once = Idempotency(bus: bus)
         router.post("/api/v1/orders/:id/deal") { request, context in
@@ -121,7 +121,8 @@ struct BornOrders: Sendable {
             throw Problem.conflict("заказ уже связан с другой сделкой: сначала отвяжите его")
         }
         guard deal.organization == order.organization else {
-            throw Problem.conflict("сделка другой организации: «\(deal.organization)», а заказ — «\(order.organization)»")
+            throw Problem.conflict(
+                "сделка другой организации: «\(deal.organization)», а заказ — «\(order.organization)»")
         }
         let client = try await transaction.query(
             """
