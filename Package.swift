@@ -60,7 +60,7 @@ let core: [Target.Dependency] =
 let crmTemplates =
     [
         "layout", "login", "leads", "lead", "deal", "order", "born-order", "born-orders", "talk", "company", "search",
-        "flow", "replays", "replay", "disputes", "clients", "receipts",
+        "connectors", "flow", "replays", "replay", "disputes", "clients", "receipts",
     ]
     .map {
         "Web/Templates/\($0).mustache"
@@ -119,7 +119,8 @@ let package = Package(
                 .product(name: "Yams", package: "Yams"), .product(name: "NIOCore", package: "swift-nio"),
             ] + http,
             [
-                .embedInCode("Migrations/V002_identity.sql"), .embedInCode("OpenAPI/components.yaml"),
+                .embedInCode("Migrations/V002_identity.sql"), .embedInCode("Migrations/connectors.sql"),
+                .embedInCode("OpenAPI/components.yaml"),
                 .embedInCode("OpenAPI/paths.yaml"),
             ]),
         shared("XMLStream", ["CXML2"]),

@@ -15,7 +15,7 @@ from test_bank import load, statement
 ROOT = Path(__file__).parents[2]
 ROUTE = re.compile(r'router\.(get|post|patch|put|delete)\("([^"]+)"\)')
 LISTED = re.compile(r'for path in \[([^\]]+)\] as \[RouterPath\]')
-SCREENS = re.compile(r"^/(login|logout|at-work|leads|deals|orders|journeys|companies|search|live|conversations|assets|journal|dashboard|flow|replays|disputes|clients)?(/|$)")
+SCREENS = re.compile(r"^/(login|logout|at-work|leads|deals|orders|journeys|companies|search|live|conversations|assets|journal|dashboard|flow|replays|disputes|clients|connectors)?(/|$)")
 
 
 def described(service):

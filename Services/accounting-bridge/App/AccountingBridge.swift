@@ -30,7 +30,7 @@ public struct AccountingBridge: SuiteService {
     public static let openAPI = PackageResources.openapi_yaml
 
     public let bus: EventBus
-    private let settings: SuiteSettings
+    let settings: SuiteSettings
     private let log: Logger
     private let pages: JournalPages
     private let bank: BankRoutes

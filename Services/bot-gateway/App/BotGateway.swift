@@ -11,12 +11,12 @@ public struct BotGateway: SuiteService {
     public static let identity = ServiceIdentity.botGateway
     public static let migrations = [
         Migration(3, "V003_gateway.sql", PackageResources.V003_gateway_sql),
-        Migration(4, "V004_shops.sql", PackageResources.V004_shops_sql),
+        Migration(4, "V004_shops.sql", PackageResources.V004_shops_sql), ConnectorLedger.migration(5),
     ]
     public static let openAPI = PackageResources.openapi_yaml
 
     public let bus: EventBus
-    private let settings: SuiteSettings
+    let settings: SuiteSettings
     private let journal: IncomingJournal
     private let log: Logger
     private let arrived = Signal()
@@ -36,12 +36,15 @@ public struct BotGateway: SuiteService {
         handlers[StreamName(publisher: "crm-core")] = crm
         allOutgoing = everySignal
         bus = try context.bus(subscriptions: handlers)
+        connectorLedger = ConnectorLedger(pool: bus.pool)
         let arrived = self.arrived
         journal = IncomingJournal(pool: bus.pool) { arrived.poke() }
     }
 
     /// Poked for any bot; passed on to each bot's own sender.
     private let allOutgoing: Signal
+
+    let connectorLedger: ConnectorLedger
 
     public func setAside(_ limit: Int) async throws -> [ParkedItem] {
         try await bus.pool.query(
@@ -59,12 +62,13 @@ public struct BotGateway: SuiteService {
 
     private var messages: MessagesAPI {
         MessagesAPI(
-            bus: bus, telegramBots: Set(settings.bots.map(\.name)), fetched: Set(settings.shops.map(\.name)))
+            bus: bus, telegramBots: Set(settings.bots.map(\.name)), fetched: Set(settings.shops.map(\.name)),
+            ledger: connectorLedger)
     }
 
     public func addRoutes(to router: Router<ServiceRequestContext>) {
         let bots = Dictionary(uniqueKeysWithValues: settings.bots.map { ($0.name, $0) })
-        WebhookRoute(bots: bots, journal: journal).add(to: router)
+        WebhookRoute(bots: bots, journal: journal, ledger: connectorLedger).add(to: router)
         messages.add(to: router)
         ShopsAPI(pool: bus.pool, shops: settings.shops).add(to: router)
         FormsAPI(messages: messages, access: access).add(to: router)
@@ -79,6 +83,7 @@ public struct BotGateway: SuiteService {
             bus: bus, journal: journal, bots: bots, flows: flows, signal: arrived, outgoing: allOutgoing, log: log)
         var loops: [(name: String, run: @Sendable () async throws -> Void)] = [
             ("processing updates", { try await processor.run() }),
+            ("noting how channels do", { [connectorLedger] in try await connectorLedger.run() }),
             ("abandoned talks", { [bus] in try await AbandonedTalks(bus: bus).run() }),
             (
                 "outgoing",
@@ -92,15 +97,18 @@ public struct BotGateway: SuiteService {
         ]
         for bot in settings.bots {
             let sender = OutboxSender(
-                bot: bot, bus: bus, http: http, signal: outgoing[bot.name] ?? allOutgoing, log: log)
+                bot: bot, bus: bus, http: http, signal: outgoing[bot.name] ?? allOutgoing,
+                ledger: connectorLedger, log: log)
             loops.append(("sending for \(bot.name)", { try await sender.run() }))
             guard bot.receive == .poll else { continue }
-            let poller = UpdatePoller(bot: bot, pool: bus.pool, journal: journal, http: http, log: log)
+            let poller = UpdatePoller(
+                bot: bot, pool: bus.pool, journal: journal, http: http, ledger: connectorLedger, log: log)
             loops.append(("polling for \(bot.name)", { try await poller.run() }))
         }
         let shop = HTTPClient(bodyLimit: ShopSession.answerLimit)
         for one in settings.shops {
-            let poller = ShopPoller(shop: one, bus: bus, messages: messages, http: shop, log: log)
+            let poller = ShopPoller(
+                shop: one, bus: bus, messages: messages, http: shop, ledger: connectorLedger, log: log)
             loops.append(("fetching orders of \(one.name)", { try await poller.run() }))
         }
         return loops

@@ -99,6 +99,7 @@ public struct CRMCore: SuiteService {
             bridge: context.httpAddress(.accountingBridge), bi: context.httpAddress(.biAggregator),
             renderer: renderer, sessions: sessions
         ).add(to: router)
+        ConnectorPages(renderer: renderer, others: others).add(to: router)
         FlowPages(pool: bus.pool, sessions: sessions, renderer: renderer, others: others).add(to: router)
         DisputePages(
             disputes: Disputes(pool: bus.pool), comparison: comparison, sessions: sessions,

@@ -31,6 +31,7 @@ struct PageRenderer: Sendable {
             "company": try template(PackageResources.company_mustache),
             "search": try template(PackageResources.search_mustache),
             "talk": try template(PackageResources.talk_mustache),
+            "connectors": try template(PackageResources.connectors_mustache),
             "flow": try template(PackageResources.flow_mustache),
             "disputes": try template(PackageResources.disputes_mustache),
             "clients": try template(PackageResources.clients_mustache),

@@ -9,7 +9,7 @@ import ServiceKit
 public struct Notifier: SuiteService {
     public static let identity = ServiceIdentity.notifier
     public static let migrations = [
-        Migration(3, "V003_notifier.sql", PackageResources.V003_notifier_sql)
+        Migration(3, "V003_notifier.sql", PackageResources.V003_notifier_sql), ConnectorLedger.migration(4),
     ]
     public static let openAPI = PackageResources.openapi_yaml
 
@@ -17,6 +17,8 @@ public struct Notifier: SuiteService {
     private let smtp: SuiteSettings.SMTP?
     private let log: Logger
     private let signal = Signal()
+    let connectorLedger: ConnectorLedger
+    var mail: ConnectorLedger.Way? { smtp.map { _ in MailSender.way } }
 
     public init(_ context: ServiceContext) throws {
         smtp = context.settings.smtp
@@ -30,6 +32,7 @@ public struct Notifier: SuiteService {
         bus = try context.bus(subscriptions: [
             StreamName(publisher: "crm-core"): crm, StreamName(publisher: "accounting-bridge"): bridge,
         ])
+        connectorLedger = ConnectorLedger(pool: bus.pool)
     }
 
     public func addRoutes(to router: Router<ServiceRequestContext>) {
@@ -41,7 +44,10 @@ public struct Notifier: SuiteService {
             log.warning("no smtp.url is set: letters are kept and wait")
             return []
         }
-        let sender = MailSender(bus: bus, smtp: smtp, signal: signal, log: log)
-        return [("sending mail", { try await sender.run() })]
+        let sender = MailSender(bus: bus, smtp: smtp, signal: signal, ledger: connectorLedger, log: log)
+        return [
+            ("sending mail", { try await sender.run() }),
+            ("noting how mail does", { [connectorLedger] in try await connectorLedger.run() }),
+        ]
     }
 }

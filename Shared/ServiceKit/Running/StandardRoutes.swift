@@ -53,6 +53,10 @@ struct StandardRoutes<Service: SuiteService>: Sendable {
             try context.require("head", "integrator")
             return try Response.json(try await parked(try request.limit()))
         }
+        router.get("/api/v1/connectors") { _, context in
+            try context.require("head", "integrator", "reader")
+            return try Response.json(Page(items: try await service.connectors(), next: nil))
+        }
         BusRoutes(service: service, missing: { [readiness] in readiness.reason }).add(to: router)
         router.get("/openapi.yaml") { _, _ in
             Response.text(OpenAPI.text(Service.openAPI), type: "application/yaml; charset=utf-8")

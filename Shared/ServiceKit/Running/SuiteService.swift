@@ -21,6 +21,8 @@ public protocol SuiteService: Sendable {
     func setAside(_ limit: Int) async throws -> [ParkedItem]
     /// Work taken on and not done yet.
     func queues() async throws -> [WorkQueue]
+    /// How its ways to outside systems do.
+    func connectors() async throws -> [ConnectorState]
     /// Where something of a journey waits in those queues.
     func queuePlaces(_ journey: ID) async throws -> [QueuePlace]
     /// Its own work that can be done again; nil when there is none.
@@ -33,6 +35,7 @@ extension SuiteService {
     public func prepare() async throws {}
     public var ownReplays: (any OwnReplays)? { nil }
     public func queues() async throws -> [WorkQueue] { [] }
+    public func connectors() async throws -> [ConnectorState] { [] }
     public func queuePlaces(_ journey: ID) async throws -> [QueuePlace] { [] }
     public func setAside(_ limit: Int) async throws -> [ParkedItem] { [] }
     public var loops: [(name: String, run: @Sendable () async throws -> Void)] { [] }

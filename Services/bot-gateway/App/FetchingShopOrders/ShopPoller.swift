@@ -15,6 +15,7 @@ struct ShopPoller: Sendable {
     let bus: EventBus
     let messages: MessagesAPI
     let http: HTTPClient
+    let ledger: ConnectorLedger
     let log: Logger
 
     /// Runs until cancelled. A shop that fails is said to fail, and asked again at its next turn.
@@ -115,6 +116,7 @@ struct ShopPoller: Sendable {
     }
 
     private func note(failure: String?, orders: Int) async throws {
+        ledger.note(.init("shop", shop.name, "in"), trouble: failure)
         try await bus.pool.query(
             """
             INSERT INTO shop_state AS s (shop, tried_at, succeeded_at, failure, failures, orders)

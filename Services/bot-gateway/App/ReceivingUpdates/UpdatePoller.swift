@@ -13,7 +13,10 @@ struct UpdatePoller: Sendable {
     let pool: PostgresPool
     let journal: IncomingJournal
     let http: HTTPClient
+    let ledger: ConnectorLedger
     let log: Logger
+
+    private var way: ConnectorLedger.Way { .init("telegram", bot.name, "in") }
 
     private struct Answer: Decodable {
         let ok: Bool
@@ -32,10 +35,17 @@ struct UpdatePoller: Sendable {
         ).first?.int("next_update")
         while !Task.isCancelled {
             let start = offset.map { "\"offset\":\($0)," } ?? ""
-            let answer = try await call(
-                "getUpdates",
-                "{\(start)\"timeout\":25,\"limit\":100,\"allowed_updates\":\(Self.kinds)}", timeout: 40)
+            let answer: Answer
+            do {
+                answer = try await call(
+                    "getUpdates",
+                    "{\(start)\"timeout\":25,\"limit\":100,\"allowed_updates\":\(Self.kinds)}", timeout: 40)
+            } catch {
+                if !Task.isCancelled { ledger.note(way, trouble: "Telegram не отвечает: \(error)") }
+                throw error
+            }
             guard answer.ok, case .array(let updates)? = answer.result else {
+                ledger.note(way, trouble: "Telegram отказывает: \(answer.description ?? "без объяснения")")
                 log.warning(
                     "Telegram refuses updates",
                     metadata: ["bot": "\(bot.name)", "why": "\(answer.description ?? "?")"])
@@ -43,6 +53,7 @@ struct UpdatePoller: Sendable {
                 continue
             }
             backoff.reset()
+            ledger.note(way)
             if let last = try await store(updates) { offset = last + 1 }
         }
     }

@@ -8,6 +8,7 @@ import Sodium
 struct WebhookRoute: Sendable {
     let bots: [String: SuiteSettings.Bot]
     let journal: IncomingJournal
+    let ledger: ConnectorLedger
 
     /// Bytes of one update at most; Telegram's own are under 64 KiB.
     static let bodyLimit = 1024 * 1024
@@ -32,10 +33,12 @@ struct WebhookRoute: Sendable {
                         connection: name, dedupeKey: nil,
                         reason: "no JSON object with update_id: not from Telegram, or cut on the way",
                         body: body))
+                ledger.note(.init("telegram", name, "in"), trouble: "пришло не обновление Telegram")
                 throw Problem.badRequest("a JSON object with update_id is wanted; the body is kept")
             }
             _ = try await journal.store(
                 .init(connection: name, dedupeKey: String(update.updateID), body: body))
+            ledger.note(.init("telegram", name, "in"))
             return Response(status: .ok)
         }
     }

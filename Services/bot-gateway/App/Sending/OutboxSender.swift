@@ -13,6 +13,7 @@ struct OutboxSender: Sendable {
     let bus: EventBus
     let http: HTTPClient
     let signal: Signal
+    let ledger: ConnectorLedger
     let log: Logger
 
     private struct Item: Sendable {
@@ -62,9 +63,18 @@ struct OutboxSender: Sendable {
             }
             try await mark(chosen)
             for (item, outcome) in await sendAll(chosen) {
+                note(outcome)
                 if case .later(let seconds, _, true) = outcome { pace.pause(seconds: seconds, now: now) }
                 try await settle(item.id, outcome)
             }
+        }
+    }
+
+    private func note(_ outcome: Outcome) {
+        let way = ConnectorLedger.Way("telegram", bot.name, "out")
+        switch outcome {
+        case .sent: ledger.note(way)
+        case .failed(let why), .unknown(let why), .later(_, let why, _): ledger.note(way, trouble: why)
         }
     }
 

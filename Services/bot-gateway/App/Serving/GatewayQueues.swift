@@ -31,6 +31,16 @@ extension BotGateway {
             }
     }
 
+    public func connectors() async throws -> [ConnectorState] {
+        let bots = settings.bots.flatMap { bot in
+            ["in", "out"].map { ConnectorLedger.Way("telegram", bot.name, $0) }
+        }
+        let shops = settings.shops.map { ConnectorLedger.Way("shop", $0.name, "in") }
+        return try await connectorLedger.states(expected: bots + shops, queues: try await queues()) { way in
+            way.direction == "out" ? "outbox:\(way.name)" : way.kind == "telegram" ? "incoming" : nil
+        }
+    }
+
     public func queuePlaces(_ journey: ID) async throws -> [QueuePlace] {
         try await bus.pool.query(
             """

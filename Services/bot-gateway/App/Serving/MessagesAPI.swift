@@ -11,6 +11,7 @@ struct MessagesAPI: Sendable {
     let telegramBots: Set<String>
     /// Shops whose orders are fetched: their names are nobody else's channel.
     let fetched: Set<String>
+    let ledger: ConnectorLedger
 
     struct Body: Decodable, Sendable {
         struct Attachment: Decodable, Sendable { let name, url, contentType: String? }
@@ -75,7 +76,9 @@ struct MessagesAPI: Sendable {
     /// - Parameter bytes: as it came.
     func take(_ body: Body, _ bytes: [UInt8], from caller: Caller) async throws -> Accepted {
         try check(body, caller)
-        return try await take(body.clean, bytes)
+        let accepted = try await take(body.clean, bytes)
+        ledger.note(.init("messages", body.channel, "in"))
+        return accepted
     }
 
     /// Takes what we have fetched ourselves, once. What a shop does with an order after its journey has ended opens no other.

@@ -11,11 +11,14 @@ struct MailSender: Sendable {
     let bus: EventBus
     let smtp: SuiteSettings.SMTP
     let signal: Signal
+    let ledger: ConnectorLedger
     let log: Logger
 
     /// Letters under way at a time, and attempts before one is given up (about three days).
     private static let parallel = 4
     private static let attemptLimit: Int64 = 40
+
+    static let way = ConnectorLedger.Way("mail", "smtp", "out")
 
     private struct Item: Sendable {
         let id: ID
@@ -65,6 +68,10 @@ struct MailSender: Sendable {
     private func deliver(_ item: Item) async {
         let outcome = await SMTPClient(url: smtp.url).send(
             from: item.mail.from, to: item.mail.to, message: item.mail.message)
+        switch outcome {
+        case .accepted: ledger.note(Self.way)
+        case .refused(let why), .later(let why): ledger.note(Self.way, trouble: why)
+        }
         do { try await settle(item, outcome) } catch {
             log.warning(
                 "an outcome could not be written", metadata: ["notification": "\(item.id)", "reason": "\(error)"])

@@ -19,6 +19,12 @@ extension Notifier {
         ]
     }
 
+    public func connectors() async throws -> [ConnectorState] {
+        try await connectorLedger.states(expected: [mail].compactMap { $0 }, queues: try await queues()) { _ in
+            "letters"
+        }
+    }
+
     public func queuePlaces(_ journey: ID) async throws -> [QueuePlace] {
         try await bus.pool.query(
             """
