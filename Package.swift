@@ -167,7 +167,8 @@ let package = Package(
                 "Migrations/V006_order_flags.sql", "Migrations/V007_identity.sql", "Migrations/V008_cost.sql",
                 "Migrations/V009_authority.sql", "Migrations/V010_ownership.sql",
                 "Migrations/V011_order_changes.sql",
-                "Migrations/V012_invoices.sql", "Migrations/V013_born_in_1c.sql", "App/openapi.yaml",
+                "Migrations/V012_invoices.sql", "Migrations/V013_born_in_1c.sql",
+                "Migrations/V014_payment_of_deals.sql", "App/openapi.yaml",
             ]
                 + crmTemplates)
         + service(

@@ -109,10 +109,12 @@ def test_an_order_that_is_older_than_the_history_has_its_beginning(suite):
     order = taken(suite, "invoice-old")
     in_1c(suite, order)
     becomes(suite, order, "issued")
-    suite.sql("crm_core", f"DELETE FROM invoice_step WHERE order_id = '{order['orderId']}'")
+    suite.sql("crm_core", f"DELETE FROM invoice_step WHERE order_id = '{order['orderId']}'; UPDATE sales_order SET payment = NULL, owed_minor = NULL")
     os.kill(suite.pids()["crm-core"], signal.SIGKILL)
     wait_for(suite.ready, 60, "the CRM")
     wait_for(lambda: history(suite, order) == [("issued", "before")], what="its beginning")
+    # So does the deal's state of payment.
+    wait_for(lambda: suite.get("crm-core", f"/api/v1/deals/{order['dealId']}", suite.token())["payment"] == "none", what="the deal's payment")
     assert call(suite, order, "POST", "", {"state": "sent"}).status_code == 201
     assert history(suite, order) == [("issued", "before"), ("sent", "manager")]
 
@@ -133,3 +135,34 @@ def test_a_manager_says_it_on_the_deals_page(suite):
     assert web.post(form, data={"csrf": "чужой", "state": "sent"}, timeout=20).status_code == 403
     # Another manager's deal is not his to speak of.
     assert sorted(call(suite, order, "POST", "", {"state": "sent"}, login=login).status_code for login in ("maria", "oleg")) == [201, 404]
+
+
+def test_a_deal_says_how_it_is_paid(suite):
+    """Partly is a state of its own: 30 of 100 leaves 70, the second payment closes it, money that goes back opens it again (PAY-05)."""
+    order = suite.order(suite.token(), "deal-paid", lines=[{"sku": "p", "name": "p", "quantity": "1", "price": "100000.00"}])
+    deal = lambda: suite.get("crm-core", f"/api/v1/deals/{order['dealId']}", suite.token())
+    says = lambda payment, owed: wait_for(
+        lambda: (deal()["payment"], [m["amount"] for m in deal()["owed"]]) == (payment, owed), what=f"the deal to be {payment}, {owed}")
+    says("none", ["100000.00"])
+    assert order["number"] in OneC(suite).take_orders()
+    onec = OneC(suite)
+    onec.open()
+    onec.send(order["number"], "100000.00", payments=[("a", "30000.00", "true")])
+    says("partly", ["70000.00"])
+    page = requests.Session()
+    page.post(suite.url("crm-core") + "/login", data={"login": "admin", "password": "admin-password"}, timeout=20)
+    for path in (f"/deals/{order['dealId']}", "/"):
+        text = page.get(suite.url("crm-core") + path, timeout=20).text
+        assert re.search(r"оплата: частично, остаток 70\s000,00\s₽", text.replace("&nbsp;", " ")), path
+    onec.open()
+    onec.send(order["number"], "100000.00", payments=[("a", "30000.00", "true"), ("b", "70000.00", "true")])
+    says("full", [])
+    onec.open()
+    onec.send(order["number"], "100000.00", payments=[("a", "30000.00", "true"), ("b", "70000.00", "true")], refunds=[("r", "10000.00", "true")])
+    says("partly", ["10000.00"])
+    # A second order that is cancelled leaves it as it is; one that is not paid does not.
+    second = suite.post("crm-core", f"/api/v1/deals/{order['dealId']}/orders", suite.token(),
+                        {"currency": "RUB", "lines": [{"sku": "q", "name": "q", "quantity": "1", "price": "5.00"}]}, key="deal-paid-2", status=201)
+    says("partly", ["10005.00"])
+    suite.post("crm-core", f"/api/v1/orders/{second['orderId']}/cancel", suite.token(), {}, key="deal-paid-3", status=202)
+    says("partly", ["10000.00"])

@@ -20,6 +20,7 @@ public struct CRMCore: SuiteService {
         Migration(11, "V011_order_changes.sql", PackageResources.V011_order_changes_sql),
         Migration(12, "V012_invoices.sql", PackageResources.V012_invoices_sql),
         Migration(13, "V013_born_in_1c.sql", PackageResources.V013_born_in_1c_sql),
+        Migration(14, "V014_payment_of_deals.sql", PackageResources.V014_payment_of_deals_sql),
     ]
     public static let openAPI = PackageResources.openapi_yaml
 
@@ -126,6 +127,7 @@ public struct CRMCore: SuiteService {
             ("housekeeping", { [bus] in try await Housekeeping(pool: bus.pool).run() }),
             ("comparing at night", { [comparison] in try await comparison.watch() }),
             ("histories of invoices", { [bus] in try await Invoices.beginHistories(bus) }),
+            ("payments of older orders", { [bus] in try await PaymentStates.begin(bus) }),
             ("due dates", { [bus] in try await DueDates.watch(bus) }),
         ]
     }

@@ -4,6 +4,14 @@ import ServiceKit
 
 /// An order's card on its deal's page.
 extension DealPages {
+    /// «оплата: частично, долг 70 000 ₽»; nothing while nobody has to pay.
+    static func payment(_ deal: DealView, _ language: Language) -> String {
+        guard let state = deal.payment else { return "" }
+        let owed = deal.owed.map { HumanText.money($0, language) }.joined(separator: " + ")
+        return "\(ScreenTexts.word("payment", language)): \(StateWords.payment(state, language))"
+            + (owed.isEmpty ? "" : ", \(ScreenTexts.word("owed", language)) \(owed)")
+    }
+
     static func sells(_ caller: Caller) -> Bool {
         caller.isAdmin || !caller.roles.isDisjoint(with: ["manager", "head"])
     }

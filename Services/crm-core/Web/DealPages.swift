@@ -163,6 +163,7 @@ struct DealPages: Sendable {
         return [
             "id": deal.id.description, "number": deal.number, "title": deal.title,
             "stage": StateWords.stage(deal.stage, language),
+            "paid": Self.payment(deal, language),
             "amount": deal.amount.map { HumanText.money($0, language) } ?? ScreenTexts.word("noAmount", language),
             "responsible": deal.responsible ?? ScreenTexts.word("nobody", language),
             "company": try answers[1].first?.string("name") ?? "",

@@ -43,6 +43,7 @@ struct WorkPage: Sendable {
             return [
                 "id": deal.id.description, "number": deal.number, "title": deal.title,
                 "stage": StateWords.stage(deal.stage, language),
+                "paid": DealPages.payment(deal, language),
                 "amount": deal.amount.map { HumanText.money($0, language) } ?? "",
             ]
         }

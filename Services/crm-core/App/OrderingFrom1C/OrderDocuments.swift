@@ -103,6 +103,7 @@ struct OrderDocuments: Sendable {
     ) async throws {
         guard let order = try await OrderView.load(id, in: transaction) else { return }
         try await Invoices.keepStep(of: order, by: teller, note: note, in: transaction)
+        try await PaymentStates.keep(of: order, in: transaction)
         let deal = try await deal(of: id, in: transaction)
         try transaction.emit(
             order.changed(deal, by: teller), key: id.description, correlation: journey, causation: cause,

@@ -106,6 +106,7 @@ struct OrderRequest: Sendable {
             ])
         guard let view = try await OrderView.load(id, in: transaction) else { throw Problem.notFound("order") }
         try await Invoices.keepStep(of: view, by: .person(caller.name), isNew: true, in: transaction)
+        try await PaymentStates.keep(of: view, in: transaction)
         return view
     }
 

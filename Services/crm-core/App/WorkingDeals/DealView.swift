@@ -17,6 +17,10 @@ struct DealView: AnswerShape {
     let lostReason: String?
     let nextTask: TaskView?
     let orderIds: [String]
+    /// Of its orders together: `none`, `partly`, `full`, `over`, `unknown`; null while it has none.
+    let payment: String?
+    /// What is owed for them where that is known, each currency apart.
+    let owed: [Money]
     let createdAt: Timestamp
     let version: Int64
 
@@ -25,7 +29,8 @@ struct DealView: AnswerShape {
             d.outcome, d.organization, d.contact_id, d.company_id, d.responsible_id, s.name AS responsible,
             d.won_at, d.lost_reason, d.next_task, d.next_task_at, d.created_at, d.version,
             (SELECT coalesce(array_agg(o.id ORDER BY o.created_at), '{}')::text FROM sales_order o
-             WHERE o.deal_id = d.id) AS orders
+             WHERE o.deal_id = d.id) AS orders,
+            \(PaymentStates.ofDeal)
         FROM deal d LEFT JOIN staff s ON s.id = d.responsible_id
         """
 
@@ -58,6 +63,9 @@ struct DealView: AnswerShape {
         lostReason = try row.optionalString("lost_reason")
         nextTask = try TaskView(row)
         orderIds = try row.list("orders")
+        payment = try row.optionalString("payment")
+        owed = try JSON.decode([String: Int64].self, from: try row.string("owed").utf8).sorted { $0.key < $1.key }
+            .compactMap { code, minor in Currency(code).map { Money(minor: minor, currency: $0) } }
         createdAt = try row.time("created_at")
         version = try row.int("version")
     }
