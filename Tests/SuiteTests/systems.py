@@ -281,7 +281,11 @@ class OData(System):
                     if name not in self.documents:
                         self.documents[name] = self.onec.add(names[kind], **own)
 
-    def bear(self, key, number, total, client, payments=()):
+    def look(self):
+        """It is looked for orders that were made in it by itself every few minutes, and when a person asks."""
+        self.suite.post("accounting-bridge", f"/api/v1/bases/{self.base}/read-again", self.suite.token(), {})
+
+    def bear(self, key, number, total, client, payments=(), asks=True):
         card, name, inn = client
         names = self.names
         currency = next(field for field in self.onec.schema[names["orders"]] if field.startswith("Валюта"))
@@ -296,8 +300,8 @@ class OData(System):
             else:
                 self.onec.add(names["orders"], Ref_Key=key, Number=number, Date="2026-11-19T10:00:00", Posted=True, Комментарий="", **fields)
         self.pay(key, number, payments)
-        # It is looked for by itself every few minutes, and when a person asks.
-        self.suite.post("accounting-bridge", f"/api/v1/bases/{self.base}/read-again", self.suite.token(), {})
+        if asks:
+            self.look()
 
     def pay(self, key, number, payments):
         names = self.names
@@ -395,7 +399,7 @@ class EnterpriseData(System):
         node = self.node
         with node.lock:
             node.base.clients.setdefault(card, {"name": name, "inn": inn, "kpp": ""})
-            node.base.orders[key] = {"onec": number, "number": None, "client": card, "total": Decimal(total), "lines": [], "deleted": False,
+            node.base.orders[key] = {"onec": number, "number": None, "client": card, "total": total, "lines": [], "deleted": False,
                                      "posted": True, "comment": ""}
             node.register(key)
             for id, amount in payments:

@@ -54,12 +54,7 @@ public struct AccountingBridge: SuiteService {
         let active = context.settings.bases.filter { $0.driver != .commerceml }
         let wakers = Dictionary(uniqueKeysWithValues: active.map { ($0.base, Signal()) })
         let organizations = context.settings.organizations
-        let authority = BookAuthority(
-            keepers: Dictionary(
-                uniqueKeysWithValues: organizations.map { organization in
-                    let kinds = SuiteSettings.Organization.documentKinds
-                    return (organization.code, kinds.reduce(into: [:]) { $0[$1] = organization.keeper(of: $1) })
-                }))
+        let authority = BookAuthority(organizations)
         var crm = OrderQueue.handlers(authority) { wakers[$0]?.poke() }
         RevokedSessions.take(in: &crm, context.access)
         ClientCards.take(in: &crm)

@@ -93,6 +93,8 @@ struct AskedOrder: Sendable {
     var isOthers = false
     /// This base has told of it before.
     var wasTold = false
+    /// It was made there: gone there, it is gone.
+    var isBorn = false
 }
 
 /// What one exchange told of one order, or why it cannot be understood.

@@ -1,10 +1,21 @@
 import Contracts
+import ServiceKit
 
 /// Whose word counts (rule 1 of the domain): for each kind of document of an organization exactly one base is authoritative, so that the same payment
 /// seen in two of them counts once. It is the base that the order was given to, unless the settings name another (`books`).
 struct BookAuthority: Sendable {
     /// By organization and kind of document, where another base than the order's is named.
     let keepers: [String: [String: String]]
+
+    init(keepers: [String: [String: String]]) { self.keepers = keepers }
+
+    init(_ organizations: [SuiteSettings.Organization]) {
+        keepers = Dictionary(
+            uniqueKeysWithValues: organizations.map { organization in
+                let kinds = SuiteSettings.Organization.documentKinds
+                return (organization.code, kinds.reduce(into: [:]) { $0[$1] = organization.keeper(of: $1) })
+            })
+    }
 
     func keeper(of kind: String, _ organization: String, order base: String) -> String {
         keepers[organization]?[kind] ?? base

@@ -161,6 +161,8 @@ final class EnterpriseMessageReader: XMLReader.Handler {
         let xml: String
         /// Of an order: the year and its number there, which no other order of that year has.
         var number: String?
+        /// The number without the year.
+        var ownNumber: String? { number.flatMap { $0.split(separator: " ", maxSplits: 1).last.map(String.init) } }
     }
 
     private(set) var header: EnterpriseHeader?

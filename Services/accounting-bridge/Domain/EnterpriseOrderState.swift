@@ -37,7 +37,7 @@ struct EnterpriseOrderState {
         return .success(report)
     }
 
-    private static func words(_ error: any Error) -> String {
+    static func words(_ error: any Error) -> String {
         (error as? DriverFailure)?.words ?? (error as? XMLRefusal)?.reason ?? "\(error)"
     }
 
@@ -78,7 +78,7 @@ struct EnterpriseOrderState {
         return BornOrder(
             key: told.id.description, number: number, day: OrderReport.day(keys?.value("Дата")), total: total,
             client: card(element.first("Контрагент"), isDeleted: false),
-            organizationINN: (keys?.first("Организация") ?? element.first("Организация"))?.value("ИНН"),
+            organization: (keys?.first("Организация") ?? element.first("Организация"))?.value("ИНН"),
             lines: (element.first("Товары")?.all("Строка") ?? []).prefix(BornOrder.lineLimit).compactMap {
                 line($0, currency)
             })
@@ -89,11 +89,9 @@ struct EnterpriseOrderState {
         guard let name = good?.value("Наименование"), let quantity = Quantity(onec: row.value("Количество")),
             let price = Quantity(onec: row.value("Цена")), let sum = OrderReport.money(row.value("Сумма"), currency)
         else { return nil }
-        return OrderLine(
-            sku: String((good?.value("Артикул") ?? "").prefix(100)), name: String(name.prefix(250)),
-            quantity: quantity, price: price, unit: row.anywhere("ДанныеКлассификатора")?.value("Наименование"),
-            vat: nil,
-            discount: nil, sum: sum)
+        return BornOrder.line(
+            sku: good?.value("Артикул"), name: name, quantity: quantity, price: price,
+            unit: row.anywhere("ДанныеКлассификатора")?.value("Наименование"), sum: sum)
     }
 
     /// «Дополнительные реквизиты» of a document, by their names.

@@ -9,8 +9,8 @@ struct FolderOrder: Sendable {
     }
     var number = ""
     var id, systemNumber, total, cost, currency, posted, cancelled, status, paid, shipped, dueDate, refused: String?
-    /// Of an order that was made in the system: its day, and its client's card there.
-    var date, clientId, client, inn, kpp: String?
+    /// Of an order that was made in the system: its day, its client's card there, and the organization (code or INN).
+    var date, clientId, client, inn, kpp, organization: String?
     var documents: [Document] = []
     /// Marks of departments, on an order for signing.
     var marks: [Mark] = []
@@ -75,7 +75,8 @@ struct FolderOrder: Sendable {
         }
         return BornOrder(
             key: id, number: systemNumber ?? number, day: try Self.day(date), total: total,
-            client: ClientCard(onecId: clientId, name: client, inn: inn, kpp: kpp))
+            client: ClientCard(onecId: clientId, name: client, inn: inn, kpp: kpp),
+            organization: organization?.nonEmpty)
     }
 
     private static func mark(_ mark: Mark) throws -> ReportedFlag {
@@ -145,7 +146,7 @@ extension FolderOrder {
         (posted, cancelled, status) = (try text("posted"), try text("cancelled"), try text("status"))
         (paid, shipped) = (try text("paid"), try text("shipped"))
         (dueDate, refused) = (try text("dueDate"), try text("refused"))
-        date = try text("date")
+        (date, organization) = (try text("date"), try text("organization"))
         if let card = fields["client"], card != .null {
             guard case .object(let fields) = card else { throw DriverFailure.refused("client должен быть объектом") }
             (clientId, client) = (try Self.text(fields, "id"), try Self.text(fields, "name"))

@@ -11,6 +11,7 @@ enum FolderTable {
         "department": "department", "отдел": "department", "done": "done", "исполнено": "done", "by": "by",
         "исполнил": "by", "client_id": "clientId", "код клиента": "clientId", "client": "client", "клиент": "client",
         "inn": "inn", "инн": "inn", "kpp": "kpp", "кпп": "kpp",
+        "organization": "organization", "организация": "organization",
     ]
     private static let records = [
         "заказ": "order", "счет": "invoice", "счёт": "invoice", "оплата": "payment", "возврат денег": "refund",
@@ -65,7 +66,7 @@ enum FolderTable {
             )
             (order.status, order.dueDate, order.cost) = (fields["status"], fields["due"], fields["cost"])
             (order.date, order.clientId, order.client) = (fields["date"], fields["clientId"], fields["client"])
-            (order.inn, order.kpp) = (fields["inn"], fields["kpp"])
+            (order.inn, order.kpp, order.organization) = (fields["inn"], fields["kpp"], fields["organization"])
         case "mark":
             order.marks.append(
                 .init(

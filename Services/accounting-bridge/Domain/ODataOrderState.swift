@@ -67,6 +67,8 @@ struct ODataOrderState: Sendable {
             report.flags = (mapping.order.marks ?? [:]).sorted { $0.key < $1.key }.map { department, field in
                 ReportedFlag(department: department, done: row[field] == .bool(true), by: nil, at: nil)
             }
+        } else if asked.isBorn, !asked.isOthers {
+            (report.onecId, report.posted, report.cancelled) = (asked.onecId, false, true)
         } else if !asked.isOthers {
             return .failure(.refused("в 1С больше нет документа заказа: его удалили"))
         }

@@ -72,7 +72,9 @@ struct OrderReportReader {
     private static func born(
         _ element: XMLElement, _ number: String, _ currency: Currency, _ client: ClientCard?, seller: XMLElement?
     ) -> BornOrder? {
-        guard BornOrder.isOne(number), let key = element.value("Ид"), key.utf8.count <= OrderReport.idLimit,
+        // Bills and shipments stand beside orders in some files: those are no orders.
+        guard element.value("ХозОперация")?.lowercased() == "заказ товара", BornOrder.isOne(number),
+            let key = element.value("Ид"), key.utf8.count <= OrderReport.idLimit,
             let total = OrderReport.money(element.value("Сумма"), currency)
         else { return nil }
         let lines = (element.first("Товары")?.all("Товар") ?? []).prefix(BornOrder.lineLimit).compactMap {
@@ -80,7 +82,7 @@ struct OrderReportReader {
         }
         return BornOrder(
             key: key, number: number, day: OrderReport.day(element.value("Дата")), total: total, client: client,
-            organizationINN: seller?.value("ИНН"), lines: lines)
+            organization: seller?.value("ИНН"), lines: lines)
     }
 
     /// A line as 1C tells it; nil when it is not to be read.
@@ -90,10 +92,9 @@ struct OrderReportReader {
             let price = Quantity(onec: element.value("ЦенаЗаЕдиницу")),
             let sum = OrderReport.money(element.value("Сумма"), currency)
         else { return nil }
-        return OrderLine(
-            sku: String((element.value("Артикул") ?? "").prefix(100)), name: String(name.prefix(250)),
-            quantity: quantity, price: price,
-            unit: element.value("Единица") ?? element.value("БазоваяЕдиница"), vat: nil, discount: nil, sum: sum)
+        return BornOrder.line(
+            sku: element.value("Артикул"), name: name, quantity: quantity, price: price,
+            unit: element.value("Единица") ?? element.value("БазоваяЕдиница"), sum: sum)
     }
 
     /// - Returns: nil for a kind that concerns no money or goods.

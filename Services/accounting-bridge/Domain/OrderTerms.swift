@@ -7,6 +7,8 @@ struct OrderTerms: Codable, Sendable {
         let id: ID
         let name: String
         let inn, kpp: String?
+        /// The card of an order that was made in the system.
+        var card: String?
     }
     let organization: String
     let currency: Currency

@@ -1,5 +1,6 @@
 -- Orders that were made in 1C itself, and asked for by nobody.
 ALTER TABLE order_out ADD COLUMN origin text NOT NULL DEFAULT 'crm' CHECK (origin IN ('crm', 'onec'));
+CREATE INDEX order_out_born_by_card ON order_out (base, (request #>> '{counterparty,card}')) WHERE origin = 'onec';
 
 -- Those who compare what three sides tell need one order of numbers, and not every cluster's alphabet is the same.
 CREATE INDEX order_out_by_number ON order_out (number COLLATE "C");

@@ -83,7 +83,8 @@ struct JournalPages: Sendable {
                 "q": sought, "noOrders": !sought.isEmpty && orders.isEmpty,
                 "orders": orders.map {
                     [
-                        "number": $0.number, "client": $0.client, "base": $0.base, "onecNumber": $0.onecNumber ?? "",
+                        "number": $0.number, "place": Form.encoded($0.number), "client": $0.client, "base": $0.base,
+                        "onecNumber": $0.onecNumber ?? "",
                         "state": JournalWords.word("order.\($0.state)", language), "at": LocalTime.text($0.at),
                     ]
                 },

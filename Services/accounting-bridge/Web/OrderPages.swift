@@ -38,7 +38,7 @@ struct OrderPages: Sendable {
             let form = try await Form(request)
             guard let kind = form["kind"].flatMap({ Repair.Kind(rawValue: $0) }),
                 let ref = form["ref"].flatMap({ ID($0) }),
-                let number = form["number"], number.allSatisfy({ $0.isASCII && $0.isNumber })
+                let number = form["number"], !number.isEmpty, number.utf8.count <= 2 * OrderReport.numberLimit
             else { throw Problem.badRequest("kind, ref and number are wanted") }
             let outcome: String
             do {
@@ -52,7 +52,8 @@ struct OrderPages: Sendable {
             } catch let refusal as XMLRefusal {
                 outcome = "error=\(Form.encoded(refusal.reason))"
             }
-            return Response(status: .seeOther, headers: [.location: "/journal/order/\(number)?\(outcome)"])
+            return Response(
+                status: .seeOther, headers: [.location: "/journal/order/\(Form.encoded(number))?\(outcome)"])
         }
     }
 

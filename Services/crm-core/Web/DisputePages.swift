@@ -144,7 +144,8 @@ struct DisputePages: Sendable {
         let unread = parked.filter { $0["number"]?.stringValue != nil }.map { item -> [String: Any] in
             let number = item["number"]?.stringValue ?? ""
             return [
-                "what": "\(ScreenTexts.word("order", language)) № \(number)", "link": "/journal/order/\(number)",
+                "what": "\(ScreenTexts.word("order", language)) № \(number)",
+                "link": "/journal/order/\(Form.encoded(number))",
                 "words": item["reason"]?.stringValue ?? "",
             ]
         }
@@ -160,7 +161,8 @@ struct DisputePages: Sendable {
                 let kind = ScreenTexts.word("document.\(change["kind"]?.stringValue ?? "")", language)
                 let day = change["day"]?.stringValue.map { HumanText.day($0) } ?? ""
                 return [
-                    "what": "\(ScreenTexts.word("order", language)) № \(number)", "link": "/journal/order/\(number)",
+                    "what": "\(ScreenTexts.word("order", language)) № \(number)",
+                    "link": "/journal/order/\(Form.encoded(number))",
                     "who": "\(kind) \(change["number"]?.stringValue ?? "") \(day)",
                     "words": change["words"]?.stringValue ?? "",
                 ]

@@ -9,13 +9,16 @@ public struct OrderLinked: EventContract {
     public let dealId: ID?
     /// The line that it stands in from now on.
     public let journeyId: ID?
+    /// Whose its money is from now on.
+    public let slice: Slice
     public let by: String?
 
-    public init(orderId: ID, number: String, dealId: ID? = nil, journeyId: ID? = nil, by: String? = nil) {
+    public init(orderId: ID, number: String, dealId: ID? = nil, journeyId: ID? = nil, slice: Slice, by: String? = nil) {
         self.orderId = orderId
         self.number = number
         self.dealId = dealId
         self.journeyId = journeyId
+        self.slice = slice
         self.by = by
     }
 }

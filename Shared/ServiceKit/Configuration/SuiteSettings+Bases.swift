@@ -41,7 +41,7 @@ extension SuiteSettings {
         base.takesBorn = item.choice("ownOrders", ["true", "false"], default: "true") == "true"
         if let day = item.string("ownOrdersSince") {
             base.bornSince = day
-            if day.wholeMatch(of: /[0-9]{4}-[0-9]{2}-[0-9]{2}/) == nil || Timestamp(day) == nil {
+            if day.wholeMatch(of: /[0-9]{4}-[0-9]{2}-[0-9]{2}/) == nil || Timestamp(day)?.day != day {
                 item.complain("a day such as 2026-01-31 is wanted, not «\(day)»", "ownOrdersSince")
             }
         }

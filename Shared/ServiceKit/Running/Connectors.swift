@@ -54,6 +54,16 @@ public final class ConnectorLedger: Sendable {
         var succeeded: Timestamp?
         var trouble: String?
         var troubleSince: Timestamp?
+
+        func followed(by later: Count?) -> Count {
+            guard var later else { return self }
+            later.attempts += attempts
+            later.troubles += troubles
+            // What is in trouble since, if nothing has passed since.
+            if later.succeeded == nil { later.troubleSince = troubleSince ?? later.troubleSince }
+            later.succeeded = later.succeeded ?? succeeded
+            return later
+        }
     }
 
     private let pool: PostgresPool
@@ -121,16 +131,7 @@ public final class ConnectorLedger: Sendable {
         do { try await write(lines) } catch {
             // Counted again with what comes next.
             pending.withLock { pending in
-                for (way, count) in counts {
-                    var sum = pending[way] ?? Count()
-                    if sum.attempts == 0 {
-                        sum = count
-                    } else {
-                        sum.attempts += count.attempts
-                        sum.troubles += count.troubles
-                    }
-                    pending[way] = sum
-                }
+                for (way, count) in counts { pending[way] = count.followed(by: pending[way]) }
             }
             throw error
         }
@@ -161,6 +162,9 @@ public final class ConnectorLedger: Sendable {
                     troubles = h.troubles + excluded.troubles
                 """, [json]),
             Statement("DELETE FROM connector_hour WHERE hour < now() - interval '\(Self.days) days'"),
+            // Callers may choose the names of their channels.
+            Statement(
+                "DELETE FROM connector WHERE kind = 'messages' AND tried_at < now() - interval '\(Self.days) days'"),
         ])
     }
 
@@ -179,7 +183,7 @@ public final class ConnectorLedger: Sendable {
                 coalesce(sum(h.attempts), 0)::bigint AS attempts, coalesce(sum(h.troubles), 0)::bigint AS troubles
             FROM connector c LEFT JOIN connector_hour h ON (h.kind, h.name, h.direction) = (c.kind, c.name, c.direction)
                 AND h.hour > now() - interval '24 hours'
-            GROUP BY c.kind, c.name, c.direction ORDER BY c.kind, c.name, c.direction LIMIT \(Self.wayLimit)
+            GROUP BY c.kind, c.name, c.direction ORDER BY (c.kind = 'messages'), c.kind, c.name, c.direction LIMIT \(Self.wayLimit)
             """)
         let known = try rows.reduce(into: [Way: Row]()) {
             $0[Way(try $1.string("kind"), try $1.string("name"), try $1.string("direction"))] = $1

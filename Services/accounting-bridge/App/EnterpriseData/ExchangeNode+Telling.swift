@@ -78,7 +78,7 @@ extension ExchangeNode {
         taken.troubles += message.refused
     }
 
-    /// A base that keeps documents of others' orders may tell of one before we know its key there: what it tells by a key that is nobody's is kept for it.
+    /// A base may tell of an order before we know its key there, one of another base's, or its own: what it tells by a key that is nobody's is kept for it.
     ///
     /// - Returns: such objects that are not kept otherwise.
     private func strangers(
@@ -90,7 +90,8 @@ extension ExchangeNode {
             WHERE k.value = $1 LIMIT 1
             """, [.text(base)]
         ).isEmpty
-        guard keepsBooks else { return [] }
+        // The base's own orders may come after what names them.
+        guard keepsBooks || births.takes(from: base) else { return [] }
         let links = told.filter { $0.kind != "order" }.flatMap { object in
             object.orders.filter { ours[$0] == nil }.map { (key: $0, object: object.id) }
         }
@@ -125,22 +126,15 @@ extension ExchangeNode {
             let some = Array(rest.prefix(Self.ordersAtOnce))
             rest = rest.dropFirst(Self.ordersAtOnce)
             let known = try await births.known(some, in: bus.pool)
-            let fresh = some.filter { !known.contains($0) }.compactMap { told[$0] }
-            guard !fresh.isEmpty else { continue }
-            count += try await bus.transaction { [births, base] transaction in
-                var count = 0
-                for one in fresh {
-                    do {
-                        guard let born = try EnterpriseOrderState.born(one, currency: births.currency) else { continue }
-                        if try await births.take(born, base, exchange, in: transaction) != nil { count += 1 }
-                    } catch let failure as DriverFailure {
-                        try await ReportReader.park(
-                            base, exchange, subject, number: nil, "заказ, сделанный в 1С: \(failure.words)",
-                            in: transaction)
-                    }
+            var (born, troubles): ([BornOrder], [OrderBirths.Trouble]) = ([], [])
+            for one in some.filter({ !known.contains($0) }).compactMap({ told[$0] }) {
+                do {
+                    if let order = try EnterpriseOrderState.born(one, currency: births.currency) { born.append(order) }
+                } catch {
+                    troubles.append(.init(number: one.ownNumber, words: EnterpriseOrderState.words(error)))
                 }
-                return count
             }
+            count += try await births.take(born, troubles: troubles, base, exchange, named: subject, bus)
         }
         return count
     }

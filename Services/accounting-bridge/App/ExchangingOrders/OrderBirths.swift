@@ -12,6 +12,7 @@ struct OrderBirths: Sendable {
     /// The company's: of an order that names none.
     let currency: Currency
     private let organizations: [String: [SuiteSettings.Organization]]
+    private let authority: BookAuthority
     private let refusing: Set<String>
     /// Bases that are asked for each order.
     private let asked: Set<String>
@@ -20,6 +21,7 @@ struct OrderBirths: Sendable {
         currency = settings.company.currency
         let named = settings.organizations.filter { $0.base != nil }
         organizations = Dictionary(grouping: named) { $0.base ?? "" }
+        authority = BookAuthority(settings.organizations)
         refusing = Set(settings.bases.filter { !$0.takesBorn }.map(\.base))
         asked = Set(settings.bases.filter { $0.driver == .odata || $0.driver == .enterprisedata }.map(\.base))
     }
@@ -27,30 +29,106 @@ struct OrderBirths: Sendable {
     /// Whether the base's own orders are wanted.
     func takes(from base: String) -> Bool { organizations[base] != nil && !refusing.contains(base) }
 
-    /// What the order is called here; it is taken when it is new.
+    // MARK: many
+
+    /// What keeps one of many from being taken, and the number that its base has for it.
+    struct Trouble: Sendable {
+        let number: String?
+        let words: String
+    }
+
+    /// Orders of one transaction: nobody waits long for the rows of the base.
+    private static let ordersAtOnce = 50
+
+    /// Takes those that are new. What cannot be kept stands aside by itself, under the base's number of it, and holds up none of the others.
     ///
-    /// - Returns: nil when it is of none of our organizations.
+    /// - Parameters:
+    ///   - subject: of what was told, as the system calls it.
+    ///   - troubles: orders that could not even be read.
+    /// - Returns: how many were taken.
+    func take(
+        _ orders: [BornOrder], troubles: [Trouble] = [], _ base: String, _ exchange: ID, named subject: String,
+        _ bus: EventBus
+    ) async throws -> Int {
+        var (rest, count) = (orders[...], 0)
+        while !rest.isEmpty {
+            let some = Array(rest.prefix(Self.ordersAtOnce))
+            rest = rest.dropFirst(Self.ordersAtOnce)
+            do { count += try await take(some, base, exchange, bus) } catch let error where Self.isOwnFault(error) {
+                for one in some {
+                    do { count += try await take([one], base, exchange, bus) } catch let error
+                        where Self.isOwnFault(error)
+                    {
+                        let words = (error as? XMLRefusal)?.reason ?? "ошибка на нашей стороне: \(error)"
+                        try await park(.init(number: one.number, words: words), base, exchange, subject, bus)
+                    }
+                }
+            }
+        }
+        for trouble in troubles { try await park(trouble, base, exchange, subject, bus) }
+        return count
+    }
+
+    private static func isOwnFault(_ error: any Error) -> Bool {
+        (error as? PostgresError)?.isTransient != true && !(error is CancellationError)
+    }
+
+    private func take(_ orders: [BornOrder], _ base: String, _ exchange: ID, _ bus: EventBus) async throws -> Int {
+        try await bus.transaction { transaction in
+            var count = 0
+            for one in orders {
+                if let card = one.client { try await ClientCards.learn(card, base, exchange, in: transaction) }
+                guard try await take(one, base, exchange, in: transaction) != nil else { continue }
+                count += 1
+                try await transaction.query(
+                    """
+                    UPDATE parked_document SET settled_at = now(), settled_by = '1С прислала заново'
+                    WHERE base = $1 AND number = $2 AND settled_at IS NULL AND exchange_id < $3
+                    """, [.text(base), .text(one.number?.withoutNUL), .id(exchange)])
+            }
+            return count
+        }
+    }
+
+    private func park(_ trouble: Trouble, _ base: String, _ exchange: ID, _ subject: String, _ bus: EventBus)
+        async throws
+    {
+        try await bus.transaction { transaction in
+            try await ReportReader.park(
+                base, exchange, subject,
+                number: trouble.number.map { String($0.withoutNUL.prefix(OrderReport.numberLimit)) },
+                "заказ, сделанный в 1С: \(trouble.words)", in: transaction)
+        }
+    }
+
+    // MARK: one
+
+    /// What the order is called here; it is taken when it is new and its base's own orders are wanted.
+    ///
+    /// - Returns: nil when it is not taken: it is not wanted, or of none of our organizations.
+    /// - Throws: `XMLRefusal` when nobody can say whose it is.
     func take(_ born: BornOrder, _ base: String, _ exchange: ID, in transaction: EventTransaction) async throws
         -> String?
     {
         let id = born.id(in: base)
-        if let known = try await number(of: id, in: transaction) { return known }
-        guard let organization = organization(of: born, in: base) else { return nil }
+        if let known = try await number(of: id, born.key, base, in: transaction) { return known }
+        guard takes(from: base), let organization = try organization(of: born, in: base) else { return nil }
         // A file of it that somebody carries, and the base itself, may tell it at once.
         try await transaction.query(
             "SELECT pg_advisory_xact_lock(hashtextextended('born ' || $1, 0)) IS NULL AS locked",
             [.text(id.description)])
-        if let known = try await number(of: id, in: transaction) { return known }
+        if let known = try await number(of: id, born.key, base, in: transaction) { return known }
         let client = try await client(born, base, in: transaction)
         let name = try await freeName(born, base, in: transaction)
         let event = OrderBorn(
             orderId: id, number: name, base: base, organization: organization.code, onecId: born.key,
-            onecNumber: born.number.map { String($0.prefix(OrderReport.numberLimit)) }, date: born.day,
-            cardId: client.card, client: client.name, total: born.total,
-            lines: Array(born.lines.prefix(BornOrder.lineLimit)), exchangeId: exchange, by: "1С \(base)")
+            onecNumber: born.number.map { String($0.withoutNUL.prefix(OrderReport.numberLimit)) }, date: born.day,
+            cardId: client.card, client: client.name, total: born.total, lines: born.fittingLines, exchangeId: exchange,
+            by: "1С \(base)")
         let terms = OrderTerms(
             organization: organization.code, currency: born.total.currency, total: born.total,
-            counterparty: .init(id: client.id ?? id, name: client.name ?? "", inn: client.inn, kpp: client.kpp))
+            counterparty: .init(
+                id: client.id ?? id, name: client.name ?? "", inn: client.inn, kpp: client.kpp, card: client.card))
         let said = try transaction.emit(event, key: id.description, correlation: nil, causation: nil)
         try await transaction.query(
             """
@@ -62,11 +140,20 @@ struct OrderBirths: Sendable {
                 .id(id), .text(name), .text(base), .text(try JSON.text(terms)), .text(born.day),
                 .id(said), .text(born.key), .text(event.onecNumber), .bool(asked.contains(base)),
             ])
+        // Bases that keep its books beside are asked for it as for any other; what they, or its own, have told by its key before is its.
+        try await OrderReports.expect(of: authority.others(organization.code, order: base), id, in: transaction)
+        try await OrderReports.link(id, knownAs: born.key, in: transaction)
         return name
     }
 
-    private func number(of id: ID, in transaction: EventTransaction) async throws -> String? {
-        try await transaction.query("SELECT number FROM order_out WHERE id = $1", [.id(id)]).first?.string("number")
+    private func number(of id: ID, _ key: String, _ base: String, in transaction: EventTransaction) async throws
+        -> String?
+    {
+        // One of ours may have this key there, whatever number stands on it now.
+        try await transaction.query(
+            "SELECT number FROM order_out WHERE id = $1 OR (onec_id = $2 AND base = $3) ORDER BY (id = $1) DESC LIMIT 1",
+            [.id(id), .text(key), .text(base)]
+        ).first?.string("number")
     }
 
     /// Those of some ids that are known by now.
@@ -100,10 +187,26 @@ struct OrderBirths: Sendable {
             id: try known.optionalID("client_id") ?? ID(card))
     }
 
-    private func organization(of born: BornOrder, in base: String) -> SuiteSettings.Organization? {
+    /// A card is linked, or linked otherwise: whose payments are remembered for its client are remembered for its orders.
+    static func relink(_ base: String, card: String, client: ID?, in transaction: EventTransaction) async throws {
+        try await transaction.query(
+            """
+            UPDATE order_out SET request = jsonb_set(request, '{counterparty,id}', to_jsonb($3::text)), match_again = true
+            WHERE origin = 'onec' AND base = $1 AND request #>> '{counterparty,card}' = $2
+            """, [.text(base), .text(card), .text((client ?? ID(card))?.description ?? card)])
+    }
+
+    private func organization(of born: BornOrder, in base: String) throws -> SuiteSettings.Organization? {
         let own = organizations[base] ?? []
-        guard let inn = born.organizationINN else { return own.first }
-        return own.first { $0.inn == inn }
+        guard let word = born.organization else {
+            guard own.count < 2 else {
+                throw XMLRefusal(
+                    reason: "не сказано, какой организации заказ \(born.number ?? "без номера"): в базе их несколько",
+                    isIncomplete: false)
+            }
+            return own.first
+        }
+        return own.first { $0.inn == word || $0.code == word }
     }
 
     private func freeName(_ born: BornOrder, _ base: String, in transaction: EventTransaction) async throws -> String {

@@ -171,9 +171,13 @@ extension OrderReports {
         try await transaction.query(
             """
             INSERT INTO told_link (base, object_id, order_id, exchange_id)
-            SELECT s.base, s.object_id, $1, s.exchange_id FROM told_stranger s
-            JOIN order_books b ON b.order_id = $1 AND b.base = s.base WHERE s.key = $2 ON CONFLICT DO NOTHING
+            SELECT s.base, s.object_id, $1, s.exchange_id FROM told_stranger s WHERE s.key = $2 AND s.base IN (
+                SELECT base FROM order_books WHERE order_id = $1 UNION SELECT base FROM order_out WHERE id = $1)
+            ON CONFLICT DO NOTHING
             """, [.id(order), .id(key)])
+        try await transaction.query(
+            "DELETE FROM told_stranger WHERE key = $2 AND base = (SELECT base FROM order_out WHERE id = $1)",
+            [.id(order), .id(key)])
         try await transaction.query(
             """
             WITH known AS (DELETE FROM told_stranger s USING order_books b

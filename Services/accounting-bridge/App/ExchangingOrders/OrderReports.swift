@@ -70,9 +70,7 @@ struct OrderReports: Sendable {
         let tells = try await learn(told, base, in: transaction)
         var report = told
         if let born = told.born {
-            guard births.takes(from: base),
-                let number = try await births.take(born, base, exchange, in: transaction)
-            else {
+            guard let number = try await births.take(born, base, exchange, in: transaction) else {
                 return Said(
                     number: told.number, words: "заказ \(told.number) сделан в 1С и не берётся", isNews: false,
                     journey: nil)

@@ -115,6 +115,8 @@ enum ClientCards {
             let before = try await transaction.query(
                 "DELETE FROM counterparty_link WHERE base = $1 AND (onec_id = $2 OR client_id = $3) RETURNING client_id, onec_id",
                 [.text(change.base), .text(change.onecId), .id(change.clientId)])
+            try await OrderBirths.relink(
+                change.base, card: change.onecId, client: change.clientId, in: transaction)
             guard let client = change.clientId else {
                 for row in before {
                     try await transaction.query(

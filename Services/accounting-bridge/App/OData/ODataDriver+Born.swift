@@ -1,23 +1,27 @@
 import Contracts
-import Messaging
 import Postgres
 import Primitives
 import ServiceKit
 
-/// Orders that were made in the base itself. It does not tell them: it is looked for them, page by page beside all else that is read, among the
-/// documents of the last month every few minutes and once a day among all since the day that the settings name, for a day may be entered late. What becomes
-/// of one is asked as of any other order.
+/// Orders that were made in the base itself. One that the base registers for us as changed is taken at once. Where it registers nothing it is looked for
+/// them, page by page beside all else that is read: among the documents of the last days every few minutes, and once a day among all since the day that the
+/// settings name, for a document may be entered late. What becomes of one is asked as of any other order.
 extension ODataDriver {
-    private static let recentDays = 31
-    /// Minutes between two looks at the last month.
+    private static let recentDays = 3
+    /// Minutes between two looks at the last days.
     private static let pauseMinutes = 5
     /// Pages of one round: what is asked of orders must not wait long.
     private static let pagesAtOnce = 4
+    /// Keys in one question: web servers stop at 2,048 bytes of an address.
+    private static let keysInQuestion = 20
     /// Under which it is kept that the base does not answer such questions.
     private static let question = "born orders"
+    private static let subject = "заказы, сделанные в 1С"
+
+    private var looksForBorn: Bool { !base.bornSince.isEmpty && births.takes(from: base.base) }
 
     func lookForBorn(_ wire: ExchangeWire) async throws {
-        guard !base.bornSince.isEmpty, births.takes(from: base.base), isReadable(Self.question) else { return }
+        guard looksForBorn, isReadable(Self.question) else { return }
         do {
             for _ in 0..<Self.pagesAtOnce {
                 guard let look = try await look() else { return }
@@ -28,11 +32,14 @@ extension ODataDriver {
         }
     }
 
-    /// The next round looks at once: something has changed that may be such an order.
-    func expectBorn(_ keys: [ID]) async throws {
-        guard !base.bornSince.isEmpty, !keys.isEmpty, try await births.known(keys, in: pool).count < keys.count
-        else { return }
-        try await pool.query("UPDATE base_state SET born_looked_at = NULL WHERE base = $1", [.text(base.base)])
+    /// Takes those among objects of which the base says that they have changed.
+    func takeBorn(among objects: [RawJSON], _ exchange: ID, _ wire: ExchangeWire) async throws {
+        guard looksForBorn else { return }
+        let orders = objects.filter {
+            $0["odata.type"]?.stringValue == "StandardODATA.\(mapping.order.entity)"
+                && ($0["Date"]?.stringValue ?? "") >= base.bornSince
+        }
+        try await take(try await strangers(orders), exchange, wire)
     }
 
     private struct Look {
@@ -62,61 +69,77 @@ extension ODataDriver {
         return Look(from: from, place: .start, isWhole: isWholeDue)
     }
 
+    /// Only what tells strangers apart is asked of all: the journal keeps each answer.
     private func read(_ look: Look, _ wire: ExchangeWire) async throws {
-        let names = mapping.order
-        let marks = [names.ourNumber, names.comment].compactMap { $0 }
+        let marks = [mapping.order.ourNumber, mapping.order.comment].compactMap { $0 }
         let page = try await client.page(
-            "odata.born", names.entity, filter: "Date ge datetime'\(look.from)T00:00:00'", from: look.place,
-            select: [
-                "Ref_Key", "Number", "Date", "DeletionMark", names.counterparty, names.organization, names.currency,
-                names.total,
-            ] + marks, wire: wire)
-        let fresh = try await strangers(page.rows)
-        let organizations = fresh.isEmpty ? [:] : try await organizationKeys(wire)
-        var (born, troubles): ([BornOrder], [String]) = ([], [])
-        for row in fresh {
-            guard let inn = row[names.organization]?.stringValue.flatMap({ organizations[$0] }) else { continue }
-            do { born.append(try await order(row, inn, wire)) } catch DriverFailure.refused(let why) {
-                troubles.append("заказ \(ODataOrderState.number(row) ?? "без номера"), сделанный в 1С: \(why)")
-            }
+            "odata.born", mapping.order.entity, filter: "Date ge datetime'\(look.from)T00:00:00'", from: look.place,
+            select: ["Ref_Key", "DeletionMark"] + marks, wire: wire)
+        var keys = try await strangers(page.rows).compactMap { $0["Ref_Key"]?.stringValue }[...]
+        while !keys.isEmpty {
+            let some = keys.prefix(Self.keysInQuestion)
+            keys = keys.dropFirst(Self.keysInQuestion)
+            let answer = try await client.rows(
+                "odata.born", mapping.order.entity,
+                filter: some.map { "Ref_Key eq guid'\($0)'" }.joined(separator: " or "),
+                select: [
+                    "Ref_Key", "Number", "Date", "DeletionMark", mapping.order.counterparty, mapping.order.organization,
+                    mapping.order.currency, mapping.order.total,
+                ], wire: wire)
+            try await take(answer.rows, answer.exchange ?? page.exchange, wire)
         }
-        let next = page.next?.text
-        try await bus.transaction { [base, births, born, troubles] transaction in
-            // The base's row before any order's, as everywhere.
-            try await transaction.query(
-                """
-                UPDATE base_state SET born_place = $2, born_from = CASE WHEN $2::text IS NULL THEN NULL ELSE $3::date END,
-                    born_looked_at = CASE WHEN $2::text IS NULL THEN now() ELSE born_looked_at END,
-                    born_looked_whole_at = CASE WHEN $2::text IS NULL AND $4 THEN now() ELSE born_looked_whole_at END
-                WHERE base = $1
-                """, [.text(base.base), .text(next), .text(look.from), .bool(look.isWhole)])
-            for one in born {
-                if let card = one.client {
-                    try await ClientCards.learn(card, base.base, page.exchange, in: transaction)
-                }
-                _ = try await births.take(one, base.base, page.exchange, in: transaction)
-            }
-            for trouble in troubles {
-                try await ReportReader.park(
-                    base.base, page.exchange, "заказы, сделанные в 1С", number: nil, trouble, in: transaction)
-            }
-        }
+        try await pool.query(
+            """
+            UPDATE base_state SET born_place = $2, born_from = CASE WHEN $2::text IS NULL THEN NULL ELSE $3::date END,
+                born_looked_at = CASE WHEN $2::text IS NULL THEN now() ELSE born_looked_at END,
+                born_looked_whole_at = CASE WHEN $2::text IS NULL AND $4 THEN now() ELSE born_looked_whole_at END
+            WHERE base = $1
+            """, [.text(base.base), .text(page.next?.text), .text(look.from), .bool(look.isWhole)])
     }
 
-    /// Rows of orders that we neither know nor have asked for: one of ours may have a key there that has not come back to us.
-    private func strangers(_ rows: [RawJSON]) async throws -> [RawJSON] {
-        let names = mapping.order
-        let foreign = rows.filter { row in
-            let isOurs =
-                names.ourNumber.flatMap { row[$0]?.stringValue }?.hasPrefix(Self.numberMark) == true
-                || names.comment.flatMap { row[$0]?.stringValue }?.hasPrefix(Self.titleMark) == true
-            return !isOurs && row["DeletionMark"] != .bool(true)
+    private func take(_ rows: [RawJSON], _ exchange: ID, _ wire: ExchangeWire) async throws {
+        guard !rows.isEmpty else { return }
+        let organizations = try await organizationKeys(wire)
+        var (born, troubles): ([BornOrder], [OrderBirths.Trouble]) = ([], [])
+        for row in rows {
+            guard let inn = row[mapping.order.organization]?.stringValue.flatMap({ organizations[$0] }) else {
+                continue
+            }
+            do { born.append(try await order(row, inn, wire)) } catch DriverFailure.refused(let why) {
+                troubles.append(.init(number: ODataOrderState.number(row), words: why))
+            }
         }
-        let keys = foreign.compactMap { $0["Ref_Key"]?.stringValue.flatMap { ID($0) } }
+        _ = try await births.take(born, troubles: troubles, base.base, exchange, named: Self.subject, bus)
+    }
+
+    /// Rows of orders that we neither know nor have asked for.
+    private func strangers(_ rows: [RawJSON]) async throws -> [RawJSON] {
+        let living = rows.filter { $0["DeletionMark"] != .bool(true) }
+        let keys = living.compactMap { $0["Ref_Key"]?.stringValue.flatMap { ID($0) } }
         let known = try await births.known(keys, in: pool)
-        return foreign.filter { row in
+        let foreign = living.filter { row in
             row["Ref_Key"]?.stringValue.flatMap { ID($0) }.map { !known.contains($0) } ?? false
         }
+        // One of ours may have a key there that has not come back to us; a copy that somebody has made of one of ours has its marks, too.
+        let numbers = foreign.compactMap(markedNumber)
+        let waiting = try await pool.query(
+            """
+            SELECT number FROM order_out WHERE base = $1 AND number = ANY($2::text[])
+                AND (onec_id IS NULL OR state IN ('sending', 'doubtful'))
+            """, [.text(base.base), .texts(numbers)]
+        ).map { try $0.string("number") }
+        return foreign.filter { row in markedNumber(row).map { !waiting.contains($0) } ?? true }
+    }
+
+    /// Our number that stands on it.
+    private func markedNumber(_ row: RawJSON) -> String? {
+        let fields = [(mapping.order.ourNumber, Self.numberMark), (mapping.order.comment, Self.titleMark)]
+        for (field, mark) in fields {
+            guard let text = field.flatMap({ row[$0]?.stringValue }), text.hasPrefix(mark) else { continue }
+            let number = text.dropFirst(mark.count).prefix { $0.isASCII && $0.isNumber }
+            if !number.isEmpty { return String(number) }
+        }
+        return nil
     }
 
     private func order(_ row: RawJSON, _ inn: String, _ wire: ExchangeWire) async throws -> BornOrder {
@@ -129,7 +152,7 @@ extension ODataDriver {
         return BornOrder(
             key: row["Ref_Key"]?.stringValue ?? "", number: ODataOrderState.number(row),
             day: OrderReport.day(row["Date"]?.stringValue), total: total,
-            client: try await unread(card, wire), cardId: card, organizationINN: inn)
+            client: try await unread(card, wire), cardId: card, organization: inn)
     }
 
     /// The card, when it was not read with all cards yet.

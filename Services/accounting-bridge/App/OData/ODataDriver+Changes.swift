@@ -17,8 +17,7 @@ extension ODataDriver {
             known.changesCame()
             guard !objects.isEmpty else { return }
             try await askFor(ODataChanges.keys(answer).sorted())
-            let orders = objects.filter { $0["odata.type"]?.stringValue == "StandardODATA.\(mapping.order.entity)" }
-            try await expectBorn(orders.compactMap { $0["Ref_Key"]?.stringValue.flatMap { ID($0) } })
+            try await takeBorn(among: objects, exchange, wire)
             _ = try await ClientCards.learn(cards(among: objects), base.base, exchange, bus)
             try await client.confirmChanges(node, message: message, wire: wire)
         } catch DriverFailure.away(let why) { throw DriverFailure.away(why) } catch let failure as DriverFailure {

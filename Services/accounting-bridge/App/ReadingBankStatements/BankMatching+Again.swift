@@ -16,7 +16,7 @@ extension BankMatching {
                     """
                     UPDATE order_out SET match_again = false WHERE id IN (
                         SELECT id FROM order_out WHERE match_again LIMIT 100 FOR UPDATE SKIP LOCKED)
-                    RETURNING number, inn, nullif(onec_bare, '') AS onec_bare, counterparty_id
+                    RETURNING CASE WHEN origin = 'crm' THEN number END AS number, inn, nullif(onec_bare, '') AS onec_bare, counterparty_id
                     """)
                 if !orders.isEmpty {
                     try await tryAgain(for: orders)
@@ -29,7 +29,7 @@ extension BankMatching {
 
     private func tryAgain(for orders: Rows) async throws {
         let numbers = try orders.flatMap { row in
-            try [row.string("number"), row.optionalString("onec_bare")].compactMap(\.self)
+            try [row.optionalString("number"), row.optionalString("onec_bare")].compactMap(\.self)
         }
         try await tryAgain(
             """

@@ -57,14 +57,15 @@ struct ReportReader: Sendable {
             chosen AS (
                 (SELECT * FROM due ORDER BY ask_at LIMIT \(Self.roundLimit / 2))
                 UNION (SELECT * FROM due ORDER BY ask_at DESC LIMIT \(Self.roundLimit / 2)))
-            SELECT now() AS began, o.id, o.number, o.onec_id, o.request ->> 'currency' AS currency, c.is_others, c.was_told
+            SELECT now() AS began, o.id, o.number, o.onec_id, o.request ->> 'currency' AS currency, c.is_others, c.was_told, o.origin
             FROM chosen c JOIN order_out o ON o.id = c.id ORDER BY c.ask_at
             """, [.text(base)])
         let asked = try rows.map { row in
             AskedOrder(
                 id: try row.id("id"), number: try row.string("number"), onecId: try row.optionalString("onec_id"),
                 currency: Currency(try row.string("currency")) ?? .rub,
-                isOthers: try row.bool("is_others"), wasTold: try row.bool("was_told"))
+                isOthers: try row.bool("is_others"), wasTold: try row.bool("was_told"),
+                isBorn: try row.string("origin") == "onec")
         }
         return (asked, try rows.first?.time("began") ?? .now())
     }

@@ -158,7 +158,9 @@ struct OrderStories: Sendable {
                 ]),
             Statement(
                 """
-                SELECT id, kind, reason, at, settled_by, settled_at, exchange_id FROM parked_document WHERE number = $1
+                SELECT id, kind, reason, at, settled_by, settled_at, exchange_id FROM parked_document
+                -- Of an order that was made in 1C what is not understood stands under 1C's own number.
+                WHERE number = $1 OR (base, number) IN (SELECT base, onec_number FROM order_out WHERE number = $1 AND origin = 'onec')
                 ORDER BY id DESC LIMIT 50
                 """, [.text(number.withoutNUL)]),
             Statement(

@@ -54,6 +54,7 @@ struct FactHandlers: Sendable {
         }
         handlers.on(OrderChanged.self) { try await order($0, $1, in: $2) }
         handlers.on(PaymentRecorded.self) { try await payment($0, $1, in: $2) }
+        handlers.on(OrderLinked.self) { try await linked($0, $1, in: $2) }
         handlers.takeSnapshots()
         return handlers
     }
@@ -117,14 +118,40 @@ struct FactHandlers: Sendable {
         var facts = [fact]
         // Money of an order that is no deal's is no step of one.
         if payment.kind == "payment", payment.counted, payment.dealId != nil {
-            var step = fact
-            step.day = nil
-            step.currency = nil
-            step.amount = "1"
-            step.unit = "pcs"
-            facts.append(reached("paid", step))
+            facts.append(paidStep(fact))
         }
         try await count(facts, event, in: transaction)
+    }
+
+    /// An order that was made in 1C is a deal's, or no deal's any more: so is its money, and what it has paid for of the funnel.
+    private func linked(_ order: OrderLinked, _ event: ReceivedEvent, in transaction: EventTransaction) async throws {
+        let (cells, moved) = try await Ledger.move(order, in: transaction)
+        if !cells.isEmpty { transaction.afterCommit { changed(cells) } }
+        let paid = moved.filter { $0.fact.metric == "money.received" }
+        if order.dealId != nil {
+            return try await count(paid.map { paidStep($0.fact) }, event, in: transaction)
+        }
+        for one in paid {
+            var left = one.fact
+            left.journey = one.journey
+            var step = paidStep(left)
+            let isTold = try await !transaction.query(
+                """
+                SELECT 1 AS one FROM fact WHERE metric = $1 AND key = $2 AND counted AND NOT EXISTS (
+                    SELECT 1 FROM fact m WHERE m.metric = 'money.received' AND m.counted AND m.journey_id = $3)
+                """, [.text(step.metric), .text(step.key), .id(one.journey)]
+            ).isEmpty
+            guard isTold else { continue }
+            step.counted = false
+            try await count([step], event, in: transaction)
+        }
+    }
+
+    /// Money that has come takes its line to the step «paid».
+    private func paidStep(_ fact: Fact) -> Fact {
+        var step = fact
+        (step.day, step.currency, step.amount, step.unit) = (nil, nil, "1", "pcs")
+        return reached("paid", step)
     }
 
     /// A journey reaches a step of the funnel once.

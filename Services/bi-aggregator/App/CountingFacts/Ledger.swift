@@ -105,6 +105,61 @@ enum Ledger {
         return try await add(shares, fact, in: transaction)
     }
 
+    /// What has been counted of an order.
+    struct Counted: Sendable {
+        let fact: Fact
+        /// The line that it stood in before.
+        let journey: ID?
+    }
+
+    /// A person has said whose an order's money is: all that was counted of it is put there, out of the old slices and into the new ones.
+    static func move(
+        _ order: OrderLinked, in transaction: EventTransaction
+    ) async throws -> (cells: [Cell], moved: [Counted]) {
+        let rows = try await transaction.query(
+            """
+            SELECT metric, key, at, day::text AS day, hour, amount::text AS amount, unit, channel, campaign, manager, organization, step,
+                currency, journey_id, kind, ref, number FROM fact
+            WHERE counted AND (metric IN ('money.received', 'money.refunded') AND (substring(key FROM '[^/]+$') COLLATE "C") = $1
+                OR metric IN ('receivables.owed', 'receivables.overdue') AND key = $2)
+            ORDER BY metric, key FOR UPDATE
+            """, [.text(order.number), .text(order.orderId.description)])
+        var (cells, moved): ([Cell], [Counted]) = ([], [])
+        for row in rows {
+            let (day, hour) = (try row.string("day"), try row.optionalString("hour"))
+            let amount = try row.string("amount")
+            var before = Fact(
+                try row.string("metric"), key: try row.string("key"), at: try row.time("at"), day: day, amount: amount,
+                unit: try row.string("unit"),
+                slice: Slice(
+                    channel: try row.string("channel"), campaign: try row.string("campaign"),
+                    manager: try row.string("manager"), organization: try row.string("organization")),
+                journey: order.journeyId, kind: try row.string("kind"), ref: try row.string("ref"),
+                number: try row.optionalString("number"))
+            before.step = try row.string("step")
+            before.currency = try row.optionalString("currency")
+            var fact = before
+            (fact.channel, fact.campaign) = (order.slice.channel, order.slice.campaign)
+            (fact.manager, fact.organization) = (order.slice.manager, order.slice.organization)
+            try await transaction.query(
+                """
+                UPDATE fact SET channel = $3, campaign = $4, manager = $5, organization = $6, journey_id = $7
+                WHERE metric = $1 AND key = $2
+                """,
+                [
+                    .text(fact.metric), .text(fact.key), .text(fact.dimension("channel")),
+                    .text(fact.dimension("campaign")), .text(fact.dimension("manager")),
+                    .text(fact.dimension("organization")), .id(order.journeyId),
+                ])
+            let shares =
+                Share.all(before, day: day, hour: hour, amount: "-" + amount, count: -1)
+                + Share.all(fact, day: day, hour: hour, amount: amount, count: 1)
+            cells += try await add(shares, fact, in: transaction)
+            moved.append(Counted(fact: fact, journey: try row.optionalID("journey_id")))
+        }
+        return (cells, moved)
+    }
+
     private static func add(_ shares: [Share], _ fact: Fact, in transaction: EventTransaction) async throws -> [Cell] {
         guard !shares.isEmpty else { return [] }
         // Old and new share of one cell become one change; one that changes nothing is no change.

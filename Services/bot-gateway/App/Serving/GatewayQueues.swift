@@ -36,8 +36,18 @@ extension BotGateway {
             ["in", "out"].map { ConnectorLedger.Way("telegram", bot.name, $0) }
         }
         let shops = settings.shops.map { ConnectorLedger.Way("shop", $0.name, "in") }
-        return try await connectorLedger.states(expected: bots + shops, queues: try await queues()) { way in
-            way.direction == "out" ? "outbox:\(way.name)" : way.kind == "telegram" ? "incoming" : nil
+        let arrived = try await bus.pool.query(
+            """
+            SELECT connection, count(*) AS n, extract(epoch FROM clock_timestamp() - min(received_at)) AS oldest FROM incoming
+            WHERE state = 'new' GROUP BY connection
+            """
+        ).map {
+            WorkQueue(
+                name: "incoming:\(try $0.string("connection"))", waiting: Int(try $0.int("n")),
+                oldestSeconds: try $0.optionalDouble("oldest"))
+        }
+        return try await connectorLedger.states(expected: bots + shops, queues: try await queues() + arrived) { way in
+            way.direction == "out" ? "outbox:\(way.name)" : "incoming:\(way.name)"
         }
     }
 

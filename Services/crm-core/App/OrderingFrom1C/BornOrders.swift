@@ -13,7 +13,7 @@ struct BornOrders: Sendable {
     /// Ids of the orders of a company, `$1`: those of its deals, and those that 1C made for its cards and nobody has linked.
     static let ofCompany = """
         SELECT o.id FROM sales_order o JOIN deal d ON d.id = o.deal_id WHERE d.company_id = $1
-        UNION ALL SELECT o.id FROM external_id x JOIN sales_order o ON x.system = '1c/' || o.base AND o.card_id = x.external_id
+        UNION ALL SELECT o.id FROM external_id x JOIN sales_order o ON o.base = substr(x.system, 4) AND o.card_id = x.external_id
         WHERE x.client_id = $1 AND x.kind = '\(ClientCards.kind)' AND o.deal_id IS NULL
         """
 
@@ -37,7 +37,7 @@ struct BornOrders: Sendable {
 
     func add(to router: Router<ServiceRequestContext>) {
         router.get("/api/v1/born-orders") { request, context in
-            try context.requireReader()
+            let caller = try context.requireReader()
             let linked = try request.query("linked").map { word -> Bool in
                 guard let linked = Bool(word) else { throw Problem.badRequest("linked is true or false") }
                 return linked
@@ -46,7 +46,8 @@ struct BornOrders: Sendable {
                 guard let id = ID(text) else { throw Problem.badRequest("after is an order's id") }
                 return id
             }
-            return try Response.json(try await page(linked: linked, after: after, limit: try request.limit()))
+            return try Response.json(
+                try await page(linked: linked, after: after, for: caller, limit: try request.limit()))
         }
         let once = Idempotency(bus: bus)
         router.post("/api/v1/orders/:id/deal") { request, context in
@@ -73,12 +74,20 @@ struct BornOrders: Sendable {
         let clientId: ID?
     }
 
-    /// Orders in the order of their ids.
-    func page(linked: Bool?, after: ID?, limit: Int) async throws -> Page<Entry> {
+    /// Orders in the order of their ids; those of deals that the caller may not see are left out.
+    func page(linked: Bool?, after: ID?, for caller: Caller, limit: Int) async throws -> Page<Entry> {
+        let which =
+            switch linked {
+            case true: "o.deal_id IS NOT NULL AND "
+            case false: "o.deal_id IS NULL AND "
+            case nil: ""
+            }
         let entries = try await entries(
             """
-            ($1::boolean IS NULL OR (o.deal_id IS NOT NULL) = $1) AND ($2::uuid IS NULL OR o.id > $2) ORDER BY o.id
-            """, [.bool(linked), .id(after)], limit: limit)
+            \(which)($1::uuid IS NULL OR o.id > $1)
+                AND ($2::uuid IS NULL OR o.deal_id IS NULL OR o.deal_id IN (SELECT id FROM deal WHERE responsible_id = $2))
+            ORDER BY o.id
+            """, [.id(after), .id(try caller.ownerFilter())], limit: limit)
         return Page(items: entries, next: entries.count == limit ? entries.last?.order.id.description : nil)
     }
 
@@ -110,7 +119,7 @@ struct BornOrders: Sendable {
 
     // MARK: whose it is
 
-    /// The order becomes the deal's, with its documents and its money.
+    /// The order becomes the deal's, with its documents and its money: reports count that as the deal's from then on, also what came before.
     ///
     /// - Throws: 404 when the caller may not see the deal; 409 when the order was asked for here, is another deal's already, or is another client's.
     func link(_ id: ID, to dealID: ID, by caller: Caller, in transaction: EventTransaction) async throws -> OrderView {
@@ -133,14 +142,17 @@ struct BornOrders: Sendable {
         guard client.map({ $0 == deal.companyId || $0 == deal.contactId }) ?? true else {
             throw Problem.conflict("в 1С это заказ другого клиента, чем у сделки № \(deal.number)")
         }
-        return try await move(order, cause, to: deal.id, journey: deal.journeyId, by: caller, in: transaction)
+        guard let whole = try await Deal.find(deal.id, in: transaction, lock: false) else {
+            throw Problem.notFound("deal")
+        }
+        return try await move(order, cause, to: whole, by: caller, in: transaction)
     }
 
     /// It is no deal's any more.
     func unlink(_ id: ID, by caller: Caller, in transaction: EventTransaction) async throws -> OrderView {
         let (order, cause) = try await locked(id, caller, in: transaction)
         guard order.dealId != nil else { return order }
-        return try await move(order, cause, to: nil, journey: nil, by: caller, in: transaction)
+        return try await move(order, cause, to: nil, by: caller, in: transaction)
     }
 
     private func locked(_ id: ID, _ caller: Caller, in transaction: EventTransaction) async throws -> (OrderView, ID?) {
@@ -158,32 +170,19 @@ struct BornOrders: Sendable {
     }
 
     private func move(
-        _ order: OrderView, _ cause: ID?, to deal: ID?, journey: ID?, by caller: Caller,
+        _ order: OrderView, _ cause: ID?, to deal: Deal?, by caller: Caller,
         in transaction: EventTransaction
     ) async throws -> OrderView {
+        let journey = deal?.journeyID
         // The line that it leaves tells of it, too.
         let event = try transaction.emit(
             OrderLinked(
-                orderId: order.id, number: order.number, dealId: deal, journeyId: journey, by: caller.name),
+                orderId: order.id, number: order.number, dealId: deal?.id, journeyId: journey,
+                slice: deal?.slice ?? Slice(organization: order.organization), by: caller.name),
             key: order.id.description, correlation: journey ?? order.journeyId, causation: cause)
         try await transaction.query(
             "UPDATE sales_order SET deal_id = $2, journey_id = $3, last_event = $4, version = version + 1 WHERE id = $1",
-            [.id(order.id), .id(deal), .id(journey), .id(event)])
-        // Its money is the deal's from now on: of its manager, and its channel.
-        for document in order.documents {
-            let source = OrderDocuments.Source(
-                base: document.base, orderID: order.id, orderNumber: order.number, exchangeID: document.exchangeId,
-                at: .now(), teller: .person(caller.name))
-            let reported = ReportedDocument(
-                kind: document.kind, onecId: document.onecId, number: document.number, date: document.date,
-                amount: document.amount, posted: document.posted, cancelled: document.cancelled,
-                counts: document.counts)
-            let counts = document.base != SuiteSettings.bankBooks || order.tellsPayments != true
-            guard let payment = try await documents.payment(reported, from: source, counts: counts, in: transaction),
-                payment.counted
-            else { continue }
-            try transaction.emit(payment, key: order.id.description, correlation: journey, causation: event)
-        }
+            [.id(order.id), .id(deal?.id), .id(journey), .id(event)])
         try await documents.tell(
             order.id, cause: event, journey: journey, by: .person(caller.name), in: transaction)
         guard let moved = try await OrderView.load(order.id, in: transaction) else { throw Problem.notFound("order") }

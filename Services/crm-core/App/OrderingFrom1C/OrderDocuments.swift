@@ -70,7 +70,7 @@ struct OrderDocuments: Sendable {
         _ document: ReportedDocument, from source: Source, counts: Bool, in transaction: EventTransaction
     ) async throws -> PaymentRecorded? {
         guard ["payment", "refund"].contains(document.kind), let amount = document.amount else { return nil }
-        let deal = try await deal(of: source.orderID, in: transaction)
+        let (deal, organization) = try await owner(of: source.orderID, in: transaction)
         return PaymentRecorded(
             documentKey: PaymentRecorded.key(
                 base: source.base, kind: document.kind, onecId: document.onecId, order: source.orderNumber),
@@ -79,16 +79,20 @@ struct OrderDocuments: Sendable {
             responsibleId: deal?.responsibleID, amount: amount,
             date: document.date ?? source.at.day,
             counted: counts && document.counts != false && document.posted && !document.cancelled,
-            documentNumber: document.number, slice: deal?.slice ?? Slice(), by: source.teller.words)
+            documentNumber: document.number, slice: deal?.slice ?? Slice(organization: organization),
+            by: source.teller.words)
     }
 
-    private func deal(of order: ID, in transaction: EventTransaction) async throws -> Deal? {
+    /// Whose the order is: a deal's, or only an organization's.
+    private func owner(of order: ID, in transaction: EventTransaction) async throws -> (Deal?, organization: String?) {
         guard
-            let id = try await transaction.query(
-                "SELECT deal_id FROM sales_order WHERE id = $1", [.id(order)]
-            ).first?.optionalID("deal_id")
-        else { return nil }
-        return try await Deal.find(id, in: transaction, lock: false)
+            let row = try await transaction.query(
+                "SELECT deal_id, organization FROM sales_order WHERE id = $1", [.id(order)]
+            ).first
+        else { return (nil, nil) }
+        let organization = try row.string("organization")
+        guard let id = try row.optionalID("deal_id") else { return (nil, organization) }
+        return (try await Deal.find(id, in: transaction, lock: false), organization)
     }
 
     /// Says what the order has become; closes the journey when nothing more is expected.
@@ -104,11 +108,11 @@ struct OrderDocuments: Sendable {
         guard let order = try await OrderView.load(id, in: transaction) else { return }
         try await Invoices.keepStep(of: order, by: teller, note: note, in: transaction)
         try await PaymentStates.keep(of: order, in: transaction)
-        let deal = try await deal(of: id, in: transaction)
+        let deal = try await owner(of: id, in: transaction).0
         try transaction.emit(
-            order.changed(deal, by: teller), key: id.description, correlation: journey, causation: cause,
+            order.changed(deal, by: teller), key: id.description, correlation: order.line(journey), causation: cause,
             notBefore: notBefore)
-        guard let journey else { return }
+        guard let journey = order.line(journey) else { return }
         if let deal, deal.outcome == "won", try await JourneyEnd.closesSettled(deal.id, journey, in: transaction) {
             try transaction.emit(
                 JourneyClosed(journeyId: journey, reason: JourneyEnd.settled), key: id.description,

@@ -53,7 +53,7 @@ struct OrderReports: Sendable {
     ) async throws {
         guard
             let order = try await transaction.query(
-                "SELECT base, kind, deal_id, currency, tells_payments FROM sales_order WHERE id = $1 FOR UPDATE",
+                "SELECT base, kind, origin, deal_id, journey_id, currency, tells_payments FROM sales_order WHERE id = $1 FOR UPDATE",
                 [.id(report.orderId)]
             ).first
         else { throw Parked("there is no order \(report.number) here") }
@@ -93,7 +93,8 @@ struct OrderReports: Sendable {
                 .int(own(report.cost)), .int(own(report.revenue)), .bool(report.tellsShipments),
             ])
         try await record(
-            report.documents, Told(report.orderId, report.number, report.base, report.exchangeId), event,
+            report.documents,
+            Told(report.orderId, report.number, report.base, report.exchangeId, try Self.line(order, event)), event,
             in: transaction)
         if report.tellsPayments == true, try order.optionalBool("tells_payments") != true {
             try await leaveToBooks(report.orderId, report.number, event, in: transaction)
@@ -107,7 +108,8 @@ struct OrderReports: Sendable {
     ) async throws {
         guard
             let order = try await transaction.query(
-                "SELECT currency, tells_payments FROM sales_order WHERE id = $1 FOR UPDATE", [.id(books.orderId)]
+                "SELECT origin, journey_id, currency, tells_payments FROM sales_order WHERE id = $1 FOR UPDATE",
+                [.id(books.orderId)]
             ).first
         else { throw Parked("there is no order \(books.number) here") }
         let currency = try order.string("currency")
@@ -124,7 +126,9 @@ struct OrderReports: Sendable {
                 .int(own(books.revenue)), .time(event.at), .id(event.id),
             ])
         try await record(
-            books.documents, Told(books.orderId, books.number, books.base, books.exchangeId), event, in: transaction)
+            books.documents,
+            Told(books.orderId, books.number, books.base, books.exchangeId, try Self.line(order, event)), event,
+            in: transaction)
         if books.tellsPayments == true, try order.optionalBool("tells_payments") != true {
             try await leaveToBooks(books.orderId, books.number, event, in: transaction)
         }
@@ -142,9 +146,15 @@ struct OrderReports: Sendable {
         let order: ID
         let number, base: String
         let exchange: ID
-        init(_ order: ID, _ number: String, _ base: String, _ exchange: ID) {
-            (self.order, self.number, self.base, self.exchange) = (order, number, base, exchange)
+        /// The line that the order stands in.
+        let journey: ID?
+        init(_ order: ID, _ number: String, _ base: String, _ exchange: ID, _ journey: ID?) {
+            (self.order, self.number, self.base, self.exchange, self.journey) = (order, number, base, exchange, journey)
         }
+    }
+
+    private static func line(_ order: Row, _ event: ReceivedEvent) throws -> ID? {
+        try order.string("origin") == "onec" ? order.optionalID("journey_id") : event.correlation
     }
 
     private func record(
@@ -155,7 +165,9 @@ struct OrderReports: Sendable {
             teller: .onec(base: what.base))
         for document in told {
             if let payment = try await documents.keep(document, from: source, in: transaction) {
-                try transaction.emit(payment, key: what.order.description, answering: event)
+                try transaction.emit(
+                    payment, key: what.order.description, correlation: what.journey, causation: event.id,
+                    notBefore: event.at)
             }
         }
     }
@@ -168,7 +180,8 @@ struct OrderReports: Sendable {
     ) async throws {
         guard
             let order = try await transaction.query(
-                "SELECT tells_payments FROM sales_order WHERE id = $1 FOR UPDATE", [.id(allocated.orderId)]
+                "SELECT origin, journey_id, tells_payments FROM sales_order WHERE id = $1 FOR UPDATE",
+                [.id(allocated.orderId)]
             ).first
         else { throw Parked("there is no order \(allocated.orderNumber) here") }
         let document = ReportedDocument(
@@ -178,7 +191,9 @@ struct OrderReports: Sendable {
         let source = bank(allocated.orderId, allocated.orderNumber, allocated.exchangeId, event)
         let counts = try order.optionalBool("tells_payments") != true
         if let payment = try await documents.keep(document, from: source, counts: counts, in: transaction) {
-            try transaction.emit(payment, key: allocated.orderId.description, answering: event)
+            try transaction.emit(
+                payment, key: allocated.orderId.description, correlation: try Self.line(order, event),
+                causation: event.id, notBefore: event.at)
         }
         try await transaction.query(
             "UPDATE sales_order SET as_of = $2, last_event = $3, version = version + 1 WHERE id = $1",
@@ -203,7 +218,9 @@ struct OrderReports: Sendable {
                 posted: known.posted, cancelled: false)
             let source = bank(id, number, known.exchangeId, event)
             if let payment = try await documents.payment(document, from: source, counts: false, in: transaction) {
-                try transaction.emit(payment, key: id.description, answering: event)
+                try transaction.emit(
+                    payment, key: id.description, correlation: order.line(event.correlation), causation: event.id,
+                    notBefore: event.at)
             }
         }
     }

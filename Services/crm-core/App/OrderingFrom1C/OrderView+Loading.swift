@@ -22,54 +22,58 @@ extension OrderView {
     }
 
     static func load(company: ID, in runner: some StatementRunner) async throws -> [OrderView] {
-        try await load("id IN (\(BornOrders.ofCompany))", .id(company), in: runner)
+        // The newest of them: what is owed now is asked for.
+        try await load("id IN (\(BornOrders.ofCompany))", .id(company), newestFirst: true, in: runner).reversed()
     }
 
     /// Orders of one record at most.
     private static let limit = 200
 
     /// Orders with their documents in one round trip, oldest first.
-    private static func load(_ condition: String, _ parameter: Parameter, in runner: some StatementRunner) async throws
+    private static func load(
+        _ condition: String, _ parameter: Parameter, newestFirst: Bool = false, in runner: some StatementRunner
+    ) async throws
         -> [OrderView]
     {
+        let order = newestFirst ? "created_at DESC" : "created_at"
         let answers = try await runner.run([
             Statement(
                 """
                 SELECT id, number, kind, origin, organization, base, onec_number, deal_id, journey_id, status,
                     failure, currency, asked_minor, total_minor, revenue_minor, cost_minor, tells_payments, tells_shipments, paid_flag, shipped_flag,
                     due_date::text AS due_date, booking_id, lines::text AS lines, as_of, created_at
-                FROM sales_order WHERE \(condition) ORDER BY created_at LIMIT \(limit)
+                FROM sales_order WHERE \(condition) ORDER BY \(order) LIMIT \(limit)
                 """, [parameter]),
             Statement(
                 """
                 SELECT order_id, base, kind, onec_id, number, date, amount_minor, currency, posted, cancelled,
                     counts, link, as_of, exchange_id
                 FROM document WHERE order_id IN (
-                    SELECT id FROM sales_order WHERE \(condition) ORDER BY created_at LIMIT \(limit))
+                    SELECT id FROM sales_order WHERE \(condition) ORDER BY \(order) LIMIT \(limit))
                 ORDER BY date, onec_id
                 """, [parameter]),
             Statement(
                 """
                 SELECT order_id, department, done, by_whom, at FROM order_flag WHERE order_id IN (
-                    SELECT id FROM sales_order WHERE \(condition) ORDER BY created_at LIMIT \(limit))
+                    SELECT id FROM sales_order WHERE \(condition) ORDER BY \(order) LIMIT \(limit))
                 ORDER BY department
                 """, [parameter]),
             Statement(
                 """
                 SELECT order_id, id, kind, state, reason, by_whom, at, answered_at FROM order_change WHERE order_id IN (
-                    SELECT id FROM sales_order WHERE \(condition) ORDER BY created_at LIMIT \(limit))
+                    SELECT id FROM sales_order WHERE \(condition) ORDER BY \(order) LIMIT \(limit))
                 ORDER BY id
                 """, [parameter]),
             Statement(
                 """
                 SELECT order_id, mark, by_whom, note, at FROM invoice_mark WHERE order_id IN (
-                    SELECT id FROM sales_order WHERE \(condition) ORDER BY created_at LIMIT \(limit))
+                    SELECT id FROM sales_order WHERE \(condition) ORDER BY \(order) LIMIT \(limit))
                 ORDER BY at
                 """, [parameter]),
             Statement(
                 """
                 SELECT order_id, state, source, by_whom, note, at FROM invoice_step WHERE order_id IN (
-                    SELECT id FROM sales_order WHERE \(condition) ORDER BY created_at LIMIT \(limit))
+                    SELECT id FROM sales_order WHERE \(condition) ORDER BY \(order) LIMIT \(limit))
                 ORDER BY number
                 """, [parameter]),
         ])

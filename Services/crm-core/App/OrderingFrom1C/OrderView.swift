@@ -88,6 +88,11 @@ struct OrderView: AnswerShape {
         return 100 * Double(margin.minor) / Double(revenue.minor)
     }
 
+    /// The line that it stands in. One that was made in 1C stands where a person has put it, whatever 1C's word was said to before it knew.
+    ///
+    /// - Parameter told: the line of the event that this answers.
+    func line(_ told: ID?) -> ID? { origin == "onec" ? journeyId : told }
+
     static let hidden: Set = ["isSettled", "tellsPayments"]
 
     /// What the order has become, as an event.
@@ -97,6 +102,7 @@ struct OrderView: AnswerShape {
         OrderChanged(
             orderId: id, number: number, dealId: dealId, status: status, payment: payment, shipment: shipment,
             onecNumber: onecNumber, total: total, paid: paid, owed: owed, dueDate: dueDate,
-            invoice: invoice.state, origin: origin, slice: deal?.slice ?? Slice(), by: teller.words)
+            invoice: invoice.state, origin: origin, slice: deal?.slice ?? Slice(organization: organization),
+            by: teller.words)
     }
 }

@@ -131,7 +131,8 @@ struct StateRestating: Sendable {
                         kind: try document.string("kind"), orderId: id, orderNumber: order.number, dealId: deal?.id,
                         responsibleId: deal?.responsibleID, amount: amount,
                         date: try document.optionalString("date") ?? asOf.day, counted: try document.bool("counted"),
-                        documentNumber: try document.optionalString("number"), slice: deal?.slice ?? Slice()),
+                        documentNumber: try document.optionalString("number"),
+                        slice: deal?.slice ?? Slice(organization: order.organization)),
                     at: asOf, key: id, journey: journey, in: transaction)
                 count += 1
             }

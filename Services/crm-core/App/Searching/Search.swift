@@ -43,7 +43,8 @@ struct Search: Sendable {
             SELECT 'order', o.id, o.number, 'Заказ ' || o.number || coalesce(', в 1С ' || o.onec_number, ''),
                 o.journey_id, o.created_at
             FROM sales_order o LEFT JOIN deal d ON d.id = o.deal_id
-            WHERE (o.number = $1 OR o.onec_number ILIKE $3) AND ($4::uuid IS NULL OR d.responsible_id = $4)
+            WHERE (o.number = $1 OR o.number = $5 OR o.onec_number ILIKE $3)
+                AND ($4::uuid IS NULL OR d.responsible_id = $4 OR o.origin = 'onec' AND o.deal_id IS NULL)
             UNION ALL
             SELECT 'contact', id, number::text, coalesce(name, phone, 'без имени'), NULL, created_at
             FROM contact WHERE (phone LIKE $2 OR name ILIKE $3 OR email ILIKE $3) AND merged_into IS NULL
@@ -52,7 +53,7 @@ struct Search: Sendable {
             SELECT 'company', id, number::text, name || coalesce(', ИНН ' || inn, ''), NULL, created_at
             FROM company WHERE name ILIKE $3 OR inn = $1
             ORDER BY created_at DESC LIMIT 50
-            """, [.text(number), .text(phone), .text(like), .id(owner)]
+            """, [.text(number), .text(phone), .text(like), .id(owner), .text(query.trimmed)]
         ).map {
             Hit(
                 kind: try $0.string("kind"), id: try $0.id("id"),
