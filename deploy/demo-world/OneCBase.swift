@@ -26,6 +26,7 @@ struct OneCBase: Sendable {
     func run() async {
         var orders: [Order] = []
         await sendGoods()
+        if tellsPayments { await tellOwnOrders() }
         while !Task.isCancelled {
             if let cookie = await call("checkauth")?.split(separator: "\n").last.map(String.init) {
                 if let xml = await call("query", cookie: cookie) {
@@ -91,7 +92,7 @@ struct OneCBase: Sendable {
         }
     }
 
-    private func call(
+    func call(
         _ mode: String, type: String = "sale", cookie: String? = nil, file: String? = nil, body: String? = nil
     ) async -> String? {
         var headers = [("Authorization", "Basic \(basic)")]
