@@ -89,7 +89,8 @@ struct BornOrderPages: Sendable {
                 "orders": [DealPages.fields(order, caller, language)], "anyLines": !order.lines.isEmpty,
                 "lines": order.lines.map {
                     [
-                        "lineName": $0.name, "quantity": $0.quantity.description, "price": Money($0.price.description, $0.sum.currency).map { HumanText.money($0, language) }
+                        "lineName": $0.name, "quantity": $0.quantity.description,
+                        "price": Money($0.price.description, $0.sum.currency).map { HumanText.money($0, language) }
                             ?? $0.price.description,
                         "lineSum": HumanText.money($0.sum, language),
                     ]

@@ -23,7 +23,7 @@ extension DealPages {
             money.map { HumanText.money($0, language) } ?? StateWords.payment(state, language)
         }
         return [
-            "id": order.id.description, "number": order.number, // One that was made there is called by it already.
+            "id": order.id.description, "number": order.number,  // One that was made there is called by it already.
             "onec": order.origin == "onec" ? "" : order.onecNumber ?? "",
             "byHand": writes, "entryKey": ID.make().description,
             "kinds": OwnBooks.kinds.map { ["key": $0, "value": StateWords.document($0, language)] },
