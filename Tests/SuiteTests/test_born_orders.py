@@ -11,6 +11,7 @@ import pytest
 import requests
 from suite import OneC, running, wait_for
 from systems import CommerceML, EnterpriseData, OData, odata
+from test_bank import load, statement
 
 
 def tell(suite, *told, login="exchange", password="обмен", **what):
@@ -141,6 +142,21 @@ def test_one_of_ours_under_another_number_is_no_second_one(suite):
     assert "неизвестен" in wait_for(parked, what="the bill to be set aside")[0]["reason"]
 
 
+def test_a_card_that_is_linked_and_unlinked(suite):
+    """Cards of the site exchange may have ids of any kind; the bank finds the order all the same, before and after."""
+    company = client_of(suite, "ООО Незабудка", "5024002119")
+    key, card = str(uuid.uuid4()), "карта-Незабудки"
+    tell(suite, key, "НЗБ-1", "31.00", (card, "Незабудка", "5024002119"))
+    appears(suite, key)
+    terms = lambda: suite.sql("accounting_bridge", f"SELECT request #>> '{{counterparty,id}}' FROM order_out WHERE id = '{key}'")[0][0]
+    wait_for(lambda: terms() == company["id"], what="the client's id")
+    place = f"/api/v1/onec-cards/unf/{requests.utils.quote(card)}"
+    assert call(suite, "POST", f"{place}/unlink", {}).json()["state"] == "waiting"
+    wait_for(lambda: terms() == key, what="the order's own id")
+    told = load(suite, suite.token(), statement(("7", "31.00", "5024002119", "за товар"), account="40702810900000000077"))
+    assert (told["found"], told["matched"]) == (1, 1), told
+
+
 def test_numbers_that_1c_uses_again_are_two_orders(suite):
     client = (str(uuid.uuid4()), "Лютик", "")
     first, second = str(uuid.uuid4()), "не-ключ"
@@ -236,10 +252,15 @@ def test_a_copy_of_one_of_ours_is_an_order_of_its_own(bearers):
     asked.look()
     assert appears(suite, copy)["origin"] == "onec"
     assert suite.sql("accounting_bridge", "SELECT count(*) FROM order_out WHERE base = 'odata-ut11' AND (origin = 'crm' OR onec_number = 'КОП-1')") == [["2"]]
+    # An organization that the base does not have holds up nothing; a firm's that is not ours is not taken.
+    strange = str(uuid.uuid4())
     with asked.onec.lock:
+        other = asked.onec.add("Catalog_Организации", ИНН="7736050003", Description="ООО Чужая")
+        asked.onec.add(asked.names["orders"], Ref_Key=strange, Number="ЧУЖ-1", **{**fields, "Организация_Key": other, "Комментарий": ""})
         del asked.orders()[copy]
     asked.look()
     appears(suite, copy, lambda o: o["status"] == "cancelled")
+    assert not suite.sql("accounting_bridge", f"SELECT 1 FROM order_out WHERE id = '{strange}'")
 
 
 def test_many_of_them_through_deaths(bearers):

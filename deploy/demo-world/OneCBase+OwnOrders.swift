@@ -14,9 +14,10 @@ extension OneCBase {
         ),
     ]
 
-    func tellOwnOrders() async {
-        guard let cookie = await call("checkauth")?.split(separator: "\n").last.map(String.init) else { return }
-        let day = String(Timestamp.now().day)
+    /// - Returns: whether they were taken.
+    func tellOwnOrders() async -> Bool {
+        guard let cookie = await call("checkauth")?.split(separator: "\n").last.map(String.init) else { return false }
+        let day = "2026-11-20"
         let documents = Self.made.compactMap { order -> String? in
             guard let price = Money(order.good.price, .rub) else { return nil }
             let total = Money(minor: price.minor * Int64(order.count), currency: .rub).amount
@@ -32,6 +33,6 @@ extension OneCBase {
         }
         let xml =
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?><КоммерческаяИнформация xmlns=\"urn:1C.ru:commerceml_210\" ВерсияСхемы=\"2.10\">\(documents.joined())</КоммерческаяИнформация>"
-        _ = await call("file", cookie: cookie, file: "orders-own.xml", body: xml)
+        return await call("file", cookie: cookie, file: "orders-own.xml", body: xml)?.hasPrefix("success") == true
     }
 }

@@ -26,8 +26,9 @@ struct OneCBase: Sendable {
     func run() async {
         var orders: [Order] = []
         await sendGoods()
-        if tellsPayments { await tellOwnOrders() }
+        var hasToldOwn = !tellsPayments
         while !Task.isCancelled {
+            if !hasToldOwn { hasToldOwn = await tellOwnOrders() }
             if let cookie = await call("checkauth")?.split(separator: "\n").last.map(String.init) {
                 if let xml = await call("query", cookie: cookie) {
                     for (number, total) in Self.read(xml) {

@@ -191,9 +191,9 @@ struct OrderBirths: Sendable {
     static func relink(_ base: String, card: String, client: ID?, in transaction: EventTransaction) async throws {
         try await transaction.query(
             """
-            UPDATE order_out SET request = jsonb_set(request, '{counterparty,id}', to_jsonb($3::text)), match_again = true
+            UPDATE order_out SET request = jsonb_set(request, '{counterparty,id}', to_jsonb(coalesce($3::text, id::text))), match_again = true
             WHERE origin = 'onec' AND base = $1 AND request #>> '{counterparty,card}' = $2
-            """, [.text(base), .text(card), .text((client ?? ID(card))?.description ?? card)])
+            """, [.text(base), .text(card), .text((client ?? ID(card))?.description)])
     }
 
     private func organization(of born: BornOrder, in base: String) throws -> SuiteSettings.Organization? {

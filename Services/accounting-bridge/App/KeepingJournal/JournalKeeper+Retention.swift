@@ -87,6 +87,12 @@ extension JournalKeeper {
                 AND NOT EXISTS (SELECT 1 FROM parked_document p WHERE p.session = s.id AND p.settled_at IS NULL) LIMIT \(Self.step))
             """,
             "DELETE FROM told_stranger WHERE ctid IN (SELECT ctid FROM told_stranger WHERE at < \(before) LIMIT \(Self.step))",
+            // What was kept for an order that never came.
+            """
+            DELETE FROM told_object WHERE ctid IN (SELECT o.ctid FROM told_object o WHERE $1::int IS NOT NULL
+                AND NOT EXISTS (SELECT 1 FROM told_link l WHERE l.base = o.base AND l.object_id = o.object_id)
+                AND NOT EXISTS (SELECT 1 FROM told_stranger s WHERE s.base = o.base AND s.object_id = o.object_id) LIMIT \(Self.step))
+            """,
             "DELETE FROM parked_document WHERE id IN (SELECT id FROM parked_document WHERE settled_at < \(before) LIMIT \(Self.step))",
         ] {
             try await bus.pool.query(statement, [.int(days)])

@@ -70,6 +70,7 @@ struct CounterpartyLinks: Sendable {
             """, [.text(base), .id(client), .text(card), .text(rule)]
         ).affected
         guard added == 1 else { return }
+        try await OrderBirths.relink(base, card: card, client: client, in: transaction)
         let row = try await transaction.query(
             """
             SELECT name, full_name, inn, kpp, is_deleted, exchange_id, history::text AS history FROM counterparty_card WHERE base = $1 AND onec_id = $2

@@ -34,12 +34,21 @@ extension ODataDriver {
 
     /// Takes those among objects of which the base says that they have changed.
     func takeBorn(among objects: [RawJSON], _ exchange: ID, _ wire: ExchangeWire) async throws {
-        guard looksForBorn else { return }
+        guard looksForBorn, isReadable(Self.question) else { return }
         let orders = objects.filter {
             $0["odata.type"]?.stringValue == "StandardODATA.\(mapping.order.entity)"
                 && ($0["Date"]?.stringValue ?? "") >= base.bornSince
         }
-        try await take(try await strangers(orders), exchange, wire)
+        do {
+            // A node's first answer may hold thousands: what is taken stays taken.
+            var rest = try await strangers(orders, wire)[...]
+            while !rest.isEmpty {
+                try await take(Array(rest.prefix(Self.keysInQuestion)), exchange, wire)
+                rest = rest.dropFirst(Self.keysInQuestion)
+            }
+        } catch DriverFailure.refused(let why) {
+            known.add(unreadable: Self.question, "заказы, сделанные в 1С, не читаются: \(why)")
+        }
     }
 
     private struct Look {
@@ -74,8 +83,8 @@ extension ODataDriver {
         let marks = [mapping.order.ourNumber, mapping.order.comment].compactMap { $0 }
         let page = try await client.page(
             "odata.born", mapping.order.entity, filter: "Date ge datetime'\(look.from)T00:00:00'", from: look.place,
-            select: ["Ref_Key", "DeletionMark"] + marks, wire: wire)
-        var keys = try await strangers(page.rows).compactMap { $0["Ref_Key"]?.stringValue }[...]
+            select: ["Ref_Key", "DeletionMark", mapping.order.organization] + marks, wire: wire)
+        var keys = try await strangers(page.rows, wire).compactMap { $0["Ref_Key"]?.stringValue }[...]
         while !keys.isEmpty {
             let some = keys.prefix(Self.keysInQuestion)
             keys = keys.dropFirst(Self.keysInQuestion)
@@ -112,15 +121,19 @@ extension ODataDriver {
         _ = try await births.take(born, troubles: troubles, base.base, exchange, named: Self.subject, bus)
     }
 
-    /// Rows of orders that we neither know nor have asked for.
-    private func strangers(_ rows: [RawJSON]) async throws -> [RawJSON] {
+    /// Rows of orders of our organizations that we neither know nor have asked for.
+    private func strangers(_ rows: [RawJSON], _ wire: ExchangeWire) async throws -> [RawJSON] {
         let living = rows.filter { $0["DeletionMark"] != .bool(true) }
         let keys = living.compactMap { $0["Ref_Key"]?.stringValue.flatMap { ID($0) } }
         let known = try await births.known(keys, in: pool)
-        let foreign = living.filter { row in
+        var foreign = living.filter { row in
             row["Ref_Key"]?.stringValue.flatMap { ID($0) }.map { !known.contains($0) } ?? false
         }
         // One of ours may have a key there that has not come back to us; a copy that somebody has made of one of ours has its marks, too.
+        let organizations = foreign.isEmpty ? [:] : try await organizationKeys(wire)
+        foreign = foreign.filter { row in
+            row[mapping.order.organization]?.stringValue.flatMap { organizations[$0] } != nil
+        }
         let numbers = foreign.compactMap(markedNumber)
         let waiting = try await pool.query(
             """
@@ -168,7 +181,8 @@ extension ODataDriver {
     private func organizationKeys(_ wire: ExchangeWire) async throws -> [String: String] {
         var keys: [String: String] = [:]
         for inn in Set(organizations.filter { $0.base == base.base }.compactMap(\.inn)) {
-            keys[try await organizationKey(inn, wire)] = inn
+            // One that the base does not have, or has twice, has no orders that could be told apart.
+            do { keys[try await organizationKey(inn, wire)] = inn } catch DriverFailure.refused { continue }
         }
         return keys
     }

@@ -17,8 +17,8 @@ extension ODataDriver {
             known.changesCame()
             guard !objects.isEmpty else { return }
             try await askFor(ODataChanges.keys(answer).sorted())
-            try await takeBorn(among: objects, exchange, wire)
             _ = try await ClientCards.learn(cards(among: objects), base.base, exchange, bus)
+            try await takeBorn(among: objects, exchange, wire)
             try await client.confirmChanges(node, message: message, wire: wire)
         } catch DriverFailure.away(let why) { throw DriverFailure.away(why) } catch let failure as DriverFailure {
             // Orders are read all the same, only later. One answer that did not come may be chance.

@@ -90,7 +90,16 @@ extension ODataDriver {
         let tellsPayments = wanted.allSatisfy { $0.kind != "payment" || isReadable($0.entity) }
         let tellsShipments = wanted.allSatisfy { $0.kind != "shipment" || isReadable($0.entity) }
         let isWhole = wanted.allSatisfy { isReadable($0.entity) }
+        // A row that our user may not see is absent, too: only an order that the base says it does not have is gone.
+        var hidden: Set<ID> = []
+        for one in asked where one.isBorn && !one.isOthers && orders[key(one)] == nil {
+            let row = try await client.one(
+                "odata.state", mapping.order.entity, key(one), select: ["Ref_Key"], wire: wire)
+            if row != nil { hidden.insert(one.id) }
+        }
         return asked.map { one in
+            var one = one
+            if hidden.contains(one.id) { one.isBorn = false }
             let (row, told) = (orders[key(one)], documents[key(one)] ?? [])
             // Of another base's order that has not come to this one yet it tells nothing.
             let isUnheard = one.isOthers && !one.wasTold && row == nil && told.isEmpty

@@ -118,10 +118,10 @@ enum Ledger {
     ) async throws -> (cells: [Cell], moved: [Counted]) {
         let rows = try await transaction.query(
             """
-            SELECT metric, key, at, day::text AS day, hour, amount::text AS amount, unit, channel, campaign, manager, organization, step,
+            SELECT metric, key, at, day::text AS day, hour, amount::text AS amount, unit, counted, channel, campaign, manager, organization, step,
                 currency, journey_id, kind, ref, number FROM fact
-            WHERE counted AND (metric IN ('money.received', 'money.refunded') AND (substring(key FROM '[^/]+$') COLLATE "C") = $1
-                OR metric IN ('receivables.owed', 'receivables.overdue') AND key = $2)
+            WHERE metric IN ('money.received', 'money.refunded') AND (substring(key FROM '[^/]+$') COLLATE "C") = $1
+                OR metric IN ('receivables.owed', 'receivables.overdue') AND key = $2
             ORDER BY metric, key FOR UPDATE
             """, [.text(order.number), .text(order.orderId.description)])
         var (cells, moved): ([Cell], [Counted]) = ([], [])
@@ -151,6 +151,8 @@ enum Ledger {
                     .text(fact.dimension("campaign")), .text(fact.dimension("manager")),
                     .text(fact.dimension("organization")), .id(order.journeyId),
                 ])
+            // What does not count yet, or no more, counts there when it does.
+            guard try row.bool("counted") else { continue }
             let shares =
                 Share.all(before, day: day, hour: hour, amount: "-" + amount, count: -1)
                 + Share.all(fact, day: day, hour: hour, amount: amount, count: 1)

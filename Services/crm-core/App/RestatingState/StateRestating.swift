@@ -136,6 +136,14 @@ struct StateRestating: Sendable {
                     at: asOf, key: id, journey: journey, in: transaction)
                 count += 1
             }
+            guard order.origin == "onec" else { continue }
+            // Whose its money is now; who has counted it before it was put there moves it.
+            try say(
+                OrderLinked(
+                    orderId: id, number: order.number, dealId: deal?.id, journeyId: journey,
+                    slice: deal?.slice ?? Slice(organization: order.organization)),
+                at: at, key: id, journey: journey, in: transaction)
+            count += 1
         }
         return (try rows.last?.id("id"), count)
     }
