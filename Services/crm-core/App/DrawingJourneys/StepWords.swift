@@ -140,6 +140,7 @@ struct StepWords {
             "В выписке банка найдена оплата {amount:sum} по заказу {orderNumber}",
             "The bank's statement shows {amount:sum} for order {orderNumber}"
         ),
+        "onec.order.born": ("Заказ {number} сделан в 1С {base}", "Order {number} was made in 1C {base}"),
         "onec.order.sent": ("Заказ {number} забрала 1С {base}", "1C {base} fetched order {number}"),
         "onec.order.reported": (
             "1С {base} сообщила состояние заказа {number}", "1C {base} told the state of order {number}"
