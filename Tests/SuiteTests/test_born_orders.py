@@ -157,6 +157,25 @@ def test_a_card_that_is_linked_and_unlinked(suite):
     assert (told["found"], told["matched"]) == (1, 1), told
 
 
+def test_a_huge_one_with_a_hostile_number(suite):
+    """More lines than an event has room for, and a number full of what pages and addresses stumble over: taken, with as many lines as fit, and found."""
+    key, number = str(uuid.uuid4()), """<b>'"#?%&;/\\000"""
+    escaped = number.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    lines = [(f"Станок {i} " + "й" * 240, "1", "1.00", "1.00") for i in range(1200)]
+    tell(suite, key, escaped, "1200.00", (str(uuid.uuid4()), "Крапива", ""), lines=lines)
+    order = appears(suite, key)
+    assert order["onecNumber"] == number and order["total"]["amount"] == "1200.00" and 50 < len(order["lines"]) < 1000
+    web = requests.Session()
+    web.post(suite.url("crm-core") + "/login", data={"login": "admin", "password": "admin-password"}, timeout=20)
+    for path in ("/orders", f"/orders/{key}"):
+        page = web.get(suite.url("crm-core") + path, timeout=20)
+        assert page.status_code == 200 and "<b>'" not in page.text and "&lt;b&gt;" in page.text, path
+    story = web.get(suite.url("crm-core") + "/journal/order/" + requests.utils.quote(order["number"], safe=""), timeout=20)
+    assert story.status_code == 200 and "сделан в 1С" in story.text and "<b>'" not in story.text
+    listed = web.get(suite.url("crm-core") + "/journal", params={"order": order["number"]}, timeout=20)
+    assert listed.status_code == 200 and "<b>'" not in listed.text
+
+
 def test_numbers_that_1c_uses_again_are_two_orders(suite):
     client = (str(uuid.uuid4()), "Лютик", "")
     first, second = str(uuid.uuid4()), "не-ключ"
