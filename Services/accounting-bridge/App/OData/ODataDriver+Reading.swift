@@ -98,8 +98,11 @@ extension ODataDriver {
             if row != nil { hidden.insert(one.id) }
         }
         return asked.map { one in
-            var one = one
-            if hidden.contains(one.id) { one.isBorn = false }
+            if hidden.contains(one.id) {
+                let why = "заказ есть в 1С, но пользователю обмена он не виден: дайте ему права"
+                return HeardReport(
+                    exchange: exchange, subject: one.number, number: one.number, result: .failure(.refused(why)))
+            }
             let (row, told) = (orders[key(one)], documents[key(one)] ?? [])
             // Of another base's order that has not come to this one yet it tells nothing.
             let isUnheard = one.isOthers && !one.wasTold && row == nil && told.isEmpty
