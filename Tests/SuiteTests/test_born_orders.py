@@ -176,6 +176,21 @@ def test_a_huge_one_with_a_hostile_number(suite):
     assert listed.status_code == 200 and "<b>'" not in listed.text
 
 
+def test_one_that_is_too_large_keeps_none_of_its_file_away(suite):
+    small, large = str(uuid.uuid4()), str(uuid.uuid4())
+    client = (str(uuid.uuid4()), "Клевер", "")
+    inner = re.compile("<Контейнер>.*</Контейнер>", re.DOTALL)
+    body = OneC.made_there(large, "БОЛ-1", "1.00", client, lines=[("й" * 200_000, "1", "1.00", "1.00")] * 5).decode()
+    after = inner.search(OneC.made_there(small, "БОЛ-2", "31.00", client).decode())[0]
+    onec = OneC(suite)
+    onec.open()
+    assert onec.call("file", inner.sub(lambda found: found[0] + after, body).encode(), filename="large.xml").text.startswith("success")
+    appears(suite, small)
+    parked = lambda: [p for p in suite.get("accounting-bridge", "/api/v1/parked", suite.token(), limit=200)["items"] if "запись «Документ» больше" in p["reason"]]
+    assert len(wait_for(parked, what="the large one to be set aside")) == 1
+    assert call(suite, "GET", f"/api/v1/orders/{large}").status_code == 404
+
+
 def test_numbers_that_1c_uses_again_are_two_orders(suite):
     client = (str(uuid.uuid4()), "Лютик", "")
     first, second = str(uuid.uuid4()), "не-ключ"

@@ -176,6 +176,10 @@ struct OrderFileReader: Sendable {
         _ reader: CommerceMLReader, _ place: ReceivedFiles.Place, _ base: String, _ exchange: ID
     ) async throws -> Outcome {
         var outcome = Outcome()
+        for reason in reader.refused {
+            try await bus.pool.run(parking(nil, place, base, exchange, reason))
+            outcome.understood.append("отложено: \(reason)")
+        }
         for document in reader.documents {
             let number = document.value("Номер")
             outcome.orders += number.map { [String($0.prefix(Self.numberLimit))] } ?? []
@@ -252,14 +256,17 @@ struct OrderFileReader: Sendable {
     /// - Throws: ``XMLRefusal`` when the file still cannot be read.
     func readAgain(_ place: ReceivedFiles.Place) async throws -> [Document] {
         try await documents(of: place).flatMap { reader in
-            try reader.documents.map { document in
-                let number = document.value("Номер").map { String($0.prefix(Self.numberLimit)) }
-                do {
-                    let report = try OrderReportReader(document, schema: reader.schemaVersion, fallback: currency)
-                        .report
-                    return Document(number: number, report: .success(report))
-                } catch let refusal as XMLRefusal { return Document(number: number, report: .failure(refusal)) }
+            reader.refused.map {
+                Document(number: nil, report: .failure(XMLRefusal(reason: $0, isIncomplete: false)))
             }
+                + (try reader.documents.map { document in
+                    let number = document.value("Номер").map { String($0.prefix(Self.numberLimit)) }
+                    do {
+                        let report = try OrderReportReader(document, schema: reader.schemaVersion, fallback: currency)
+                            .report
+                        return Document(number: number, report: .success(report))
+                    } catch let refusal as XMLRefusal { return Document(number: number, report: .failure(refusal)) }
+                })
         }
     }
 }

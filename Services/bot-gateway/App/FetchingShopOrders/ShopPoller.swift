@@ -97,6 +97,8 @@ struct ShopPoller: Sendable {
     private static func documents(_ bytes: [UInt8]) throws -> [XMLElement] {
         let handler = CommerceMLReader()
         try XMLReader(handler).read(bytes)
+        // Nothing of the answer is acknowledged: the shop's operator must see it.
+        if let reason = handler.refused.first { throw XMLRefusal(reason: reason, isIncomplete: false) }
         return handler.documents
     }
 
