@@ -156,17 +156,11 @@ struct BornOrders: Sendable {
     }
 
     private func locked(_ id: ID, _ caller: Caller, in transaction: EventTransaction) async throws -> (OrderView, ID?) {
-        let row = try await transaction.query(
-            "SELECT last_event FROM sales_order WHERE id = $1 FOR UPDATE", [.id(id)]
-        ).first
-        guard let row, let order = try await OrderView.load(id, in: transaction) else {
-            throw Problem.notFound("order")
-        }
+        let (order, cause) = try await OrderView.lock(id, for: caller, in: transaction)
         guard order.origin == "onec" else {
             throw Problem.conflict("заказ \(order.number) сделан по сделке: её он и остаётся")
         }
-        if let deal = order.dealId { _ = try await DealView.load(deal, for: caller, in: transaction) }
-        return (order, try row.optionalID("last_event"))
+        return (order, cause)
     }
 
     private func move(

@@ -23,7 +23,7 @@ struct Invoices: Sendable {
         guard (note?.count ?? 0) <= Self.noteLimit else {
             throw Problem.invalid("note has at most \(Self.noteLimit) characters")
         }
-        let (order, cause) = try await open(id, caller, in: transaction)
+        let (order, cause) = try await OrderView.lock(id, for: caller, in: transaction)
         guard order.invoice.isOpen else {
             throw Problem.conflict(
                 "счёт сейчас «\(StateWords.invoice(order.invoice.state, .ru))»: отметить можно выставленный и не оплаченный"
@@ -41,22 +41,10 @@ struct Invoices: Sendable {
     func unmark(_ id: ID, _ name: String, by caller: Caller, in transaction: EventTransaction) async throws -> OrderView
     {
         guard let mark = InvoiceState.Mark(rawValue: name) else { throw Problem.notFound("mark") }
-        let (order, cause) = try await open(id, caller, in: transaction)
+        let (order, cause) = try await OrderView.lock(id, for: caller, in: transaction)
         try await transaction.query(
             "DELETE FROM invoice_mark WHERE order_id = $1 AND mark = $2", [.id(id), .text(mark.rawValue)])
         return try await told(id, order, cause, by: caller, nil, in: transaction)
-    }
-
-    /// The order, locked; whoever may not see its deal may not see it.
-    private func open(_ id: ID, _ caller: Caller, in transaction: EventTransaction) async throws -> (OrderView, ID?) {
-        let row = try await transaction.query(
-            "SELECT last_event FROM sales_order WHERE id = $1 FOR UPDATE", [.id(id)]
-        ).first
-        guard let row, let order = try await OrderView.load(id, in: transaction) else {
-            throw Problem.notFound("order")
-        }
-        if let deal = order.dealId { _ = try await DealView.load(deal, for: caller, in: transaction) }
-        return (order, try row.optionalID("last_event"))
     }
 
     private func told(
@@ -112,7 +100,14 @@ struct Invoices: Sendable {
                     return rows.count
                 }
             }
-            if count < roundLimit { try await Task.sleep(for: .seconds(bus.missing == nil ? pause : 1)) }
+            guard count < roundLimit else { continue }
+            // Those that somebody held just now are looked at again at once.
+            let isLeft = try await !bus.pool.query(
+                """
+                SELECT 1 AS one FROM sales_order o WHERE NOT EXISTS (SELECT 1 FROM invoice_step s WHERE s.order_id = o.id) LIMIT 1
+                """
+            ).isEmpty
+            try await Task.sleep(for: .seconds(bus.missing == nil && !isLeft ? pause : 1))
         }
     }
 }

@@ -40,13 +40,7 @@ struct OrderChanges: Sendable {
         _ id: ID, _ kind: String, lines wanted: [OrderRequest.Body.Line]?, _ comment: String?, by caller: Caller,
         in transaction: EventTransaction
     ) async throws -> OrderView {
-        let row = try await transaction.query(
-            "SELECT last_event FROM sales_order WHERE id = $1 FOR UPDATE", [.id(id)]
-        ).first
-        guard let row, let order = try await OrderView.load(id, in: transaction) else {
-            throw Problem.notFound("order")
-        }
-        if let deal = order.dealId { _ = try await DealView.load(deal, for: caller, in: transaction) }
+        let (order, cause) = try await OrderView.lock(id, for: caller, in: transaction)
         guard order.origin == "crm" else {
             throw Problem.conflict("заказ сделан в 1С: измените или отмените его там, сюда придёт само")
         }
@@ -70,14 +64,14 @@ struct OrderChanges: Sendable {
             // Without 1C nobody has to be asked.
             try await Self.settle(change, taken: true, nil, in: transaction)
             try await documents.tell(
-                id, cause: try row.optionalID("last_event"), journey: order.journeyId, by: .person(caller.name),
+                id, cause: cause, journey: order.journeyId, by: .person(caller.name),
                 in: transaction)
         } else {
             let event = try transaction.emit(
                 OrderChangeRequested(
                     changeId: change, orderId: id, number: order.number, base: order.base, kind: kind, lines: lines,
                     total: total, comment: comment, by: caller.name),
-                key: id.description, correlation: order.journeyId, causation: try row.optionalID("last_event"))
+                key: id.description, correlation: order.journeyId, causation: cause)
             try await transaction.query(
                 "UPDATE sales_order SET last_event = $2 WHERE id = $1", [.id(id), .id(event)])
         }

@@ -1,4 +1,5 @@
 import Contracts
+import Messaging
 import Postgres
 import Primitives
 import ServiceKit
@@ -7,6 +8,20 @@ import ServiceKit
 extension OrderView {
     static func load(_ id: ID, in runner: some StatementRunner) async throws -> OrderView? {
         try await load("id = $1", .id(id), in: runner).first
+    }
+
+    /// The order, locked, and the event that was last said of it.
+    ///
+    /// - Throws: 404 when there is none, also to whoever may not see its deal.
+    static func lock(_ id: ID, for caller: Caller, in transaction: EventTransaction) async throws -> (
+        order: OrderView, lastEvent: ID?
+    ) {
+        let row = try await transaction.query(
+            "SELECT last_event FROM sales_order WHERE id = $1 FOR UPDATE", [.id(id)]
+        ).first
+        guard let row, let order = try await load(id, in: transaction) else { throw Problem.notFound("order") }
+        if let deal = order.dealId { _ = try await DealView.load(deal, for: caller, in: transaction) }
+        return (order, try row.optionalID("last_event"))
     }
 
     static func load(ids: [ID], in runner: some StatementRunner) async throws -> [OrderView] {

@@ -47,7 +47,11 @@ enum PaymentStates {
                     return rows.count
                 }
             }
-            if count < roundLimit { try await Task.sleep(for: .seconds(bus.missing == nil ? pause : 1)) }
+            guard count < roundLimit else { continue }
+            // Those that somebody held just now are looked at again at once.
+            let isLeft = try await !bus.pool.query("SELECT 1 AS one FROM sales_order WHERE payment IS NULL LIMIT 1")
+                .isEmpty
+            try await Task.sleep(for: .seconds(bus.missing == nil && !isLeft ? pause : 1))
         }
     }
 }
