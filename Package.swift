@@ -187,6 +187,7 @@ let package = Package(
                 "Migrations/V015_what_was_before.sql",
                 "Migrations/V016_bookings_and_numbers.sql", "Migrations/V017_claim_photos.sql",
                 "Migrations/V018_words_of_people.sql", "Migrations/V019_born_in_1c.sql",
+                "Migrations/V020_who_changed_it.sql",
                 "App/openapi.yaml", "Mappings/ut11.yaml", "Mappings/unf.yaml", "Mappings/bp3.yaml",
                 "Web/Templates/journal.mustache",
                 "Web/Templates/exchange.mustache", "Web/Templates/bank.mustache", "Web/Templates/order.mustache",

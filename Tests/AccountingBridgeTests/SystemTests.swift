@@ -384,4 +384,17 @@ import XMLStream
         #expect(words == wanted)
         #expect(DocumentChange.between(before, before).isEmpty)
     }
+
+    @Test func whatIsNotToldOfAnOrderHasNotChanged() {
+        let before = ToldOrder(total: Money("10.00", .rub), posted: true)
+        func words(_ now: ToldOrder) -> [String] {
+            DocumentChange.between(before, now, onecId: "1", number: "7").map {
+                $0.words.replacing("\u{a0}", with: " ")
+            }
+        }
+        #expect(
+            words(ToldOrder(total: Money("12.00", .rub), posted: false, cancelled: true))
+                == ["сумма 10,00 ₽ → 12,00 ₽", "проведение отменено", "отменён или удалён"])
+        #expect(words(before).isEmpty && words(ToldOrder()).isEmpty)
+    }
 }

@@ -26,6 +26,7 @@ public struct AccountingBridge: SuiteService {
         Migration(17, "V017_claim_photos.sql", PackageResources.V017_claim_photos_sql),
         Migration(18, "V018_words_of_people.sql", PackageResources.V018_words_of_people_sql),
         Migration(19, "V019_born_in_1c.sql", PackageResources.V019_born_in_1c_sql),
+        Migration(20, "V020_who_changed_it.sql", PackageResources.V020_who_changed_it_sql),
     ]
     public static let openAPI = PackageResources.openapi_yaml
 

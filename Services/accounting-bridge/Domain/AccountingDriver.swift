@@ -39,6 +39,12 @@ protocol AccountingDriver: Sendable {
     /// What was read is kept or set aside: the system may forget it.
     func accept(_ heard: [HeardReport]) async throws
 
+    /// Whether it can be asked who has changed something.
+    var tellsAuthors: Bool { get }
+
+    /// Who made changes that it has told of; those that it does not answer now are left out, and may be asked again.
+    func findAuthors(of changes: [ToldChange], _ wire: ExchangeWire) async throws -> [FoundAuthor]
+
     /// Whether its cards of counterparties can be read before it is given the first order.
     var tellsCards: Bool { get }
 
@@ -52,6 +58,11 @@ protocol AccountingDriver: Sendable {
 
     /// What an exchange's bytes tell, read once more; nil when the system itself has to be asked again.
     func understand(_ bytes: [UInt8], from target: String) throws -> [OrderReport]?
+}
+
+extension AccountingDriver {
+    var tellsAuthors: Bool { false }
+    func findAuthors(of changes: [ToldChange], _ wire: ExchangeWire) async throws -> [FoundAuthor] { [] }
 }
 
 /// A system whose exchange is files: what a person carries is put where the system itself would put it.
@@ -107,6 +118,25 @@ struct HeardReport: Sendable {
     let result: Result<OrderReport, DriverFailure>?
     /// The system must keep it: it could not be read.
     var isKept = false
+}
+
+/// A change of a document that a system has told, by whom is not known yet.
+struct ToldChange: Sendable, Equatable {
+    let id: ID
+    let kind, onecId: String
+    /// When the state before it was told.
+    let since: Timestamp
+}
+
+/// Who made a change, or why that cannot be known.
+struct FoundAuthor: Sendable, Equatable {
+    enum Finding: Sendable, Equatable {
+        /// - Parameter at: `2026-11-27T14:05:00`, by the system's clock.
+        case found(name: String, at: String)
+        case unknown(String)
+    }
+    let change: ID
+    let finding: Finding
 }
 
 /// Why a system did not do what it was asked.

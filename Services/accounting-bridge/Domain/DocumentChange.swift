@@ -8,6 +8,9 @@ struct DocumentChange: Sendable, Equatable {
     /// What was and what is, in words.
     let words: String
 
+    /// The kind of a change of the order's own document.
+    static let order = "order"
+
     /// Days after which a change of a document is one of the past.
     static let lateDays = 3
 
@@ -39,6 +42,26 @@ struct DocumentChange: Sendable, Equatable {
         return changes
     }
 
+    /// What has changed about the order's own document. Orders are worked on for weeks: none of it is of the past.
+    static func between(_ before: ToldOrder, _ now: ToldOrder, onecId: String, number: String?) -> [DocumentChange] {
+        var changes: [String] = []
+        if let was = before.total, let total = now.total, was != total {
+            changes.append("сумма \(words(was)) → \(words(total))")
+        }
+        if let was = before.posted, let posted = now.posted, was != posted {
+            changes.append(posted ? "проведён" : "проведение отменено")
+        }
+        if before.cancelled != now.cancelled { changes.append(now.cancelled ? "отменён или удалён" : "отмена снята") }
+        return changes.map { DocumentChange(kind: order, onecId: onecId, number: number, day: nil, words: $0) }
+    }
+
     private static func words(_ money: Money?) -> String { money.map { HumanText.money($0) } ?? "—" }
     private static func day(_ text: String?) -> String { text.map { HumanText.day($0) } ?? "—" }
+}
+
+/// An order's own document as it was told; nil what was not told.
+struct ToldOrder: Sendable, Equatable {
+    var total: Money?
+    var posted: Bool?
+    var cancelled = false
 }

@@ -97,6 +97,19 @@ struct ODataMapping: Decodable, Sendable {
         let currency: String
     }
 
+    /// The register in which БСП's «Версионирование объектов» keeps who wrote an object, and when. A base without it tells no authors.
+    struct Versions: Decodable, Sendable {
+        /// The object may be of any kind; of its versions the highest number is the newest.
+        let entity, object, number: String
+        /// By the base's own clock.
+        let at: String
+        /// A user, or a node of an exchange plan whose data were written.
+        let author: String
+        /// How the version came about, and which kinds are what the object has become: others are data that the base did not take.
+        let kind: String
+        let kinds: [String]
+    }
+
     let name, title: String
     let version: Int
     let order: Order
@@ -107,6 +120,7 @@ struct ODataMapping: Decodable, Sendable {
     let vat: [String: String]?
     let documents: [Document]
     let cost: Cost?
+    let versions: Versions?
 }
 
 extension ODataMapping {
@@ -157,6 +171,10 @@ extension ODataMapping {
         [cost.entity: ["Recorder", "LineNumber", "Active", cost.order, cost.amount, cost.revenue]]
     }
 
+    func needed(by versions: Versions) -> [String: Set<String>] {
+        [versions.entity: [versions.object, versions.number, versions.at, versions.author, versions.kind]]
+    }
+
     /// What a base lacks of what is needed, in words.
     static func missing(_ needed: [String: Set<String>], in metadata: ODataMetadata) -> [String] {
         needed.sorted { $0.key < $1.key }.flatMap { entity, fields -> [String] in
@@ -168,6 +186,6 @@ extension ODataMapping {
     /// Entities whose fields are wanted of a description.
     var entities: Set<String> {
         Set(needed.keys).union(documents.flatMap { needed(by: $0).keys }).union(cost.map { [$0.entity] } ?? [])
-            .union(good.barcodes.map { [$0.entity] } ?? [])
+            .union([good.barcodes?.entity, versions?.entity].compactMap { $0 })
     }
 }

@@ -164,9 +164,23 @@ struct DisputePages: Sendable {
                     "what": "\(ScreenTexts.word("order", language)) № \(number)",
                     "link": "/journal/order/\(Form.encoded(number))",
                     "who": "\(kind) \(change["number"]?.stringValue ?? "") \(day)",
-                    "words": change["words"]?.stringValue ?? "",
+                    "words": Self.words(ofChange: change, language),
                 ]
             }, language)
+    }
+
+    /// What was changed, and who did it, as far as that is known.
+    private static func words(ofChange change: RawJSON, _ language: Language) -> String {
+        let words = change["words"]?.stringValue ?? ""
+        guard let who = change["by"]?.stringValue else {
+            return words
+                + (change["byUnknown"]?.stringValue.map {
+                    language.pick(". Кто изменил, неизвестно: \($0)", ". Who did it is unknown: \($0)")
+                } ?? "")
+        }
+        let at = change["byAt"]?.stringValue ?? ""
+        let time = at.isEmpty ? "" : ", \(HumanText.day(String(at.prefix(10)))) \(at.dropFirst(11).prefix(5))"
+        return words + language.pick(". Автор изменения в 1С: \(who)\(time)", ". Changed in 1C by \(who)\(time)")
     }
 
     /// «Клиент говорит, что оплатил»: claims that nothing was found for.

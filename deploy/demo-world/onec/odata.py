@@ -15,6 +15,10 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 EMPTY = "00000000-0000-0000-0000-000000000000"
 STANDARD = ["Ref_Key", "DataVersion", "DeletionMark"]
+# What the library that the configurations are built upon brings along: users, and versions of objects, kept of the kinds that an administrator names.
+VERSIONS = "InformationRegister_ВерсииОбъектов"
+LIBRARY = {"Catalog_Пользователи": STANDARD + ["Description"],
+           VERSIONS: ["Объект", "НомерВерсии", "ДатаВерсии", "АвторВерсии", "ТипВерсииОбъекта", "Комментарий"]}
 CATALOG, DOCUMENT = STANDARD + ["Code", "Description"], STANDARD + ["Number", "Date", "Posted"]
 
 UT = {
@@ -40,6 +44,7 @@ UT = {
         "Document_РеализацияТоваровУслуг": DOCUMENT + ["ЗаказКлиента", "СуммаДокумента"],
         "Document_ВозвратТоваровОтКлиента": DOCUMENT + ["ЗаказКлиента", "СуммаДокумента"],
         "AccumulationRegister_ВыручкаИСебестоимостьПродаж_RecordType": ["Recorder", "LineNumber", "Active", "ЗаказКлиента", "Стоимость", "СуммаВыручки"],
+        **LIBRARY,
     },
 }
 UNF = {
@@ -60,6 +65,7 @@ UNF = {
         "Document_РасходСоСчета_РасшифровкаПлатежа": ["Ref_Key", "LineNumber", "Заказ", "СуммаПлатежа"],
         "Document_РасходнаяНакладная": DOCUMENT + ["Заказ", "СуммаДокумента"],
         "AccumulationRegister_Продажи_RecordType": ["Recorder", "LineNumber", "Active", "ЗаказПокупателя", "Себестоимость", "Сумма"],
+        **LIBRARY,
     },
 }
 BP = {
@@ -151,7 +157,7 @@ class Filter:
         wanted, kind = self.literal()
         if compared == "gt" and name == "Ref_Key" and Filter.compares_keys:
             return lambda row: row[name] > wanted
-        if compared in ("ge", "lt") and name == "Date":
+        if compared in ("ge", "lt") and name in ("Date", "ДатаВерсии"):
             return lambda row: (row[name] >= wanted) == (compared == "ge")
         if compared != "eq":
             raise Refused(400, "14", f"Ошибка разбора опций запроса: {compared}")
@@ -215,6 +221,8 @@ class Base:
         self.forbidden = set()
         # Keys given by whoever creates are taken, or the base gives its own.
         self.takes_keys = True
+        # Kinds of objects of which versions are kept, and the user who works in the base.
+        self.versioned, self.user = set(), None
         # Nodes of exchange plans: by each, the keys of changed objects and the message that they first went in.
         self.plans = {}
         self.add("Catalog_Валюты", Code="643", Description="RUB")
@@ -226,8 +234,17 @@ class Base:
         return key
 
     def changed(self, entity, key):
+        if entity in self.versioned:
+            self.version(entity, key)
         for changes in self.plans.values():
             changes[entity, key] = None
+
+    def version(self, entity, key, kind="ИзмененоПользователем"):
+        """The next version of an object, by the user who works in the base."""
+        number = 1 + sum(row["Объект"] == key for row in self.sets[VERSIONS].values())
+        author = {"АвторВерсии": self.user or EMPTY, "АвторВерсии_Type": "StandardODATA." + ("Catalog_Пользователи" if self.user else "Undefined")}
+        self.add(VERSIONS, Объект=key, Объект_Type=f"StandardODATA.{entity}", НомерВерсии=number, ДатаВерсии=time.strftime("%Y-%m-%dT%H:%M:%S"),
+                 ТипВерсииОбъекта=kind, Комментарий="", **author)
 
     def feed(self, node, message):
         """What is registered for a node: the objects, and what stands for those that are gone."""

@@ -48,7 +48,8 @@ extension OrderReports {
         }
         if try known.optionalBytes("report_digest") != nil {
             LateChanges.keep(
-                DocumentChange.between(before, told + vanished), order: report.number, base, exchange, in: transaction)
+                DocumentChange.between(before, told + vanished), order: report.number, base, exchange,
+                since: try known.optionalID("told_by"), in: transaction)
         }
         try await publish(event, of: order, in: transaction)
         let words = told.compactMap(Self.words)

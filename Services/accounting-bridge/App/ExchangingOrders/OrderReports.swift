@@ -58,6 +58,15 @@ struct OrderReports: Sendable {
                 all: try JSON.decode([ReportedDocument].self, from: try row.string("told").utf8))
             tellsPayments = try row.bool("told_payments")
         }
+
+        /// Its own document, as it was told.
+        var own: ToldOrder {
+            get throws {
+                ToldOrder(
+                    total: try row.optionalString("total").map { try JSON.decode(Money.self, from: $0.utf8) },
+                    posted: try row.optionalBool("told_posted"), cancelled: try row.bool("told_cancelled"))
+            }
+        }
     }
 
     /// One order's state. The same content again changes nothing and says nothing.
@@ -81,7 +90,8 @@ struct OrderReports: Sendable {
             let row = try await transaction.query(
                 """
                 SELECT id, base, origin, journey_id, last_event, report_digest, told_by, counterparty_id, inn, client, told_payments, onec_id,
-                    request ->> 'organization' AS organization, told_documents::text AS told
+                    request ->> 'organization' AS organization, told_documents::text AS told,
+                    told_total::text AS total, told_posted, told_cancelled, onec_number
                 FROM order_out WHERE number = $1 FOR UPDATE
                 """, [.text(report.number)]
             ).first
@@ -136,8 +146,13 @@ struct OrderReports: Sendable {
         }
         // A first report is no change.
         if try row.optionalBytes("report_digest") != nil {
+            let own = DocumentChange.between(
+                try order.own, ToldOrder(total: report.total, posted: report.posted, cancelled: report.cancelled),
+                onecId: try onecId ?? row.optionalString("onec_id") ?? order.id.description,
+                number: try report.onecNumber ?? row.optionalString("onec_number"))
             LateChanges.keep(
-                DocumentChange.between(before, told + vanished), order: report.number, base, exchange, in: transaction)
+                own + DocumentChange.between(before, told + vanished), order: report.number, base, exchange,
+                since: try row.optionalID("told_by"), in: transaction)
         }
         let said = try transaction.emit(
             event, key: order.id.description, correlation: order.journey, causation: try row.id("last_event"))
@@ -228,7 +243,7 @@ struct OrderReports: Sendable {
 
     static let kinds = [
         "payment": "оплата", "refund": "возврат денег", "shipment": "отгрузка", "return": "возврат товара",
-        "invoice": "счёт",
+        "invoice": "счёт", DocumentChange.order: "заказ",
     ]
 
     private static func digest(_ event: OrderReported, _ told: [ReportedDocument], _ report: OrderReport) throws

@@ -11,6 +11,8 @@ struct ClientCard: Sendable, Equatable {
     var isDeleted = false
     /// What it was before, by its own history; nil when that was not told, empty when there is none.
     var history: [FormerValue]?
+    /// Who changed it there last, where the system tells that.
+    var changedBy: String?
 
     /// Values of a history that are kept: the newest.
     static let historyLimit = 50
@@ -84,7 +86,8 @@ enum ClientCards {
         try transaction.emit(
             CounterpartyReported(
                 base: base, onecId: card.onecId, name: card.name, fullName: card.fullName, inn: card.inn, kpp: card.kpp,
-                deleted: card.isDeleted, clientId: link, exchangeId: exchange, history: history, by: "1С \(base)"),
+                deleted: card.isDeleted, clientId: link, exchangeId: exchange, history: history,
+                by: (["1С \(base)"] + [card.changedBy].compactMap { $0 }).joined(separator: ", ")),
             key: "card:\(base):\(card.onecId)", correlation: nil, causation: nil)
         return true
     }
@@ -107,6 +110,24 @@ enum ClientCards {
     }
 
     private static let cardsAtOnce = 200
+
+    /// Those of the cards that say something else than before, and since when we know what they said before.
+    static func changed(_ cards: [ClientCard], _ base: String, in pool: PostgresPool) async throws
+        -> [(onecId: String, since: Timestamp)]
+    {
+        try await pool.query(
+            """
+            SELECT c.onec_id, c.as_of FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+                AS n (onec_id, name, full_name, inn, kpp)
+            JOIN counterparty_card c ON c.base = $1 AND c.onec_id = n.onec_id
+            WHERE (c.name, c.full_name, c.inn, c.kpp) IS DISTINCT FROM (n.name, n.full_name, n.inn, n.kpp)
+            """,
+            [
+                .text(base), .texts(cards.map(\.onecId)), .texts(cards.map(\.name)), .texts(cards.map(\.fullName)),
+                .texts(cards.map(\.inn)), .texts(cards.map(\.kpp)),
+            ]
+        ).map { (onecId: try $0.string("onec_id"), since: try $0.time("as_of")) }
+    }
 
     /// What the CRM decides about whose a card is.
     static func take(in handlers: inout EventHandlers) {

@@ -17,7 +17,8 @@ extension ODataDriver {
             known.changesCame()
             guard !objects.isEmpty else { return }
             try await askFor(ODataChanges.keys(answer).sorted())
-            _ = try await ClientCards.learn(cards(among: objects), base.base, exchange, bus)
+            _ = try await ClientCards.learn(
+                withAuthors(cards(among: objects), wire), base.base, exchange, bus)
             try await takeBorn(among: objects, exchange, wire)
             try await client.confirmChanges(node, message: message, wire: wire)
         } catch DriverFailure.away(let why) { throw DriverFailure.away(why) } catch let failure as DriverFailure {

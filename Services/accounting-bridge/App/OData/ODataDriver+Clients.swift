@@ -50,7 +50,8 @@ extension ODataDriver {
             wire: wire)
         var next = page.next
         if case .skipping(let count)? = next { next = .skipping(count - Self.overlap) }
-        return ClientPage(cards: page.rows.compactMap(card), next: next?.text, exchange: page.exchange)
+        return ClientPage(
+            cards: try await withAuthors(page.rows.compactMap(card), wire), next: next?.text, exchange: page.exchange)
     }
 
     /// One card by its key; nil when there is none.

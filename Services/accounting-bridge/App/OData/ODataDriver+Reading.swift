@@ -4,8 +4,8 @@ import Primitives
 /// What has become of orders: each is read whole, its document and every document that names it, so that an edit of any day is seen.
 extension ODataDriver {
     /// Orders in one question at most, and bytes that it may take in an address: web servers stop at 2,048.
-    private static let questionSize = 8
-    private static let questionBytes = 1500
+    static let questionSize = 8
+    static let questionBytes = 1500
 
     func read(_ asked: [AskedOrder], _ wire: ExchangeWire) async throws -> [HeardReport] {
         try await noticeChanges(wire)

@@ -30,6 +30,8 @@ struct ODataDriver: AccountingDriver {
             var keys: [String: (key: String, at: ContinuousClock.Instant)] = [:]
             /// Questions for changes in a row that nobody answered.
             var unanswered = 0
+            /// Until when nobody is asked who changed what: the base did not answer it.
+            var authorsRestUntil: ContinuousClock.Instant?
         }
         private let facts = Mutex(Facts())
 
@@ -67,6 +69,10 @@ struct ODataDriver: AccountingDriver {
                 return facts.unanswered >= Self.patience
             }
         }
+        private static let authorsRest = 600.0
+        var mayAskAuthors: Bool { facts.withLock { $0.authorsRestUntil.map { $0 <= .now } ?? true } }
+        func restAuthors() { facts.withLock { $0.authorsRestUntil = .now + .seconds(Self.authorsRest) } }
+
         func forget() { facts.withLock { $0.keys = [:] } }
     }
 
@@ -127,6 +133,11 @@ struct ODataDriver: AccountingDriver {
             !ODataMapping.missing(mapping.needed(by: barcodes), in: metadata).isEmpty
         {
             absent.insert(barcodes.entity)
+        }
+        if let versions = mapping.versions,
+            !ODataMapping.missing(mapping.needed(by: versions), in: metadata).isEmpty
+        {
+            absent.insert(versions.entity)
         }
         if let cost = mapping.cost {
             let lacks = ODataMapping.missing(mapping.needed(by: cost), in: metadata)

@@ -1,0 +1,145 @@
+"""Who has changed a document or a card is told, where the base keeps versions of its objects (ONEC-15)."""
+import re
+
+import pytest
+import requests
+from suite import wait_for
+from systems import odata
+# The same base with an exchange plan, of this module's own.
+from test_odata_changes import becomes, quiet, system, told
+
+assert system
+PETROVA = "Петрова А. С."
+
+
+@pytest.fixture
+def versions(system):
+    """The base keeps versions of its payments, orders and cards, and Петрова works in it."""
+    onec = system.onec
+    with onec.lock:
+        onec.user = onec.add("Catalog_Пользователи", Description=PETROVA)
+        onec.versioned = {system.names["payments"], system.names["orders"], "Catalog_Контрагенты"}
+    yield onec
+    with onec.lock:
+        onec.user, onec.versioned, onec.forbidden = None, set(), set()
+    system.server.fault = None
+
+
+def less(system, order, payment):
+    """A payment of last month is made smaller, as an accountant does it."""
+    with system.onec.lock:
+        key = system.documents[f"{order['number']}-{payment}"]
+        system.onec.sets[system.names["payments"]][key]["РасшифровкаПлатежа"][0]["Сумма"] -= 4
+        system.onec.changed(system.names["payments"], key)
+    becomes(system, order, payment="partly")
+
+
+def late(system, order):
+    return [c for c in system.suite.get("accounting-bridge", "/api/v1/late-changes", system.token)["items"] if c["orderNumber"] == order["number"]]
+
+
+def asked_late(system, order):
+    return wait_for(lambda: [c for c in late(system, order) if c["by"] or "byUnknown" in c], what="its author to have been asked")
+
+
+def paid(system, name):
+    order = told(system, name, payments=[("p1", "10.00")])
+    becomes(system, order, payment="full")
+    quiet(system)
+    return order
+
+
+def story(system, order):
+    return [line["words"] for line in system.suite.get("accounting-bridge", f"/api/v1/order-stories/{order['number']}", system.token)["lines"]]
+
+
+def test_who_made_a_payment_smaller_is_told(system, versions):
+    order = paid(system, "who")
+    less(system, order, "p1")
+    with versions.lock:
+        # Data of another base that this one did not take are no author's change.
+        versions.user = versions.add("Catalog_Пользователи", Description="Обмен")
+        versions.version(system.names["payments"], system.documents[f"{order['number']}-p1"], kind="НепринятыеДанныеПоКоллизии")
+    [change] = asked_late(system, order)
+    assert change["by"] == PETROVA and "byUnknown" not in change
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", change["byAt"]) and change["words"].replace("\u00a0", " ") == "сумма 10,00 ₽ → 6,00 ₽"
+    assert any("Задним числом: оплата" in words and f"(автор изменения в 1С: {PETROVA}, " in words for words in story(system, order))
+    browser = requests.Session()
+    browser.post(system.suite.url("crm-core") + "/login", data={"login": "admin", "password": "admin-password"}, timeout=20)
+    assert f"Автор изменения в 1С: {PETROVA}, " in browser.get(system.suite.url("crm-core") + "/disputes", timeout=20).text
+
+
+def test_who_changed_the_order_itself_is_told(system, versions):
+    order = told(system, "who-order")
+    with versions.lock:
+        key = system.key(order["number"])
+        system.orders()[key]["Posted"] = False
+        versions.changed(system.names["orders"], key)
+    wait_for(lambda: [w for w in story(system, order) if "проведение отменено" in w and PETROVA in w], what="who has unposted it")
+    assert not late(system, order), "an order that is worked on is not of the past"
+
+
+def test_who_renamed_a_client_is_told(system, versions):
+    order = told(system, "who-renamed")
+    card = system.orders()[system.key(order["number"])]["Контрагент_Key"]
+    with versions.lock:
+        versions.sets["Catalog_Контрагенты"][card]["Description"] = "ООО «Переименованное»"
+        versions.changed("Catalog_Контрагенты", card)
+    said = lambda: system.suite.sql("accounting_bridge", "SELECT 1 FROM counterparty_card WHERE name = 'ООО «Переименованное»'")
+    wait_for(said, what="the new name")
+    by = lambda: system.suite.sql("crm_core", "SELECT by_whom FROM client_change WHERE new_value = 'ООО «Переименованное»'")
+    wait_for(lambda: by() == [[f"1С {system.base}, {PETROVA}"]], what="who it was")
+
+
+def test_a_base_that_keeps_no_versions_says_so(system):
+    order = paid(system, "no-versions")
+    less(system, order, "p1")
+    [change] = asked_late(system, order)
+    assert change["by"] is None and "историю изменений" in change["byUnknown"]
+    assert any("кто изменил, неизвестно: 1С не хранит версии" in words for words in story(system, order))
+
+
+def test_versions_from_before_the_last_reading_are_not_the_change(system, versions):
+    order = paid(system, "old-version")
+    with versions.lock:
+        versions.version(system.names["payments"], system.documents[f"{order['number']}-p1"])
+        for row in versions.sets[odata.VERSIONS].values():
+            row["ДатаВерсии"] = "2026-11-01T10:00:00"
+        versions.versioned = set()
+    less(system, order, "p1")
+    [change] = asked_late(system, order)
+    assert change["by"] is None and change["byUnknown"]
+
+
+def test_a_user_without_a_right_to_the_versions_loses_nothing_else(system, versions):
+    order = paid(system, "no-right")
+    versions.forbidden = {odata.VERSIONS}
+    less(system, order, "p1")
+    [change] = asked_late(system, order)
+    assert change["by"] is None and "Недостаточно прав" in change["byUnknown"]
+    assert [a for b in system.suite.get("accounting-bridge", "/api/v1/bases", system.token)["items"] for a in b["alarms"]] == []
+
+
+def test_a_version_without_an_author_or_with_a_nameless_one_is_said_so(system, versions):
+    order, other = paid(system, "no-author"), paid(system, "nameless")
+    versions.user = None
+    less(system, order, "p1")
+    [change] = asked_late(system, order)
+    assert "не назван её автор" in change["byUnknown"]
+    versions.user = versions.add("Catalog_Пользователи", Description="")
+    less(system, other, "p1")
+    [change] = asked_late(system, other)
+    assert "нет имени" in change["byUnknown"]
+
+
+def test_versions_that_do_not_come_hold_up_nothing(system, versions):
+    """The last of these: after it nobody asks for a while."""
+    order, other = paid(system, "silent"), paid(system, "silent-2")
+    system.server.meets = lambda method, name: name == odata.VERSIONS
+    system.server.fault = "down"
+    less(system, order, "p1")
+    [change] = wait_for(lambda: late(system, order), what="the change")
+    less(system, other, "p1")
+    wait_for(lambda: late(system, other), what="the next")
+    assert change["by"] is None and "byUnknown" not in change, "it is asked again after a while"
+    assert [a for b in system.suite.get("accounting-bridge", "/api/v1/bases", system.token)["items"] for a in b["alarms"]] == []
