@@ -91,6 +91,24 @@ def test_who_renamed_a_client_is_told(system, versions):
     wait_for(lambda: by() == [[f"1С {system.base}, {PETROVA}"]], what="who it was")
 
 
+def test_whose_word_stands_against_ours_is_told(system, versions):
+    """Renamed here and there: both values stand in the conflict, and who wrote the other."""
+    order = told(system, "who-conflict")
+    card = system.orders()[system.key(order["number"])]["Контрагент_Key"]
+    linked = lambda: system.suite.sql("crm_core", f"SELECT client_id FROM external_id WHERE external_id = '{card}'")
+    [[client]] = wait_for(linked, what="the card to be linked")
+    version = system.suite.get("crm-core", f"/api/v1/contacts/{client}", system.token)["version"]
+    answer = requests.patch(system.suite.url("crm-core") + f"/api/v1/contacts/{client}", json={"name": "Наше новое имя"},
+                            headers={"Authorization": f"Bearer {system.token}", "If-Match": f'"{version}"'}, timeout=20)
+    assert answer.ok, answer.text
+    with versions.lock:
+        versions.sets["Catalog_Контрагенты"][card]["Description"] = "Их новое имя"
+        versions.changed("Catalog_Контрагенты", card)
+    conflicts = lambda: [c for c in system.suite.get("crm-core", "/api/v1/client-conflicts", system.token)["items"] if c["onecValue"] == "Их новое имя"]
+    [conflict] = wait_for(conflicts, what="the conflict")
+    assert (conflict["crmValue"], conflict["by"]) == ("Наше новое имя", f"1С {system.base}, {PETROVA}")
+
+
 def test_a_base_that_keeps_no_versions_says_so(system):
     order = paid(system, "no-versions")
     less(system, order, "p1")

@@ -116,7 +116,8 @@ struct ClientPages: Sendable {
                 [
                     "id": conflict.id.description, "client": conflict.clientId.description, "base": conflict.base,
                     "field": ScreenTexts.word("field.\(conflict.field)", language), "crm": conflict.crmValue ?? "—",
-                    "onec": conflict.onecValue ?? "—", "rule": conflict.rule, "at": LocalTime.text(conflict.at),
+                    "onec": conflict.onecValue ?? "—", "told": conflict.by ?? "1С \(conflict.base)",
+                    "rule": conflict.rule, "at": LocalTime.text(conflict.at),
                     "kept": ScreenTexts.word("kept.\(conflict.kept)", language),
                     "revertedBy": conflict.reverted ? conflict.settledBy ?? "—" : "",
                 ]

@@ -30,6 +30,8 @@ struct CardRoutes: Sendable {
         let base, onecId, field: String
         let crmValue, onecValue: String?
         let kept, rule: String
+        /// Whose word 1C's value is: the base, and who wrote it there where it tells that.
+        let by: String?
         let at: Timestamp
         let reverted: Bool
         let settledBy: String?
@@ -117,7 +119,7 @@ struct CardRoutes: Sendable {
                 onecId: try row.string("onec_id"), field: try row.string("field"),
                 crmValue: try row.optionalString("crm_value"),
                 onecValue: try row.optionalString("onec_value"), kept: try row.string("kept"),
-                rule: try row.string("rule"),
+                rule: try row.string("rule"), by: try row.optionalString("told_by"),
                 at: try row.time("at"), reverted: try row.bool("reverted"),
                 settledBy: try row.optionalString("settled_by"))
         }

@@ -213,12 +213,13 @@ struct ClientCards: Sendable {
             case .conflict(let keepsOurs, let rule):
                 try await transaction.query(
                     """
-                    INSERT INTO client_conflict (id, client_id, base, onec_id, field, crm_value, onec_value, kept, rule)
-                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                    INSERT INTO client_conflict (id, client_id, base, onec_id, field, crm_value, onec_value, kept, rule, told_by)
+                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
                     """,
                     [
                         .id(.make()), .id(client), .text(base), .text(onecId), .text(field.rawValue),
                         .text(record.values[field]), .text(now), .text(keepsOurs ? "crm" : "onec"), .text(rule),
+                        .text(by),
                     ])
                 if !keepsOurs { try await record.set(field, now, source: Self.system(base), by: by, in: transaction) }
             }
