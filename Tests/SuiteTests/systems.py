@@ -239,7 +239,7 @@ class OData(System):
                 number = order["Комментарий"].split("\n")[0].removeprefix("Throughline № ").removesuffix(".")
                 assert number not in found, f"order {number} was made twice"
                 goods, clients = self.onec.sets["Catalog_Номенклатура"], self.onec.sets["Catalog_Контрагенты"]
-                lines = [(goods[line["Номенклатура_Key"]]["Артикул"], str(line["Количество"]), str(line["Цена"])) for line in order[self.names["lines"]]]
+                lines = [(goods[line[self.names["good"]]]["Артикул"], str(line["Количество"]), str(line["Цена"])) for line in order[self.names["lines"]]]
                 found[number] = Taken(number, clients[order["Контрагент_Key"]]["НаименованиеПолное"], lines, str(order["СуммаДокумента"]))
             return found
 
@@ -323,7 +323,9 @@ class OData(System):
     def sell(self, key, revenue, cost):
         """A record in the register of sales, beside one that is not active any more."""
         names = self.names
-        link = {names["cost order"]: key, f"{names['cost order']}_Type": f"StandardODATA.{names['orders']}"}
+        link = {names["cost order"]: key}
+        if not names["cost order"].endswith("_Key"):
+            link[f"{names['cost order']}_Type"] = f"StandardODATA.{names['orders']}"
         for active, times in [(True, 1), (False, 100)]:
             self.onec.add(names["costs"], Recorder=str(uuid.uuid4()), LineNumber="1", Active=active,
                           **{names["cost"]: Decimal(cost) * times, names["revenue"]: Decimal(revenue) * times}, **link)

@@ -32,7 +32,12 @@ struct ODataMapping: Decodable, Sendable {
     }
     struct Lines: Decodable, Sendable {
         let table, good, quantity, price, sum: String
-        let vat: String?
+        /// The field of the good may name things of several kinds, so that its kind must be written, too.
+        let goodIsAnyOf: Bool?
+        /// The rate of the tax; how much of the sum it is; how much less than quantity × price the sum is.
+        let vat, vatSum, discount: String?
+        /// Fields that have the same value as another one of the row.
+        let repeats: [String: String]?
     }
     struct Kind: Decodable, Sendable {
         let field: String
@@ -51,6 +56,8 @@ struct ODataMapping: Decodable, Sendable {
         let lines: Lines
         /// Fields that always have these values.
         let set: [String: Constant]?
+        /// Fields that have the same value as another one.
+        let repeats: [String: String]?
     }
     struct Client: Decodable, Sendable {
         let entity, name: String
@@ -58,8 +65,23 @@ struct ODataMapping: Decodable, Sendable {
         let inn, kpp: String
         /// The field that marks a group.
         let group: String?
-        /// Fields that tell a firm and a person apart.
-        let firm, person: [String: Constant]?
+        /// Fields that tell a firm, a person and a sole trader apart; without the last a trader is written as a firm.
+        let firm, person, trader: [String: Constant]?
+        let partner: Partner?
+
+        func particulars(of who: Counterparty) -> [String: Constant] {
+            // A trader's INN is a person's, of twelve digits; a firm's has ten.
+            let isTrader = who.isFirm && who.inn?.utf8.count == 12
+            return (isTrader ? trader ?? firm : who.isFirm ? firm : person) ?? [:]
+        }
+    }
+    /// Of whom a counterparty is the legal side (УТ 11 «Партнёры»): an order names both. Whoever has no counterparty yet has no partner either.
+    struct Partner: Decodable, Sendable {
+        /// The catalog of partners; the fields that name one in a counterparty's card and in an order.
+        let entity, field, order: String
+        let name: String
+        let fullName: String?
+        let set, firm, person: [String: Constant]?
     }
     struct Good: Decodable, Sendable {
         let entity, sku: String
@@ -79,6 +101,8 @@ struct ODataMapping: Decodable, Sendable {
         let order: String
         /// It may name things of several kinds, so that its kind must be said.
         let orderIsAnyOf: Bool?
+        /// It names the order's object of settlements (``Settlements``) and not the order.
+        let isSettled: Bool?
         let amount: String
         /// The field with the document's currency: a sum in another one than the order's is not its sum.
         let currency: String?
@@ -86,6 +110,12 @@ struct ODataMapping: Decodable, Sendable {
         let number: String?
         /// Not every release of the configuration has it: where it is missing nothing is missed.
         let optional: Bool?
+    }
+
+    /// The catalog in which each order has an object that its money is settled by (УТ 11.5 «Объекты расчётов»): payments name that.
+    struct Settlements: Decodable, Sendable {
+        let entity, order: String
+        let orderIsAnyOf: Bool?
     }
 
     /// The register of sales, whose records say what the goods of an order have brought and cost; a return stands in it with a minus.
@@ -118,6 +148,7 @@ struct ODataMapping: Decodable, Sendable {
     let organization: Organization
     let currency: Money
     let vat: [String: String]?
+    let settlements: Settlements?
     let documents: [Document]
     let cost: Cost?
     let versions: Versions?
@@ -134,19 +165,27 @@ extension ODataMapping {
             ])
         fields[order.entity, default: []].formUnion(
             [order.comment, order.ourNumber, order.status, order.kind?.field].compactMap { $0 }
-                + (order.set ?? [:]).keys
+                + (order.set ?? [:]).keys + (order.repeats ?? [:]).keys
+                + [counterparty.partner?.order].compactMap { $0 }
                 + (order.marks ?? [:]).values)
         fields["\(order.entity)_\(order.lines.table)", default: []].formUnion(
-            [order.lines.good, order.lines.quantity, order.lines.price, order.lines.sum, order.lines.vat].compactMap {
-                $0
-            })
+            [
+                order.lines.good, order.lines.goodIsAnyOf == true ? "\(order.lines.good)_Type" : nil,
+                order.lines.quantity, order.lines.price, order.lines.sum, order.lines.vat, order.lines.vatSum,
+                order.lines.discount,
+            ].compactMap { $0 } + (order.lines.repeats ?? [:]).keys)
         fields[counterparty.entity, default: []].formUnion(
             [
                 "Ref_Key", "DeletionMark", counterparty.name, counterparty.inn, counterparty.kpp, counterparty.fullName,
-                counterparty.group,
+                counterparty.group, counterparty.partner?.field,
             ]
             .compactMap { $0 }
-                + (counterparty.firm ?? [:]).keys + (counterparty.person ?? [:]).keys)
+                + [counterparty.firm, counterparty.person, counterparty.trader].flatMap { ($0 ?? [:]).keys })
+        if let partner = counterparty.partner {
+            fields[partner.entity, default: []].formUnion(
+                ["Ref_Key", partner.name] + [partner.fullName].compactMap { $0 } + (partner.set ?? [:]).keys
+                    + (partner.firm ?? [:]).keys + (partner.person ?? [:]).keys)
+        }
         fields[good.entity, default: []].formUnion(["Ref_Key", "Description", "DeletionMark", good.sku])
         fields[organization.entity, default: []].formUnion(["Ref_Key", organization.inn])
         fields[currency.entity, default: []].formUnion(["Ref_Key", "Code"])
@@ -162,6 +201,9 @@ extension ODataMapping {
         ]
         let place = document.rows.map { "\(document.entity)_\($0)" } ?? document.entity
         fields[place, default: []].formUnion([document.order, document.amount])
+        if document.isSettled == true, let settlements {
+            fields[settlements.entity, default: []].formUnion(["Ref_Key", settlements.order])
+        }
         return fields
     }
 

@@ -26,7 +26,12 @@ struct ODataOrderState: Sendable {
             + (part.rows.map { [$0] } ?? [part.order, part.amount])
     }
 
-    /// Which documents name any of the orders. A field that may name things of several kinds is compared with a kind (reference b.5).
+    /// Which objects of settlements belong to any of the orders.
+    func filter(_ settlements: ODataMapping.Settlements, orders keys: [String]) -> String {
+        keys.map { names(settlements.order, $0, isAnyOf: settlements.orderIsAnyOf == true) }.joined(separator: " or ")
+    }
+
+    /// Which documents name any of the orders, or of their objects of settlements. A field that may name things of several kinds is compared with a kind (reference b.5).
     func filter(_ part: ODataMapping.Document, orders keys: [String]) -> String {
         func names(_ field: String, _ key: String) -> String {
             self.names(field, key, isAnyOf: part.orderIsAnyOf == true)
@@ -87,17 +92,19 @@ struct ODataOrderState: Sendable {
 
     /// The documents of one kind by the order they name. Rows of one document for the same order are one sum.
     ///
-    /// - Parameter cards: 1C's own keys of the orders' currencies, by order.
+    /// - Parameters:
+    ///   - cards: 1C's own keys of the orders' currencies, by order.
+    ///   - settled: the orders by their objects of settlements; nil where the documents name the orders themselves.
     func documents(
         _ part: ODataMapping.Document, _ rows: [RawJSON], _ currencies: [String: Currency],
-        cards: [String: String] = [:]
-    ) -> [String:
-        [Told]]
-    {
+        cards: [String: String] = [:], settled: [String: String]? = nil
+    ) -> [String: [Told]] {
         var found: [String: [Told]] = [:]
         for row in rows {
             var sums: [String: Int64?] = [:]
-            for (key, sum) in allocations(part, row, currencies) { sums[key] = .some(Self.add(sums[key] ?? 0, sum)) }
+            for (key, sum) in allocations(part, row, currencies, settled) {
+                sums[key] = .some(Self.add(sums[key] ?? 0, sum))
+            }
             for (key, sum) in sums {
                 let amount = currencies[key].flatMap { currency in sum.map { Money(minor: $0, currency: currency) } }
                 if let field = part.currency, let own = row[field]?.stringValue, let wanted = cards[key], own != wanted
@@ -114,16 +121,18 @@ struct ODataOrderState: Sendable {
     }
 
     /// What a document gives to each of the orders; nil where its sum is not to be read.
-    private func allocations(_ part: ODataMapping.Document, _ row: RawJSON, _ currencies: [String: Currency])
-        -> [(String, Int64?)]
-    {
+    private func allocations(
+        _ part: ODataMapping.Document, _ row: RawJSON, _ currencies: [String: Currency], _ settled: [String: String]?
+    ) -> [(String, Int64?)] {
         var rows = [row]
         if let table = part.rows {
             guard case .array(let lines)? = row[table] else { return [] }
             rows = lines
         }
         return rows.compactMap { line in
-            guard let key = line[part.order]?.stringValue, let currency = currencies[key] else { return nil }
+            guard let named = line[part.order]?.stringValue, let key = settled.map({ $0[named] }) ?? named,
+                let currency = currencies[key]
+            else { return nil }
             return (key, Self.money(line[part.amount], currency)?.minor)
         }
     }

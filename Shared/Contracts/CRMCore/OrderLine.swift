@@ -24,6 +24,14 @@ public struct OrderLine: Codable, Sendable, Hashable {
         self.discount = discount
         self.sum = sum
     }
+
+    /// How much of the sum is VAT, rounded half up.
+    public var vatSum: Money {
+        guard let rate = vat.flatMap({ Int64($0) }), (1...100).contains(rate) else { return .zero(sum.currency) }
+        let (tax, whole) = (abs(sum.minor) * rate, 100 + rate)
+        let rounded = (tax * 2 + whole) / (whole * 2)
+        return Money(minor: sum.minor < 0 ? -rounded : rounded, currency: sum.currency)
+    }
 }
 
 /// The client of an order, as 1C is to find or make its counterparty.

@@ -25,7 +25,7 @@ UT = {
     "orders": "Document_ЗаказКлиента", "lines": "Товары", "payments": "Document_ПоступлениеБезналичныхДенежныхСредств",
     "refunds": "Document_СписаниеБезналичныхДенежныхСредств", "shipments": "Document_РеализацияТоваровУслуг",
     "returns": "Document_ВозвратТоваровОтКлиента",
-    "amount": "Сумма", "order": "Заказ", "shipped": "ЗаказКлиента", "any": True, "any shipped": True,
+    "amount": "Сумма", "order": "Заказ", "shipped": "ЗаказКлиента", "good": "Номенклатура_Key",
     "costs": "AccumulationRegister_ВыручкаИСебестоимостьПродаж_RecordType", "cost": "Стоимость", "revenue": "СуммаВыручки", "cost order": "ЗаказКлиента",
     "schema": {
         "Document_ЗаказКлиента": DOCUMENT + ["Контрагент_Key", "Организация_Key", "Валюта_Key", "СуммаДокумента", "Комментарий",
@@ -49,38 +49,52 @@ UT = {
 }
 UNF = {
     "orders": "Document_ЗаказПокупателя", "lines": "Запасы", "payments": "Document_ПоступлениеНаСчет", "refunds": "Document_РасходСоСчета",
-    "shipments": "Document_РасходнаяНакладная", "amount": "СуммаПлатежа", "order": "Заказ_Key", "shipped": "Заказ", "any": False,
-    "any shipped": True, "costs": "AccumulationRegister_Продажи_RecordType", "cost": "Себестоимость", "revenue": "Сумма", "cost order": "ЗаказПокупателя",
+    "shipments": "Document_РасходнаяНакладная", "amount": "СуммаПлатежа", "order": "Заказ", "shipped": "Заказ", "good": "Номенклатура",
+    "costs": "AccumulationRegister_Продажи_RecordType", "cost": "Себестоимость", "revenue": "Сумма", "cost order": "ЗаказПокупателя_Key",
+    "constants": {"ВидОперации": "ЗаказНаПродажу", "СуммаВключаетНДС": True, "Курс": 1, "Кратность": 1}, "total": "Всего",
     "schema": {
-        "Document_ЗаказПокупателя": DOCUMENT + ["Контрагент_Key", "Организация_Key", "ВалютаДокумента_Key", "СуммаДокумента", "Комментарий", "Запасы"],
-        "Document_ЗаказПокупателя_Запасы": ["Ref_Key", "LineNumber", "Номенклатура_Key", "Количество", "Цена", "Сумма"],
+        "Document_ЗаказПокупателя": DOCUMENT + ["Контрагент_Key", "Организация_Key", "ВалютаДокумента_Key", "СуммаДокумента", "Комментарий",
+                                          "ВидОперации", "СуммаВключаетНДС", "Курс", "Кратность", "Запасы"],
+        "Document_ЗаказПокупателя_Запасы": ["Ref_Key", "LineNumber", "Номенклатура", "Номенклатура_Type", "Количество", "Цена", "Сумма", "Всего"],
         "Catalog_Контрагенты": CATALOG + ["IsFolder", "НаименованиеПолное", "ИНН", "КПП", "ВидКонтрагента"],
         "Catalog_Номенклатура": CATALOG + ["Артикул"], "Catalog_Организации": CATALOG + ["ИНН"], "Catalog_Валюты": CATALOG,
         "Document_СчетНаОплату": DOCUMENT + ["ДокументОснование", "СуммаДокумента"],
         "Document_ПоступлениеНаСчет": DOCUMENT + ["ВалютаДенежныхСредств_Key", "НомерВходящегоДокумента", "РасшифровкаПлатежа"],
-        "Document_ПоступлениеНаСчет_РасшифровкаПлатежа": ["Ref_Key", "LineNumber", "Заказ_Key", "СуммаПлатежа"],
+        "Document_ПоступлениеНаСчет_РасшифровкаПлатежа": ["Ref_Key", "LineNumber", "Заказ", "СуммаПлатежа"],
         "Document_ПоступлениеВКассу": DOCUMENT + ["ВалютаДенежныхСредств_Key", "РасшифровкаПлатежа"],
-        "Document_ПоступлениеВКассу_РасшифровкаПлатежа": ["Ref_Key", "LineNumber", "Заказ_Key", "СуммаПлатежа"],
+        "Document_ПоступлениеВКассу_РасшифровкаПлатежа": ["Ref_Key", "LineNumber", "Заказ", "СуммаПлатежа"],
         "Document_РасходСоСчета": DOCUMENT + ["ВалютаДенежныхСредств_Key", "РасшифровкаПлатежа"],
         "Document_РасходСоСчета_РасшифровкаПлатежа": ["Ref_Key", "LineNumber", "Заказ", "СуммаПлатежа"],
+        "Document_РасходИзКассы": DOCUMENT + ["ВалютаДенежныхСредств_Key", "РасшифровкаПлатежа"],
+        "Document_РасходИзКассы_РасшифровкаПлатежа": ["Ref_Key", "LineNumber", "Заказ", "СуммаПлатежа"],
+        "Document_АктВыполненныхРабот": DOCUMENT + ["ЗаказПокупателя_Key", "СуммаДокумента"],
         "Document_РасходнаяНакладная": DOCUMENT + ["Заказ", "СуммаДокумента"],
-        "AccumulationRegister_Продажи_RecordType": ["Recorder", "LineNumber", "Active", "ЗаказПокупателя", "Себестоимость", "Сумма"],
+        "AccumulationRegister_Продажи_RecordType": ["Recorder", "LineNumber", "Active", "ЗаказПокупателя_Key", "Себестоимость", "Сумма"],
         **LIBRARY,
     },
 }
 BP = {
     "orders": "Document_СчетНаОплатуПокупателю", "lines": "Товары", "payments": "Document_ПоступлениеНаРасчетныйСчет",
     "shipments": "Document_РеализацияТоваровУслуг", "amount": "СуммаПлатежа", "order": "СчетНаОплату_Key",
-    "shipped": "СчетНаОплатуПокупателю_Key", "any": False, "any shipped": False,
+    "shipped": "СчетНаОплатуПокупателю_Key", "good": "Номенклатура",
+    "constants": {"ВидОперации": "ТоварыИУслуги", "СуммаВключаетНДС": True, "КурсВзаиморасчетов": 1, "КратностьВзаиморасчетов": 1},
+    "organizations": ["Организация_Key", "ОрганизацияПолучатель_Key"],
     "schema": {
         "Document_СчетНаОплатуПокупателю": DOCUMENT + ["Контрагент_Key", "Организация_Key", "ВалютаДокумента_Key", "СуммаДокумента", "Комментарий",
-                                                       "Товары"],
-        "Document_СчетНаОплатуПокупателю_Товары": ["Ref_Key", "LineNumber", "Номенклатура_Key", "Количество", "Цена", "Сумма", "СтавкаНДС"],
+                                                       "ОрганизацияПолучатель_Key", "ВидОперации", "СуммаВключаетНДС", "КурсВзаиморасчетов",
+                                                       "КратностьВзаиморасчетов", "Товары"],
+        "Document_СчетНаОплатуПокупателю_Товары": ["Ref_Key", "LineNumber", "Номенклатура", "Номенклатура_Type", "Количество", "Цена", "Сумма",
+                                                   "СуммаСкидки", "СтавкаНДС", "СуммаНДС"],
+        "InformationRegister_ШтрихкодыНоменклатуры": ["Штрихкод", "Номенклатура_Key"],
         "Catalog_Контрагенты": CATALOG + ["IsFolder", "НаименованиеПолное", "ИНН", "КПП", "ЮридическоеФизическоеЛицо"],
         "Catalog_Номенклатура": CATALOG + ["Артикул"], "Catalog_Организации": CATALOG + ["ИНН"], "Catalog_Валюты": CATALOG,
         "Document_ПоступлениеНаРасчетныйСчет": DOCUMENT + ["ВалютаДокумента_Key", "НомерВходящегоДокумента", "РасшифровкаПлатежа"],
         "Document_ПоступлениеНаРасчетныйСчет_РасшифровкаПлатежа": ["Ref_Key", "LineNumber", "СчетНаОплату_Key", "СуммаПлатежа"],
-        "Document_РеализацияТоваровУслуг": DOCUMENT + ["СчетНаОплатуПокупателю_Key", "СуммаДокумента"],
+        "Document_ПриходныйКассовыйОрдер": DOCUMENT + ["ВалютаДокумента_Key", "РасшифровкаПлатежа"],
+        "Document_ПриходныйКассовыйОрдер_РасшифровкаПлатежа": ["Ref_Key", "LineNumber", "СчетНаОплату_Key", "СуммаПлатежа"],
+        "Document_ОплатаПлатежнойКартой": DOCUMENT + ["ВалютаДокумента_Key", "НомерВходящегоДокумента", "РасшифровкаПлатежа"],
+        "Document_ОплатаПлатежнойКартой_РасшифровкаПлатежа": ["Ref_Key", "LineNumber", "СчетНаОплату_Key", "СуммаПлатежа"],
+        "Document_РеализацияТоваровУслуг": DOCUMENT + ["ВалютаДокумента_Key", "СчетНаОплатуПокупателю_Key", "СуммаДокумента"],
     },
 }
 
@@ -312,16 +326,27 @@ class Base:
             if order.get(name, EMPTY) not in self.sets[entity]:
                 raise Refused(500, "-1", f"Не заполнено поле «{name.removesuffix('_Key')}»")
         reference("Catalog_Контрагенты", "Контрагент_Key")
-        reference("Catalog_Организации", "Организация_Key")
+        for name in self.names.get("organizations", ["Организация_Key"]):
+            reference("Catalog_Организации", name)
         reference("Catalog_Валюты", next(name for name in order if name.startswith("Валюта")))
         if order.get("Date", "") <= self.closed_until:
             raise Refused(500, "-1", "Дата документа меньше даты запрета изменения данных")
         lines = order.get(self.names["lines"]) or []
         for line in lines:
-            if line.get("Номенклатура_Key") not in self.sets["Catalog_Номенклатура"]:
+            good = self.names["good"]
+            if line.get(good) not in self.sets["Catalog_Номенклатура"] or not self.is_typed(line, good, "Catalog_Номенклатура"):
                 raise Refused(500, "-1", "В строке не заполнена номенклатура")
-        if sum(Decimal(str(line["Сумма"])) for line in lines) != Decimal(str(order["СуммаДокумента"])):
+        for name, value in self.names.get("constants", {}).items():
+            if order.get(name) != value:
+                raise Refused(500, "-1", f"Не заполнено поле «{name}»")
+        # What a document is worth 1C adds up itself.
+        if sum(Decimal(str(line.get(self.names.get("total", "Сумма"), 0))) for line in lines) != Decimal(str(order["СуммаДокумента"])):
             raise Refused(500, "-1", "Сумма документа не равна сумме строк")
+
+    @staticmethod
+    def is_typed(row, name, entity):
+        """A field that may name things of several kinds names nothing without its kind."""
+        return name.endswith("_Key") or row.get(f"{name}_Type") == f"StandardODATA.{entity}"
 
     def post(self, entity, key):
         row = self.sets[entity].get(key)

@@ -16,7 +16,7 @@ extension ODataDriver {
             }
             known.changesCame()
             guard !objects.isEmpty else { return }
-            try await askFor(ODataChanges.keys(answer).sorted())
+            try await askFor(ODataChanges.keys(answer).union(ordersSettled(among: objects, wire)).sorted())
             _ = try await ClientCards.learn(
                 withAuthors(cards(among: objects), wire), base.base, exchange, bus)
             try await takeBorn(among: objects, exchange, wire)

@@ -1,5 +1,6 @@
 import Contracts
 import Primitives
+import Sodium
 
 /// Whose card an order is for, and what all cards say.
 extension ODataDriver {
@@ -26,18 +27,51 @@ extension ODataDriver {
                 return try await links.keep(who.id, card.key, rule: card.kpp == nil ? "inn" : "inn+kpp")
             }
         }
-        var fields = ((who.isFirm ? names.firm : names.person) ?? [:]).mapValues(\.json)
+        var fields = names.particulars(of: who).mapValues(\.json)
         fields["Ref_Key"] = .string(who.id.description)
         fields[names.name] = .string(String(who.name.prefix(100)))
         if let field = names.fullName { fields[field] = .string(who.name) }
         if let inn = who.inn { fields[names.inn] = .string(inn) }
         if let kpp = who.kpp { fields[names.kpp] = .string(kpp) }
+        if let partner = names.partner { fields[partner.field] = .string(try await makePartner(who, partner, wire)) }
         do {
             let made = try await client.create("odata.client", names.entity, .object(fields), wire: wire)
             return try await links.keep(who.id, made["Ref_Key"]?.stringValue ?? who.id.description, rule: "made")
         } catch is ODataClient.EntityExists {
             return try await links.keep(who.id, who.id.description, rule: "made")
         }
+    }
+
+    /// The partner of a client who is new there: made under a key that his id decides, so that it is made once.
+    private func makePartner(_ who: Counterparty, _ partner: ODataMapping.Partner, _ wire: ExchangeWire) async throws
+        -> String
+    {
+        let key = ID(digest: sha256(Array("partner \(who.id)".utf8))).description
+        var fields = (partner.set ?? [:]).merging((who.isFirm ? partner.firm : partner.person) ?? [:]) { $1 }
+            .mapValues(\.json)
+        fields["Ref_Key"] = .string(key)
+        fields[partner.name] = .string(String(who.name.prefix(100)))
+        if let field = partner.fullName { fields[field] = .string(who.name) }
+        do {
+            let made = try await client.create("odata.client", partner.entity, .object(fields), wire: wire)
+            return made["Ref_Key"]?.stringValue ?? key
+        } catch is ODataClient.EntityExists { return key }
+    }
+
+    /// The partner of a card that is there.
+    func partnerKey(ofCard key: String, _ partner: ODataMapping.Partner, _ wire: ExchangeWire) async throws -> String {
+        let question = "partner \(key)"
+        if let known = known.key(question) { return known }
+        let card = try await client.one(
+            "odata.client", mapping.counterparty.entity, key, select: [partner.field], wire: wire)
+        guard let found = card?[partner.field]?.stringValue, found.contains(where: { $0 != "0" && $0 != "-" }) else {
+            throw DriverFailure.refused(
+                card == nil
+                    ? "карточки контрагента, с которой связан клиент, в 1С больше нет"
+                    : "у контрагента в 1С не указан партнёр: укажите его в карточке")
+        }
+        known.keep(question, found)
+        return found
     }
 
     /// Places overlap a little: cards that others make meanwhile shift them.

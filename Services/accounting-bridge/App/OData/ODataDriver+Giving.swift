@@ -98,6 +98,9 @@ extension ODataDriver {
         fields[names.organization] = .string(organization)
         fields[names.currency] = .string(currency)
         fields[names.total] = .double(Self.number(order.total.amount))
+        if let partner = mapping.counterparty.partner {
+            fields[partner.order] = .string(try await partnerKey(ofCard: client, partner, wire))
+        }
         if let field = names.ourNumber { fields[field] = .string(Self.mark(outgoing)) }
         if let kind = names.kind {
             guard let value = kind.values[order.kind] else {
@@ -111,6 +114,7 @@ extension ODataDriver {
         }
         fields[names.lines.table] = .array(
             try zip(order.lines, goods).enumerated().map { index, pair in try line(index + 1, pair.0, good: pair.1) })
+        for (field, same) in names.repeats ?? [:] { fields[field] = fields[same] }
         return .object(fields)
     }
 
@@ -144,6 +148,12 @@ extension ODataDriver {
             }
             fields[field] = .string(word)
         }
+        if names.goodIsAnyOf == true { fields["\(names.good)_Type"] = .string("StandardODATA.\(mapping.good.entity)") }
+        if let field = names.vatSum { fields[field] = .double(Self.number(line.vatSum.amount)) }
+        if let field = names.discount, let discount = line.discount {
+            fields[field] = .double(Self.number(discount.amount))
+        }
+        for (field, same) in names.repeats ?? [:] { fields[field] = fields[same] }
         return .object(fields)
     }
 

@@ -70,26 +70,26 @@ extension ODataDriver {
         var documents: [String: [ODataOrderState.Told]] = [:]
         let absent = known.absent
         let wanted = mapping.documents.filter { !absent.contains($0.entity) }
-        let readable = wanted.filter { isReadable($0.entity) }
-        for part in readable {
+        let settled = try await settlements(of: currencies.keys.sorted(), wire)
+        for part in wanted where isReadable(part) {
+            // An order without an object of settlements has no money yet.
+            let named = part.isSettled == true ? settled?.keys.sorted() ?? [] : currencies.keys.sorted()
             let answer: (rows: [RawJSON], exchange: ID?)
-            do {
-                answer = try await client.rows(
-                    "odata.state", part.entity, filter: state.filter(part, orders: currencies.keys.sorted()),
-                    select: state.fields(of: part), wire: wire)
-            } catch DriverFailure.refused(let why) {
+            do { answer = try await rows(of: part, naming: named, wire) } catch DriverFailure.refused(let why) {
                 passOver(part.entity, why)
                 continue
             }
-            documents.merge(state.documents(part, answer.rows, currencies, cards: cards), uniquingKeysWith: +)
+            let found = state.documents(
+                part, answer.rows, currencies, cards: cards, settled: part.isSettled == true ? settled : nil)
+            documents.merge(found, uniquingKeysWith: +)
             // What was read last stands behind all that is said of these orders.
             exchange = answer.exchange ?? exchange
         }
         let sales = try await sales(currencies, wire)
         guard let exchange else { return [] }
-        let tellsPayments = wanted.allSatisfy { $0.kind != "payment" || isReadable($0.entity) }
-        let tellsShipments = wanted.allSatisfy { $0.kind != "shipment" || isReadable($0.entity) }
-        let isWhole = wanted.allSatisfy { isReadable($0.entity) }
+        let tellsPayments = wanted.allSatisfy { $0.kind != "payment" || isReadable($0) }
+        let tellsShipments = wanted.allSatisfy { $0.kind != "shipment" || isReadable($0) }
+        let isWhole = wanted.allSatisfy(isReadable)
         // A row that our user may not see is absent, too: only an order that the base says it does not have is gone.
         var hidden: Set<ID> = []
         for one in asked where one.isBorn && !one.isOthers && orders[key(one)] == nil {
@@ -114,6 +114,29 @@ extension ODataDriver {
                         one, row, told, sales: sales[key(one)], tellsPayments: tellsPayments,
                         tellsShipments: tellsShipments, isWhole: isWhole))
         }
+    }
+
+    private func isReadable(_ part: ODataMapping.Document) -> Bool {
+        isReadable(part.entity)
+            && (part.isSettled != true || mapping.settlements.map { isReadable($0.entity) } ?? false)
+    }
+
+    /// The documents of one kind that name any of the orders, each once however many it names.
+    private func rows(of part: ODataMapping.Document, naming named: [String], _ wire: ExchangeWire) async throws
+        -> (rows: [RawJSON], exchange: ID?)
+    {
+        let state = ODataOrderState(mapping: mapping)
+        var (found, exchange): ([String: RawJSON], ID?) = ([:], nil)
+        var rest = named[...]
+        while !rest.isEmpty {
+            let answer = try await client.rows(
+                "odata.state", part.entity, filter: state.filter(part, orders: Array(rest.prefix(Self.questionSize))),
+                select: state.fields(of: part), wire: wire)
+            rest = rest.dropFirst(Self.questionSize)
+            for row in answer.rows { found[row["Ref_Key"]?.stringValue ?? ""] = row }
+            exchange = answer.exchange ?? exchange
+        }
+        return (found.sorted { $0.key < $1.key }.map(\.value), exchange)
     }
 
     /// What the goods of each order have brought and cost; none where the base does not tell it.
