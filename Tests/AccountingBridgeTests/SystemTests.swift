@@ -269,7 +269,25 @@ import XMLStream
     private var asked: AskedOrder { AskedOrder(id: ID(Self.key)!, number: "17", onecId: nil, currency: .rub) }
     private func row(_ json: String) throws -> RawJSON { try JSON.decode(RawJSON.self, from: json.utf8) }
 
+    @Test func whatStandsForAnOrderIsTakenForIt() throws {
+        let part = try #require(mapping.documents.first { $0.isSettled == true })
+        let returned = try #require(mapping.documents.first { $0.through != nil })
+        let state = ODataOrderState(mapping: mapping)
+        #expect(
+            state.filter(part, orders: ["a"]) == "РасшифровкаПлатежа/any(d: d/ОбъектРасчетов_Key eq guid'a')")
+        let shipped = "Document_РеализацияТоваровУслуг"
+        #expect(state.filter(returned, orders: ["a"]) == "ДокументРеализации eq cast(guid'a', '\(shipped)')")
+        let rows = [
+            try row(
+                #"{"Ref_Key":"p1","Number":"1","РасшифровкаПлатежа":[{"ОбъектРасчетов_Key":"o1","Сумма":7},{"ОбъектРасчетов_Key":"o2","Сумма":5}]}"#
+            )
+        ]
+        let told = state.documents(part, rows, [Self.key: .rub], settled: ["o1": Self.key, "o3": "another"])
+        #expect(try told.mapValues { try $0.map { try $0.get().amount } } == [Self.key: [Money("7.00", .rub)]])
+    }
+
     @Test func rowsOfOneOrderInOneDocumentAreOneSum() throws {
+        let mapping = try ODataMappings.load("ut114")
         let part = try #require(mapping.documents.first { $0.kind == "payment" })
         let state = ODataOrderState(mapping: mapping)
         let rows = [
@@ -293,6 +311,7 @@ import XMLStream
     }
 
     @Test func questionsNameTheKindOfWhatMayBeAnything() throws {
+        let mapping = try ODataMappings.load("ut114")
         let state = ODataOrderState(mapping: mapping)
         let payment = try #require(mapping.documents.first { $0.kind == "payment" })
         let filter =
@@ -302,7 +321,7 @@ import XMLStream
         #expect(ODataClient.encoded("Ref_Key eq guid'a' & Я") == "Ref_Key%20eq%20guid'a'%20%26%20%D0%AF")
     }
 
-    @Test(arguments: ["ut11", "unf", "bp3"])
+    @Test(arguments: ["ut11", "ut114", "unf", "bp3"])
     func builtInMappingsAreWhole(_ name: String) throws {
         let mapping = try ODataMappings.load(name)
         let kinds = Set(mapping.documents.map(\.kind))

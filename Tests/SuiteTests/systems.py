@@ -267,10 +267,7 @@ class OData(System):
             for kind, list in [("payments", payments), ("refunds", refunds), ("shipments", shipments), ("returns", returns)]:
                 for id, amount in list if kind in names else []:
                     name = f"{number}-{id}"
-                    field = names["shipped"] if kind in ("shipments", "returns") else "Заказ" if kind == "refunds" else names["order"]
-                    link = {field: key}
-                    if not field.endswith("_Key"):
-                        link[f"{field}_Type"] = f"StandardODATA.{names['orders']}"
+                    link = self.link(names["shipped"], key) if kind == "shipments" else self.returned(number) if kind == "returns" else self.money(kind, key)
                     own = {"Number": id, "Date": "2026-11-20T10:00:00", "Posted": True}
                     if kind in ("shipments", "returns"):
                         own.update(СуммаДокумента=Decimal(amount), **link)
@@ -280,6 +277,19 @@ class OData(System):
                         own["РасшифровкаПлатежа"] = [{"LineNumber": str(i + 1), names["amount"]: part, **link} for i, part in enumerate(parts)]
                     if name not in self.documents:
                         self.documents[name] = self.onec.add(names[kind], **own)
+
+    def link(self, field, key, entity=None):
+        """How a field names something: with its kind, where it may name things of several."""
+        return {field: key} if field.endswith("_Key") else {field: key, f"{field}_Type": f"StandardODATA.{entity or self.names['orders']}"}
+
+    def money(self, kind, order):
+        field = "Заказ" if kind == "refunds" and self.names["order"] != "ОбъектРасчетов_Key" else self.names["order"]
+        return {field: self.onec.settlement(order)} if field == "ОбъектРасчетов_Key" else self.link(field, order)
+
+    def returned(self, number):
+        """A return names what was shipped."""
+        shipment = next(key for name, key in self.documents.items() if name.startswith(f"{number}-") and key in self.onec.sets[self.names["shipments"]])
+        return self.link(self.names["returned"], shipment, self.names["shipments"])
 
     def look(self):
         """It is looked for orders that were made in it by itself every few minutes, and when a person asks."""
@@ -306,9 +316,7 @@ class OData(System):
     def pay(self, key, number, payments):
         names = self.names
         for id, amount in payments:
-            link = {names["order"]: key}
-            if not names["order"].endswith("_Key"):
-                link[f"{names['order']}_Type"] = f"StandardODATA.{names['orders']}"
+            link = self.money("payments", key)
             own = {"Number": id, "Date": "2026-11-20T10:00:00", "Posted": True}
             table = next(name.removeprefix(names["payments"] + "_") for name in self.onec.schema if name.startswith(names["payments"] + "_"))
             with self.onec.lock:

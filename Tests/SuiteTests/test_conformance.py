@@ -12,6 +12,7 @@ from systems import CommerceML, EnterpriseData, Folder, OData, odata
 KINDS = {
     "commerceml": CommerceML, "folder-json": Folder, "folder-csv": lambda folder: Folder(folder, "csv"),
     "odata-ut11": lambda folder: OData(folder, "ut11", odata.UT, 4000), "odata-unf": lambda folder: OData(folder, "unf", odata.UNF, 5000),
+    "odata-ut114": lambda folder: OData(folder, "ut114", odata.UT114, 8000),
     "odata-bp3": lambda folder: OData(folder, "bp3", odata.BP, 7000),
     "enterprise": EnterpriseData,
 }

@@ -171,7 +171,7 @@ def test_a_mapping_is_tried_on_what_is_past(system):
     assert same["read"] == same["same"] >= 1 and same["missing"] == same["different"] == same["unreadable"] == [], same
     before = system.suite.sql("accounting_bridge", "SELECT count(*) FROM event")
     # Payments from another field, a field that is not there, a sum that is none.
-    other = try_mapping(system, {"yaml": UT11.replace("order: Заказ, orderIsAnyOf: true, amount: Сумма, number: НомерВходящегоДокумента", "order: Заказ, amount: Сумма"), "orders": 1})
+    other = try_mapping(system, {"yaml": UT11.replace("order: ОбъектРасчетов_Key, isSettled: true, amount: Сумма, number: НомерВходящегоДокумента", "order: ОбъектРасчетов_Key, amount: Сумма"), "orders": 1})
     assert other["read"] == 1 and [d["number"] for d in other["different"]] == [order["number"]]
     assert "оплата t1: не находится" in other["different"][0]["changes"][0]
     missing = try_mapping(system, {"yaml": UT11.replace("total: СуммаДокумента", "total: Всего")})

@@ -83,6 +83,8 @@ struct ODataMapping: Decodable, Sendable {
         let fullName: String?
         let set, firm, person: [String: Constant]?
     }
+    /// The catalog of rates of VAT, where a row names one of it and not a value: the field that has the value.
+    struct Rates: Decodable, Sendable { let entity, field: String }
     struct Good: Decodable, Sendable {
         let entity, sku: String
         /// The register of barcodes; a base that lacks it is asked by article alone.
@@ -103,6 +105,8 @@ struct ODataMapping: Decodable, Sendable {
         let orderIsAnyOf: Bool?
         /// It names the order's object of settlements (``Settlements``) and not the order.
         let isSettled: Bool?
+        /// It names a document of this entity, which stands before it in the list, and not the order: a return names what was shipped.
+        let through: String?
         let amount: String
         /// The field with the document's currency: a sum in another one than the order's is not its sum.
         let currency: String?
@@ -148,6 +152,7 @@ struct ODataMapping: Decodable, Sendable {
     let organization: Organization
     let currency: Money
     let vat: [String: String]?
+    let vatRates: Rates?
     let settlements: Settlements?
     let documents: [Document]
     let cost: Cost?
@@ -189,6 +194,7 @@ extension ODataMapping {
         fields[good.entity, default: []].formUnion(["Ref_Key", "Description", "DeletionMark", good.sku])
         fields[organization.entity, default: []].formUnion(["Ref_Key", organization.inn])
         fields[currency.entity, default: []].formUnion(["Ref_Key", "Code"])
+        if let rates = vatRates { fields[rates.entity, default: []].formUnion(["Ref_Key", rates.field]) }
         return fields
     }
 

@@ -31,10 +31,10 @@ struct ODataOrderState: Sendable {
         keys.map { names(settlements.order, $0, isAnyOf: settlements.orderIsAnyOf == true) }.joined(separator: " or ")
     }
 
-    /// Which documents name any of the orders, or of their objects of settlements. A field that may name things of several kinds is compared with a kind (reference b.5).
+    /// Which documents name any of the orders, or what stands for them. A field that may name things of several kinds is compared with a kind (reference b.5).
     func filter(_ part: ODataMapping.Document, orders keys: [String]) -> String {
         func names(_ field: String, _ key: String) -> String {
-            self.names(field, key, isAnyOf: part.orderIsAnyOf == true)
+            self.names(field, key, of: part.through, isAnyOf: part.orderIsAnyOf == true)
         }
         guard let table = part.rows else { return keys.map { names(part.order, $0) }.joined(separator: " or ") }
         return "\(table)/any(d: " + keys.map { names("d/\(part.order)", $0) }.joined(separator: " or ") + ")"
@@ -46,8 +46,8 @@ struct ODataOrderState: Sendable {
         return "(\(orders)) and Active eq true"
     }
 
-    private func names(_ field: String, _ key: String, isAnyOf: Bool) -> String {
-        "\(field) eq " + (isAnyOf ? "cast(guid'\(key)', '\(mapping.order.entity)')" : "guid'\(key)'")
+    private func names(_ field: String, _ key: String, of entity: String? = nil, isAnyOf: Bool) -> String {
+        "\(field) eq " + (isAnyOf ? "cast(guid'\(key)', '\(entity ?? mapping.order.entity)')" : "guid'\(key)'")
     }
 
     // MARK: answers
@@ -94,7 +94,7 @@ struct ODataOrderState: Sendable {
     ///
     /// - Parameters:
     ///   - cards: 1C's own keys of the orders' currencies, by order.
-    ///   - settled: the orders by their objects of settlements; nil where the documents name the orders themselves.
+    ///   - settled: the orders by what stands for them; nil where the documents name the orders themselves.
     func documents(
         _ part: ODataMapping.Document, _ rows: [RawJSON], _ currencies: [String: Currency],
         cards: [String: String] = [:], settled: [String: String]? = nil

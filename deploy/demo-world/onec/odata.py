@@ -21,17 +21,24 @@ LIBRARY = {"Catalog_Пользователи": STANDARD + ["Description"],
            VERSIONS: ["Объект", "НомерВерсии", "ДатаВерсии", "АвторВерсии", "ТипВерсииОбъекта", "Комментарий"]}
 CATALOG, DOCUMENT = STANDARD + ["Code", "Description"], STANDARD + ["Number", "Date", "Posted"]
 
-UT = {
+# УТ 11.4, whose payments name the order itself and whose rows say the rate of VAT as a value.
+UT114 = {
     "orders": "Document_ЗаказКлиента", "lines": "Товары", "payments": "Document_ПоступлениеБезналичныхДенежныхСредств",
     "refunds": "Document_СписаниеБезналичныхДенежныхСредств", "shipments": "Document_РеализацияТоваровУслуг",
     "returns": "Document_ВозвратТоваровОтКлиента",
-    "amount": "Сумма", "order": "Заказ", "shipped": "ЗаказКлиента", "good": "Номенклатура_Key",
+    "amount": "Сумма", "order": "Заказ", "shipped": "ЗаказКлиента", "returned": "ДокументРеализации", "good": "Номенклатура_Key",
     "costs": "AccumulationRegister_ВыручкаИСебестоимостьПродаж_RecordType", "cost": "Стоимость", "revenue": "СуммаВыручки", "cost order": "ЗаказКлиента",
+    "constants": {"Статус": "НеСогласован", "ХозяйственнаяОперация": "РеализацияКлиенту", "ЦенаВключаетНДС": True, "СкидкиРассчитаны": True},
+    "total": "СуммаСНДС",
     "schema": {
-        "Document_ЗаказКлиента": DOCUMENT + ["Контрагент_Key", "Организация_Key", "Валюта_Key", "СуммаДокумента", "Комментарий",
-                                             "НомерПоДаннымКлиента", "Статус", "Товары"],
-        "Document_ЗаказКлиента_Товары": ["Ref_Key", "LineNumber", "Номенклатура_Key", "Количество", "Цена", "Сумма", "СтавкаНДС"],
-        "Catalog_Контрагенты": CATALOG + ["IsFolder", "НаименованиеПолное", "ИНН", "КПП", "ЮрФизЛицо"],
+        "Document_ЗаказКлиента": DOCUMENT + ["Партнер_Key", "Контрагент_Key", "Организация_Key", "Валюта_Key", "СуммаДокумента", "Комментарий",
+                                             "НомерПоДаннымКлиента", "Статус", "ХозяйственнаяОперация", "НалогообложениеНДС", "ЦенаВключаетНДС",
+                                             "СкидкиРассчитаны", "Товары"],
+        "Document_ЗаказКлиента_Товары": ["Ref_Key", "LineNumber", "Номенклатура_Key", "КоличествоУпаковок", "Количество", "Цена", "Сумма", "СтавкаНДС",
+                                         "СуммаНДС", "СуммаСНДС", "СуммаРучнойСкидки"],
+        # Its counterparties stand in no groups and have no codes.
+        "Catalog_Контрагенты": STANDARD + ["Description", "Партнер_Key", "НаименованиеПолное", "ИНН", "КПП", "ЮрФизЛицо"],
+        "Catalog_Партнеры": CATALOG + ["НаименованиеПолное", "ЮрФизЛицо", "Клиент"],
         "Catalog_Номенклатура": CATALOG + ["Артикул"], "Catalog_Организации": CATALOG + ["ИНН"], "Catalog_Валюты": CATALOG,
         "InformationRegister_ШтрихкодыНоменклатуры": ["Штрихкод", "Номенклатура_Key"],
         "Document_СчетНаОплатуКлиенту": DOCUMENT + ["ДокументОснование", "СуммаДокумента"],
@@ -42,11 +49,20 @@ UT = {
         "Document_СписаниеБезналичныхДенежныхСредств": DOCUMENT + ["Валюта_Key", "РасшифровкаПлатежа"],
         "Document_СписаниеБезналичныхДенежныхСредств_РасшифровкаПлатежа": ["Ref_Key", "LineNumber", "Заказ", "Сумма"],
         "Document_РеализацияТоваровУслуг": DOCUMENT + ["ЗаказКлиента", "СуммаДокумента"],
-        "Document_ВозвратТоваровОтКлиента": DOCUMENT + ["ЗаказКлиента", "СуммаДокумента"],
+        "Document_ВозвратТоваровОтКлиента": DOCUMENT + ["ДокументРеализации", "СуммаДокумента"],
         "AccumulationRegister_ВыручкаИСебестоимостьПродаж_RecordType": ["Recorder", "LineNumber", "Active", "ЗаказКлиента", "Стоимость", "СуммаВыручки"],
         **LIBRARY,
     },
 }
+# УТ 11.5, whose payments name objects of settlements, and whose rates of VAT are a catalog.
+SETTLEMENTS, RATES = "Catalog_ОбъектыРасчетов", "Catalog_СтавкиНДС"
+UT = {**UT114, "order": "ОбъектРасчетов_Key", "schema": {
+    **UT114["schema"],
+    **{f"Document_{name}_РасшифровкаПлатежа": ["Ref_Key", "LineNumber", "ОбъектРасчетов_Key", "Сумма"]
+       for name in ("ПоступлениеБезналичныхДенежныхСредств", "ПриходныйКассовыйОрдер", "СписаниеБезналичныхДенежныхСредств")},
+    "Document_ЗаказКлиента_Товары": ["СтавкаНДС_Key" if name == "СтавкаНДС" else name for name in UT114["schema"]["Document_ЗаказКлиента_Товары"]],
+    SETTLEMENTS: STANDARD + ["Description", "Объект"], RATES: STANDARD + ["Description", "ПеречислениеСтавкаНДС"],
+}}
 UNF = {
     "orders": "Document_ЗаказПокупателя", "lines": "Запасы", "payments": "Document_ПоступлениеНаСчет", "refunds": "Document_РасходСоСчета",
     "shipments": "Document_РасходнаяНакладная", "amount": "СуммаПлатежа", "order": "Заказ", "shipped": "Заказ", "good": "Номенклатура",
@@ -240,9 +256,14 @@ class Base:
         # Nodes of exchange plans: by each, the keys of changed objects and the message that they first went in.
         self.plans = {}
         self.add("Catalog_Валюты", Code="643", Description="RUB")
+        for rate in ("НДС22", "НДС20", "НДС10", "НДС0", "БезНДС") if RATES in self.sets else ():
+            self.add(RATES, Description=rate, ПеречислениеСтавкаНДС=rate)
 
     def add(self, entity, **fields):
         key = fields.pop("Ref_Key", None) or str(uuid.uuid4())
+        if entity == "Catalog_Контрагенты" and "Catalog_Партнеры" in self.sets and not fields.get("Партнер_Key"):
+            # Whoever enters a counterparty there enters his partner first.
+            fields["Партнер_Key"] = self.add("Catalog_Партнеры", Description=fields.get("Description"))
         self.sets[entity][key] = {"Ref_Key": key, "DataVersion": "1", "DeletionMark": False, **fields}
         self.changed(entity, key)
         return key
@@ -259,6 +280,11 @@ class Base:
         author = {"АвторВерсии": self.user or EMPTY, "АвторВерсии_Type": "StandardODATA." + ("Catalog_Пользователи" if self.user else "Undefined")}
         self.add(VERSIONS, Объект=key, Объект_Type=f"StandardODATA.{entity}", НомерВерсии=number, ДатаВерсии=time.strftime("%Y-%m-%dT%H:%M:%S"),
                  ТипВерсииОбъекта=kind, Комментарий="", **author)
+
+    def settlement(self, order):
+        """The object that an order's money is settled by; 1C makes it with the order."""
+        found = next((key for key, row in self.sets[SETTLEMENTS].items() if row["Объект"] == order), None)
+        return found or self.add(SETTLEMENTS, Description="", Объект=order, Объект_Type=f"StandardODATA.{self.names['orders']}")
 
     def feed(self, node, message):
         """What is registered for a node: the objects, and what stands for those that are gone."""
@@ -319,6 +345,8 @@ class Base:
             fields.update(Number=f"НФ-{self.number:06d}", Posted=False)
         elif entity == "Catalog_Контрагенты" and not fields.get("Description"):
             raise Refused(500, "-1", "Не заполнено наименование")
+        elif entity == "Catalog_Контрагенты" and "Catalog_Партнеры" in self.sets and fields.get("Партнер_Key") not in self.sets["Catalog_Партнеры"]:
+            raise Refused(500, "-1", "Не заполнено поле «Партнер»")
         return self.sets[entity][self.add(entity, Ref_Key=key, **fields)]
 
     def check(self, order):
@@ -326,6 +354,10 @@ class Base:
             if order.get(name, EMPTY) not in self.sets[entity]:
                 raise Refused(500, "-1", f"Не заполнено поле «{name.removesuffix('_Key')}»")
         reference("Catalog_Контрагенты", "Контрагент_Key")
+        if "Catalog_Партнеры" in self.sets:
+            reference("Catalog_Партнеры", "Партнер_Key")
+            if order["Партнер_Key"] != self.sets["Catalog_Контрагенты"][order["Контрагент_Key"]]["Партнер_Key"]:
+                raise Refused(500, "-1", "Контрагент не принадлежит партнеру")
         for name in self.names.get("organizations", ["Организация_Key"]):
             reference("Catalog_Организации", name)
         reference("Catalog_Валюты", next(name for name in order if name.startswith("Валюта")))
@@ -336,6 +368,10 @@ class Base:
             good = self.names["good"]
             if line.get(good) not in self.sets["Catalog_Номенклатура"] or not self.is_typed(line, good, "Catalog_Номенклатура"):
                 raise Refused(500, "-1", "В строке не заполнена номенклатура")
+            if RATES in self.sets and line.get("СтавкаНДС_Key") not in self.sets[RATES]:
+                raise Refused(500, "-1", "В строке не заполнена ставка НДС")
+            if "Catalog_Партнеры" in self.sets and line.get("КоличествоУпаковок") != line.get("Количество"):
+                raise Refused(500, "-1", "В строке не заполнено количество упаковок")
         for name, value in self.names.get("constants", {}).items():
             if order.get(name) != value:
                 raise Refused(500, "-1", f"Не заполнено поле «{name}»")

@@ -91,6 +91,7 @@ extension ODataDriver {
         let client = try await counterparty(order.counterparty, wire)
         let goods = try await goods(order, wire)
         let names = mapping.order
+        let rates = try await vatRates(of: order.lines, wire)
         var fields = (names.set ?? [:]).mapValues(\.json)
         fields["Ref_Key"] = .string(order.orderId.description)
         fields["Date"] = .string("\(outgoing.day)T00:00:00")
@@ -113,7 +114,9 @@ extension ODataDriver {
             fields[field] = .string(words.joined(separator: "\n"))
         }
         fields[names.lines.table] = .array(
-            try zip(order.lines, goods).enumerated().map { index, pair in try line(index + 1, pair.0, good: pair.1) })
+            try zip(order.lines, goods).enumerated().map { index, pair in
+                try line(index + 1, pair.0, good: pair.1, rates)
+            })
         for (field, same) in names.repeats ?? [:] { fields[field] = fields[same] }
         return .object(fields)
     }
@@ -134,20 +137,34 @@ extension ODataDriver {
             mapping.currency.entity, "Code eq \(Self.literal(code))", "валюты с кодом \(code)", wire)
     }
 
-    private func line(_ place: Int, _ line: OrderLine, good: String) throws -> RawJSON {
+    /// What a row says for each rate of VAT: a value, or 1C's key of the rate.
+    private func vatRates(of lines: [OrderLine], _ wire: ExchangeWire) async throws -> [String: String] {
+        guard mapping.order.lines.vat != nil else { return [:] }
+        var rates: [String: String] = [:]
+        for rate in Set(lines.map { $0.vat ?? Self.withoutVAT }) {
+            guard let word = mapping.vat?[rate] else {
+                throw DriverFailure.refused("ставка НДС «\(rate)» не сопоставлена в профиле \(mapping.name)")
+            }
+            guard let catalog = mapping.vatRates else {
+                rates[rate] = word
+                continue
+            }
+            rates[rate] = try await only(
+                catalog.entity, "\(catalog.field) eq \(Self.literal(word)) and DeletionMark eq false",
+                "ставки НДС \(word)", wire)
+        }
+        return rates
+    }
+    private static let withoutVAT = "none"
+
+    private func line(_ place: Int, _ line: OrderLine, good: String, _ rates: [String: String]) throws -> RawJSON {
         let names = mapping.order.lines
         var fields: [String: RawJSON] = [
             "LineNumber": .string(String(place)), names.good: .string(good),
             names.quantity: .double(Self.number(line.quantity.description)),
             names.price: .double(Self.number(line.price.description)), names.sum: .double(Self.number(line.sum.amount)),
         ]
-        if let field = names.vat {
-            let rate = line.vat ?? "none"
-            guard let word = mapping.vat?[rate] else {
-                throw DriverFailure.refused("ставка НДС «\(rate)» не сопоставлена в профиле \(mapping.name)")
-            }
-            fields[field] = .string(word)
-        }
+        if let field = names.vat, let rate = rates[line.vat ?? Self.withoutVAT] { fields[field] = .string(rate) }
         if names.goodIsAnyOf == true { fields["\(names.good)_Type"] = .string("StandardODATA.\(mapping.good.entity)") }
         if let field = names.vatSum { fields[field] = .double(Self.number(line.vatSum.amount)) }
         if let field = names.discount, let discount = line.discount {

@@ -70,17 +70,23 @@ extension ODataDriver {
         var documents: [String: [ODataOrderState.Told]] = [:]
         let absent = known.absent
         let wanted = mapping.documents.filter { !absent.contains($0.entity) }
+        // Whose a document is that another kind of documents names.
+        var ordersOf: [String: [String: String]] = [:]
         let settled = try await settlements(of: currencies.keys.sorted(), wire)
         for part in wanted where isReadable(part) {
-            // An order without an object of settlements has no money yet.
-            let named = part.isSettled == true ? settled?.keys.sorted() ?? [] : currencies.keys.sorted()
+            var standIns = part.isSettled == true ? settled ?? [:] : nil
+            if let entity = part.through { standIns = ordersOf[entity] ?? [:] }
+            // Of an order that nothing stands for yet there is no such document.
+            let named = (standIns.map { Array($0.keys) } ?? Array(currencies.keys)).sorted()
             let answer: (rows: [RawJSON], exchange: ID?)
             do { answer = try await rows(of: part, naming: named, wire) } catch DriverFailure.refused(let why) {
                 passOver(part.entity, why)
                 continue
             }
-            let found = state.documents(
-                part, answer.rows, currencies, cards: cards, settled: part.isSettled == true ? settled : nil)
+            let found = state.documents(part, answer.rows, currencies, cards: cards, settled: standIns)
+            for (order, told) in found {
+                for case .success(let document) in told { ordersOf[part.entity, default: [:]][document.onecId] = order }
+            }
             documents.merge(found, uniquingKeysWith: +)
             // What was read last stands behind all that is said of these orders.
             exchange = answer.exchange ?? exchange

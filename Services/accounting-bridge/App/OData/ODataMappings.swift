@@ -5,7 +5,8 @@ import Yams
 /// The mappings that are built in, and those in files.
 enum ODataMappings {
     private static let texts = [
-        "ut11": PackageResources.ut11_yaml, "unf": PackageResources.unf_yaml, "bp3": PackageResources.bp3_yaml,
+        "ut11": PackageResources.ut11_yaml, "ut114": PackageResources.ut114_yaml, "unf": PackageResources.unf_yaml,
+        "bp3": PackageResources.bp3_yaml,
     ]
     private static var names: String { texts.keys.sorted().joined(separator: ", ") }
 

@@ -1,0 +1,117 @@
+"""What an order needs in УТ 11.5 is written, and what a base of another release lacks is named."""
+import pytest
+from suite import running, wait_for
+from systems import OData, odata
+
+
+@pytest.fixture(scope="module")
+def systems(tmp_path_factory):
+    """A base of 11.5, one of 11.4 that is taken for one of 11.5, and a БП."""
+    folder = tmp_path_factory.mktemp("mappings")
+    folder.chmod(0o755)
+    found = {"ut": OData(folder, "ut11", odata.UT, 1), "old": OData(folder, "ut11", odata.UT114, 1000), "bp": OData(folder, "bp3", odata.BP, 2000)}
+    found["old"].organization = found["old"].base = "old"
+    found["old"].settings = found["old"].settings.replace("base: odata-ut11", "base: old")
+    books = ("".join(f'\n  - {{ code: {s.organization}, name: "ООО {name}", inn: "7707083893", kpp: "770701001", base: {s.base} }}' for name, s in found.items()),
+             "\nonec:" + "".join(f"\n  {s.settings}" for s in found.values()))
+    with running(folder, books=books) as suite:
+        for system in found.values():
+            system.begin(suite)
+            system.token = suite.token()
+        yield found
+
+
+@pytest.fixture
+def ut(systems):
+    return systems["ut"]
+
+
+def placed(system, name, company=None, **line):
+    system.good(name)
+    lines = [{"sku": name, "name": name, "quantity": "2", "price": "61.00", **line}]
+    return system.suite.order(system.token, name, lines, company=company, organization=system.organization)
+
+
+def given(system, order):
+    wait_for(lambda: order["number"] in system.taken, what="the order")
+    return system.orders()[system.key(order["number"])]
+
+
+def refused(system, order):
+    story = lambda: system.suite.get("accounting-bridge", f"/api/v1/order-stories/{order['number']}", system.token)
+    return wait_for(lambda: story() if story()["state"] == "refused" else None, what="it to be set aside")["verdict"]
+
+
+def firm(system, name, inn, kpp=None):
+    body = {"name": name, "inn": inn, **({"kpp": kpp} if kpp else {})}
+    return system.suite.post("crm-core", "/api/v1/companies", system.token, body, status=201)["id"]
+
+
+def card(system, document):
+    return system.onec.sets["Catalog_Контрагенты"][document["Контрагент_Key"]]
+
+
+def test_a_row_says_its_tax_its_discount_and_its_packs(ut):
+    document = given(ut, placed(ut, "row", vat="22", discount="2.00"))
+    [row] = document["Товары"]
+    rate = ut.onec.sets[odata.RATES][row["СтавкаНДС_Key"]]
+    assert rate["ПеречислениеСтавкаНДС"] == "НДС22"
+    assert (float(row["Сумма"]), float(row["СуммаСНДС"]), float(row["СуммаНДС"]), float(row["СуммаРучнойСкидки"])) == (120, 120, 21.64, 2)
+    assert row["КоличествоУпаковок"] == row["Количество"] == 2
+    assert document["ЦенаВключаетНДС"] is True and document["НалогообложениеНДС"] == "ПродажаОблагаетсяНДС"
+
+
+def test_a_rate_that_the_base_does_not_have_sets_one_order_aside_by_name(ut):
+    assert "ставки НДС НДС7" in refused(ut, placed(ut, "seven", vat="7"))
+    given(ut, placed(ut, "ten", vat="10"))
+
+
+def test_a_new_client_gets_a_partner_and_the_order_names_him(ut):
+    document = given(ut, placed(ut, "partner", company=firm(ut, "ООО Сокол", "7728168971", "772801001")))
+    partner = ut.onec.sets["Catalog_Партнеры"][document["Партнер_Key"]]
+    assert card(ut, document)["Партнер_Key"] == document["Партнер_Key"]
+    assert (partner["Description"], partner["ЮрФизЛицо"], partner["Клиент"]) == ("ООО Сокол", "Компания", True)
+    assert card(ut, document)["ЮрФизЛицо"] == "ЮрЛицо"
+    count = len(ut.onec.sets["Catalog_Партнеры"])
+    [[company]] = ut.suite.sql("accounting_bridge", f"SELECT client_id FROM counterparty_link WHERE onec_id = '{document['Контрагент_Key']}'")
+    again = given(ut, placed(ut, "partner-2", company=company))
+    assert again["Партнер_Key"] == document["Партнер_Key"] and len(ut.onec.sets["Catalog_Партнеры"]) == count
+
+
+def test_a_sole_trader_is_no_firm_there(ut):
+    document = given(ut, placed(ut, "trader", company=firm(ut, "ИП Иванов", "500100732259")))
+    assert card(ut, document)["ЮрФизЛицо"] == "ИндивидуальныйПредприниматель"
+
+
+def test_a_card_without_a_partner_sets_its_order_aside_by_name(ut):
+    ut.onec.add("Catalog_Контрагенты", Description="ООО Без партнёра", ИНН="7736050003", КПП="770701001", Партнер_Key=odata.EMPTY)
+    order = placed(ut, "alone", company=firm(ut, "ООО Без партнёра", "7736050003", "770701001"))
+    assert "не указан партнёр" in refused(ut, order)
+
+
+def test_money_is_found_by_the_object_of_settlements(ut):
+    order = placed(ut, "settled")
+    given(ut, order)
+    ut.tell(order["number"], "122.00", payments=[("s1", "100.00")], refunds=[("s2", "20.00")], shipments=[("s3", "122.00")], returns=[("s4", "61.00")])
+    state = lambda: ut.suite.get("crm-core", f"/api/v1/orders/{order['orderId']}", ut.token)
+    wait_for(lambda: state()["owed"] == {"amount": "42.00", "currency": "RUB"}, what="the money")
+    kinds = {d["kind"]: d["amount"]["amount"] for d in wait_for(lambda: state()["documents"] if len(state()["documents"]) == 4 else None, what="four documents")}
+    assert kinds == {"payment": "100.00", "refund": "20.00", "shipment": "122.00", "return": "61.00"}
+
+
+def test_a_release_that_is_another_is_named_at_connect_and_gets_nothing(systems):
+    old = systems["old"]
+    alarms = lambda: [a["cause"] for b in old.suite.get("accounting-bridge", "/api/v1/bases", old.token)["items"] if b["base"] == "old" for a in b["alarms"]]
+    [cause] = wait_for(alarms, what="the lack to be named")
+    assert "у объекта Document_ЗаказКлиента_Товары нет поля СтавкаНДС_Key" in cause and "нет объекта Catalog_СтавкиНДС" in cause
+    placed(old, "nowhere")
+    assert old.taken == {}
+
+
+def test_an_invoice_of_bp_has_what_it_must_have(systems):
+    bp = systems["bp"]
+    document = given(bp, placed(bp, "invoice", vat="20", company=firm(bp, "ИП Петров", "771400000089")))
+    [row] = document["Товары"]
+    assert row["Номенклатура_Type"] == "StandardODATA.Catalog_Номенклатура" and float(row["СуммаНДС"]) == 20.33
+    assert document["ОрганизацияПолучатель_Key"] == document["Организация_Key"] and document["ВидОперации"] == "ТоварыИУслуги"
+    assert card(bp, document)["ЮридическоеФизическоеЛицо"] == "ФизическоеЛицо"
