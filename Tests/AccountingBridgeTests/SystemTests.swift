@@ -336,6 +336,25 @@ import XMLStream
         } catch { #expect("\(error)".contains("order.counterparty is missing"), "\(error)") }
     }
 
+    @Test(arguments: [
+        (
+            "settlements: { entity: Catalog_ОбъектыРасчетов, order: Объект, orderIsAnyOf: true }", "",
+            "settlements is missing"
+        ),
+        ("through: Document_РеализацияТоваровУслуг", "through: Document_Другой", "which does not stand before it"),
+        ("СуммаСНДС: Сумма", "СуммаСНДС: Итого", "СуммаСНДС repeats Итого"),
+    ])
+    func aMappingThatWouldLeaveSomethingUnreadIsRefused(_ what: String, _ other: String, _ reason: String) throws {
+        let text = String(decoding: try Data(contentsOf: Self.ut11), as: UTF8.self)
+        #expect(text.contains(what))
+        do {
+            _ = try ODataMappings.read(text.replacing(what, with: other), named: "x")
+            Issue.record("it was taken")
+        } catch { #expect("\(error)".contains(reason), "\(error)") }
+    }
+    private static let ut11 = URL(filePath: #filePath).deletingLastPathComponent()
+        .appending(path: "../../Services/accounting-bridge/Mappings/ut11.yaml")
+
     @Test func mutatedAnswersAndDescriptionsAreReadOrRefusedByName() throws {
         let part = try #require(mapping.documents.first { $0.kind == "payment" })
         let state = ODataOrderState(mapping: mapping)

@@ -124,8 +124,8 @@ struct HeardReport: Sendable {
 struct ToldChange: Sendable, Equatable {
     let id: ID
     let kind, onecId: String
-    /// When the state before it was told.
-    let since: Timestamp
+    /// When the state before it was told, and when it was: it was made between the two.
+    let since, until: Timestamp
 }
 
 /// Who made a change, or why that cannot be known.
@@ -137,6 +137,11 @@ struct FoundAuthor: Sendable, Equatable {
     }
     let change: ID
     let finding: Finding
+
+    /// `27.11.2026 14:05`.
+    static func words(at time: String) -> String {
+        "\(HumanText.day(String(time.prefix(10)))) \(time.dropFirst(11).prefix(5))"
+    }
 }
 
 /// Why a system did not do what it was asked.
@@ -154,6 +159,14 @@ enum DriverFailure: Error, Sendable, Equatable {
     var isSomebodyElses: Bool {
         guard case .away(let why) = self else { return false }
         return why.contains("Конфликт блокировок") || why.contains("время ожидания предоставления блокировки")
+    }
+
+    /// The system has answered: no, or that it has no such thing.
+    var isAnswer: Bool {
+        switch self {
+        case .away, .doubtful: false
+        case .refused, .unfit: true
+        }
     }
 
     var words: String {

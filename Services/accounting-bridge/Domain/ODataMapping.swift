@@ -58,6 +58,12 @@ struct ODataMapping: Decodable, Sendable {
         let set: [String: Constant]?
         /// Fields that have the same value as another one.
         let repeats: [String: String]?
+        /// Fields that are 1 in an order in this currency, the base's own; the rate of another is for 1C to fill in.
+        let rate: Rate?
+        struct Rate: Decodable, Sendable {
+            let currency: String
+            let fields: [String]
+        }
     }
     struct Client: Decodable, Sendable {
         let entity, name: String
@@ -75,7 +81,8 @@ struct ODataMapping: Decodable, Sendable {
             return (isTrader ? trader ?? firm : who.isFirm ? firm : person) ?? [:]
         }
     }
-    /// Of whom a counterparty is the legal side (УТ 11 «Партнёры»): an order names both. Whoever has no counterparty yet has no partner either.
+    /// Of whom a counterparty is the legal side (УТ 11 «Партнёры»): an order names both. A client who is new
+    /// there gets both, for partners without a counterparty, such as leads, are not told apart by INN.
     struct Partner: Decodable, Sendable {
         /// The catalog of partners; the fields that name one in a counterparty's card and in an order.
         let entity, field, order: String
@@ -170,7 +177,7 @@ extension ODataMapping {
             ])
         fields[order.entity, default: []].formUnion(
             [order.comment, order.ourNumber, order.status, order.kind?.field].compactMap { $0 }
-                + (order.set ?? [:]).keys + (order.repeats ?? [:]).keys
+                + (order.set ?? [:]).keys + (order.repeats ?? [:]).keys + (order.rate?.fields ?? [])
                 + [counterparty.partner?.order].compactMap { $0 }
                 + (order.marks ?? [:]).values)
         fields["\(order.entity)_\(order.lines.table)", default: []].formUnion(
@@ -220,7 +227,7 @@ extension ODataMapping {
     }
 
     func needed(by versions: Versions) -> [String: Set<String>] {
-        [versions.entity: [versions.object, versions.number, versions.at, versions.author, versions.kind]]
+        [versions.entity: Set(ODataVersions(versions: versions).fields)]
     }
 
     /// What a base lacks of what is needed, in words.

@@ -9,12 +9,11 @@ import Primitives
 struct ODataVersions: Sendable {
     let versions: ODataMapping.Versions
 
-    /// An object whose author is wanted: its key, and the entities one of which it is.
+    /// An object whose author is wanted: its key, the entities one of which it is, and between when and when it was written.
     struct Object: Hashable, Sendable {
         let key: String
         let entities: [String]
-        /// What was written before it is not what is asked for.
-        let since: Timestamp
+        let since, until: Timestamp
     }
 
     struct Version: Sendable, Equatable {
@@ -30,31 +29,33 @@ struct ODataVersions: Sendable {
     /// Seconds by which a base's clock, which has no zone, may stand apart from ours.
     static let clockTolerance = 86_400.0
 
-    var fields: [String] { [versions.object, versions.number, versions.at, versions.author, versions.kind] }
+    var fields: [String] {
+        [versions.object, versions.number, versions.at, versions.author, "\(versions.author)_Type", versions.kind]
+    }
 
     /// Versions of any of the objects that are not older than the oldest of what is asked for.
     func filter(_ objects: [Object]) -> String {
-        let names = objects.flatMap { object in
-            object.entities.map { "\(versions.object) eq cast(guid'\(object.key)', '\($0)')" }
-        }
-        let since = objects.map { Self.clock($0.since) }.min() ?? ""
-        return "(\(names.joined(separator: " or "))) and \(versions.at) ge datetime'\(since)'"
+        let wanted = Set(objects.flatMap { object in object.entities.map { names($0, object.key) } })
+        let since = objects.map { Self.clock($0.since, -Self.clockTolerance) }.min() ?? ""
+        return "(\(wanted.sorted().joined(separator: " or "))) and \(versions.at) ge datetime'\(since)'"
     }
 
-    /// The newest version of each of the objects that came about by its being written, by key.
-    func newest(_ rows: [RawJSON], of objects: [Object]) -> [String: Version] {
-        var newest: [String: Version] = [:]
-        let since = Dictionary(objects.map { ($0.key.lowercased(), Self.clock($0.since)) }) { min($0, $1) }
-        for row in rows {
-            guard let key = row[versions.object]?.stringValue?.lowercased(), let begin = since[key],
+    private func names(_ entity: String, _ key: String) -> String {
+        "\(versions.object) eq cast(guid'\(key)', '\(entity)')"
+    }
+
+    /// The newest version of an object that came about by its being written when it is asked for.
+    func newest(_ rows: [RawJSON], of object: Object) -> Version? {
+        let begin = Self.clock(object.since, -Self.clockTolerance)
+        let end = Self.clock(object.until, Self.clockTolerance)
+        return rows.compactMap { row -> Version? in
+            guard row[versions.object]?.stringValue?.lowercased() == object.key,
                 let kind = row[versions.kind]?.stringValue, versions.kinds.contains(kind),
-                let at = row[versions.at]?.stringValue, Self.isTime(at), at >= begin,
+                let at = row[versions.at]?.stringValue, Self.isTime(at), at >= begin, at <= end,
                 let number = Self.number(row[versions.number])
-            else { continue }
-            if let known = newest[key], known.number >= number { continue }
-            newest[key] = Version(number: number, at: String(at.prefix(19)), author: author(row))
-        }
-        return newest
+            else { return nil }
+            return Version(number: number, at: String(at.prefix(19)), author: author(row))
+        }.max { $0.number < $1.number }
     }
 
     private func author(_ row: RawJSON) -> Author? {
@@ -67,9 +68,9 @@ struct ODataVersions: Sendable {
         return entity.wholeMatch(of: /(Catalog|ExchangePlan)_\w{1,100}/) == nil ? nil : Author(entity: entity, key: key)
     }
 
-    /// The earliest that a base's clock may have shown.
-    private static func clock(_ time: Timestamp) -> String {
-        String(time.adding(seconds: -clockTolerance).description.prefix(19))
+    /// What a base's clock may have shown.
+    private static func clock(_ time: Timestamp, _ apart: Double) -> String {
+        String(time.adding(seconds: apart).description.prefix(19))
     }
 
     /// Numbers come as JSON numbers or, beyond what those hold, as texts.

@@ -7,4 +7,4 @@ ALTER TABLE told_change
     ADD COLUMN by_whom_at text,
     -- Why nobody knows; with neither it has not been asked yet.
     ADD COLUMN by_whom_unknown text;
-CREATE INDEX told_change_unasked ON told_change (base, id) WHERE by_whom IS NULL AND by_whom_unknown IS NULL;
+CREATE INDEX told_change_unasked ON told_change (base, at) WHERE by_whom IS NULL AND by_whom_unknown IS NULL;

@@ -180,7 +180,7 @@ struct DisputePages: Sendable {
         }
         let at = change["byAt"]?.stringValue ?? ""
         let time = at.isEmpty ? "" : ", \(HumanText.day(String(at.prefix(10)))) \(at.dropFirst(11).prefix(5))"
-        return words + language.pick(". Автор изменения в 1С: \(who)\(time)", ". Changed in 1C by \(who)\(time)")
+        return words + language.pick(". Последним записал в 1С: \(who)\(time)", ". Last written in 1C by \(who)\(time)")
     }
 
     /// «Клиент говорит, что оплатил»: claims that nothing was found for.

@@ -18,7 +18,7 @@ STANDARD = ["Ref_Key", "DataVersion", "DeletionMark"]
 # What the library that the configurations are built upon brings along: users, and versions of objects, kept of the kinds that an administrator names.
 VERSIONS = "InformationRegister_ВерсииОбъектов"
 LIBRARY = {"Catalog_Пользователи": STANDARD + ["Description"],
-           VERSIONS: ["Объект", "НомерВерсии", "ДатаВерсии", "АвторВерсии", "ТипВерсииОбъекта", "Комментарий"]}
+           VERSIONS: ["Объект", "Объект_Type", "НомерВерсии", "ДатаВерсии", "АвторВерсии", "АвторВерсии_Type", "ТипВерсииОбъекта", "Комментарий"]}
 CATALOG, DOCUMENT = STANDARD + ["Code", "Description"], STANDARD + ["Number", "Date", "Posted"]
 
 # УТ 11.4, whose payments name the order itself and whose rows say the rate of VAT as a value.
@@ -251,8 +251,8 @@ class Base:
         self.forbidden = set()
         # Keys given by whoever creates are taken, or the base gives its own.
         self.takes_keys = True
-        # Kinds of objects of which versions are kept, and the user who works in the base.
-        self.versioned, self.user = set(), None
+        # Kinds of objects of which versions are kept, and who works in the base: a user, or an exchange.
+        self.versioned, self.user, self.users = set(), None, "Catalog_Пользователи"
         # Nodes of exchange plans: by each, the keys of changed objects and the message that they first went in.
         self.plans = {}
         self.add("Catalog_Валюты", Code="643", Description="RUB")
@@ -277,7 +277,7 @@ class Base:
     def version(self, entity, key, kind="ИзмененоПользователем"):
         """The next version of an object, by the user who works in the base."""
         number = 1 + sum(row["Объект"] == key for row in self.sets[VERSIONS].values())
-        author = {"АвторВерсии": self.user or EMPTY, "АвторВерсии_Type": "StandardODATA." + ("Catalog_Пользователи" if self.user else "Undefined")}
+        author = {"АвторВерсии": self.user or EMPTY, "АвторВерсии_Type": "StandardODATA." + (self.users if self.user else "Undefined")}
         self.add(VERSIONS, Объект=key, Объект_Type=f"StandardODATA.{entity}", НомерВерсии=number, ДатаВерсии=time.strftime("%Y-%m-%dT%H:%M:%S"),
                  ТипВерсииОбъекта=kind, Комментарий="", **author)
 
@@ -327,10 +327,12 @@ class Base:
     def shown(self, entity, row, query):
         wanted = query.get("$select", "*").split(",")
         for name in wanted:
-            if name not in ("*", "**") and name not in self.schema[entity]:
+            if name not in ("*", "**") and name.removesuffix("_Type") not in self.schema[entity] and name not in self.schema[entity]:
                 raise Refused(400, "10", f"Запрошенное свойство не найдено: {name}")
         found = {name: row.get(name) for name in self.schema[entity] if "*" in wanted or name in wanted}
-        return {**found, **{f"{name}_Type": row[f"{name}_Type"] for name in found if f"{name}_Type" in row}}
+        # The kind of what may be anything is a property of its own.
+        kinds = [f"{name}_Type" for name in self.schema[entity] if f"{name}_Type" in row]
+        return {**found, **{name: row[name] for name in kinds if "*" in wanted or name in wanted}}
 
     def create(self, entity, body):
         """What is not a property is ignored; what is given as a key is the key."""
@@ -482,7 +484,12 @@ class Server:
         except OSError:
             handler.close_connection = True
 
+    # Bytes of a query that a web server takes: IIS's own setting.
+    QUERY_LIMIT = 2048
+
     def answer(self, handler, method, body, fault):
+        if len(urlsplit(handler.path).query) > self.QUERY_LIMIT:
+            return 404, "<html><body>404.15 Query String Too Long</body></html>", "text/html", None
         error = lambda r: json.dumps({"odata.error": {"code": r.code, "message": {"lang": "ru", "value": r.text}}}, ensure_ascii=False)
         if handler.headers.get("Authorization") != self.header:
             return 401, "", "text/plain", None

@@ -11,7 +11,7 @@ struct ClientCard: Sendable, Equatable {
     var isDeleted = false
     /// What it was before, by its own history; nil when that was not told, empty when there is none.
     var history: [FormerValue]?
-    /// Who changed it there last, where the system tells that.
+    /// Who wrote it there last and when, where the system tells that.
     var changedBy: String?
 
     /// Values of a history that are kept: the newest.
@@ -111,22 +111,22 @@ enum ClientCards {
 
     private static let cardsAtOnce = 200
 
-    /// Those of the cards that say something else than before, and since when we know what they said before.
+    /// Those of the cards that say something else than before, and since when that may be: the last time that all cards were read they did not.
     static func changed(_ cards: [ClientCard], _ base: String, in pool: PostgresPool) async throws
         -> [(onecId: String, since: Timestamp)]
     {
         try await pool.query(
             """
-            SELECT c.onec_id, c.as_of FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+            SELECT c.onec_id, greatest(c.as_of, s.clients_read_at - interval '1 hour') AS since FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
                 AS n (onec_id, name, full_name, inn, kpp)
-            JOIN counterparty_card c ON c.base = $1 AND c.onec_id = n.onec_id
+            JOIN counterparty_card c ON c.base = $1 AND c.onec_id = n.onec_id LEFT JOIN base_state s ON s.base = $1
             WHERE (c.name, c.full_name, c.inn, c.kpp) IS DISTINCT FROM (n.name, n.full_name, n.inn, n.kpp)
             """,
             [
                 .text(base), .texts(cards.map(\.onecId)), .texts(cards.map(\.name)), .texts(cards.map(\.fullName)),
                 .texts(cards.map(\.inn)), .texts(cards.map(\.kpp)),
             ]
-        ).map { (onecId: try $0.string("onec_id"), since: try $0.time("as_of")) }
+        ).map { (onecId: try $0.string("onec_id"), since: try $0.time("since")) }
     }
 
     /// What the CRM decides about whose a card is.

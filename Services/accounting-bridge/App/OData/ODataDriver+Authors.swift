@@ -7,6 +7,8 @@ import Primitives
 extension ODataDriver {
     /// Characters of a name that are kept.
     private static let nameLimit = 100
+    /// Cards of one answer whose authors are asked for: the rest are told without.
+    private static let cardLimit = 50
 
     /// Nil when the base has no versions, or does not publish them.
     private var versions: ODataVersions? {
@@ -17,35 +19,36 @@ extension ODataDriver {
 
     func findAuthors(of changes: [ToldChange], _ wire: ExchangeWire) async throws -> [FoundAuthor] {
         guard let versions else { return [] }
-        var (objects, found): (Set<ODataVersions.Object>, [FoundAuthor]) = ([], [])
+        var (objects, found): ([ID: ODataVersions.Object], [FoundAuthor]) = ([:], [])
         for change in changes {
             let entities = entities(of: change.kind)
             if ID(change.onecId) == nil || entities.isEmpty {
                 found.append(FoundAuthor(change: change.id, finding: .unknown("у документа нет ключа 1С")))
             } else {
-                objects.insert(.init(key: change.onecId.lowercased(), entities: entities, since: change.since))
+                objects[change.id] = .init(
+                    key: change.onecId.lowercased(), entities: entities, since: change.since, until: change.until)
             }
         }
-        guard let authors = try await authors(of: Array(objects), versions, wire) else { return found }
-        let asked = Set(objects.map(\.key))
+        let authors = try await authors(of: Set(objects.values), versions, wire)
         return found
-            + changes.filter { ID($0.onecId) != nil && asked.contains($0.onecId.lowercased()) }.map { change in
-                FoundAuthor(change: change.id, finding: authors[change.onecId.lowercased()] ?? Self.noVersion)
-            }
+            + objects.compactMap { change, object in authors[object].map { .init(change: change, finding: $0) } }
     }
 
     /// What has changed of cards that we know, with who changed it.
     func withAuthors(_ cards: [ClientCard], _ wire: ExchangeWire) async throws -> [ClientCard] {
         guard let versions, !cards.isEmpty else { return cards }
-        let objects = try await ClientCards.changed(cards, base.base, in: pool).map { change in
+        let now = Timestamp.now()
+        let objects = try await ClientCards.changed(cards, base.base, in: pool).prefix(Self.cardLimit).map { change in
             ODataVersions.Object(
-                key: change.onecId.lowercased(), entities: [mapping.counterparty.entity], since: change.since)
+                key: change.onecId.lowercased(), entities: [mapping.counterparty.entity], since: change.since,
+                until: now)
         }
-        guard let authors = try await authors(of: objects, versions, wire) else { return cards }
+        let authors = try await authors(of: Set(objects), versions, wire)
+        let byKey = Dictionary(authors.map { ($0.key, $1) }) { first, _ in first }
         return cards.map { card in
-            guard case .found(let name, _)? = authors[card.onecId.lowercased()] else { return card }
+            guard case .found(let name, let at)? = byKey[card.onecId.lowercased()] else { return card }
             var card = card
-            card.changedBy = name
+            card.changedBy = "\(name), \(FoundAuthor.words(at: at))"
             return card
         }
     }
@@ -53,51 +56,53 @@ extension ODataDriver {
     private func entities(of kind: String) -> [String] {
         kind == DocumentChange.order
             ? [mapping.order.entity]
-            : mapping.documents.filter { $0.kind == kind && !known.absent.contains($0.entity) }.map(\.entity)
+            : mapping.documents.filter {
+                $0.kind == kind && !known.absent.contains($0.entity) && isReadable($0.entity)
+            }.map(\.entity)
     }
 
     private static let noVersion = FoundAuthor.Finding.unknown(
         "1С не хранит версии этого документа: включите для него историю изменений")
 
-    /// Nil when the base does not answer, which is asked again after a while.
+    /// Of each object that the base has answered about; what it does not answer now is asked again after a while.
     private func authors(
-        of objects: [ODataVersions.Object], _ versions: ODataVersions, _ wire: ExchangeWire
-    ) async throws -> [String: FoundAuthor.Finding]? {
-        guard known.mayAskAuthors else { return nil }
-        var (found, rest): ([String: FoundAuthor.Finding], ArraySlice) = ([:], objects[...])
-        while !rest.isEmpty {
-            let some = Array(rest.prefix(questionSize(rest, versions)))
-            rest = rest.dropFirst(some.count)
-            do { found.merge(try await authors(some, versions, wire)) { first, _ in first } } catch is DriverFailure {
+        of objects: Set<ODataVersions.Object>, _ versions: ODataVersions, _ wire: ExchangeWire
+    ) async throws -> [ODataVersions.Object: FoundAuthor.Finding] {
+        var found: [ODataVersions.Object: FoundAuthor.Finding] = [:]
+        guard known.mayAskAuthors else { return found }
+        // Not always in the same order: one that the base chokes on keeps the others from being asked only once.
+        for some in questions(objects.shuffled(), versions.filter) {
+            do {
+                found.merge(try await authors(apart: some, versions, wire)) { first, _ in first }
+            } catch is DriverFailure {
                 known.restAuthors()
-                return nil
+                break
             }
         }
         return found
     }
 
-    /// As many objects as one question has room for.
-    private func questionSize(_ objects: ArraySlice<ODataVersions.Object>, _ versions: ODataVersions) -> Int {
-        let longest = min(Self.questionSize, objects.count)
-        return (1...longest).last {
-            ODataClient.encoded(versions.filter(Array(objects.prefix($0)))).utf8.count <= Self.questionBytes
-        } ?? 1
-    }
-
+    /// One that the base refuses stands alone with its refusal.
     private func authors(
-        _ objects: [ODataVersions.Object], _ versions: ODataVersions, _ wire: ExchangeWire
-    ) async throws -> [String: FoundAuthor.Finding] {
-        var found: [String: FoundAuthor.Finding] = [:]
+        apart objects: [ODataVersions.Object], _ versions: ODataVersions, _ wire: ExchangeWire
+    ) async throws -> [ODataVersions.Object: FoundAuthor.Finding] {
+        var found: [ODataVersions.Object: FoundAuthor.Finding] = [:]
         do {
             let rows = try await client.rows(
                 "odata.versions", versions.versions.entity, filter: versions.filter(objects),
                 orderBy: "\(versions.versions.object),\(versions.versions.number)", select: versions.fields, wire: wire
             ).rows
-            for (key, version) in versions.newest(rows, of: objects) {
-                found[key] = try await finding(version, wire)
+            for object in objects {
+                let version = versions.newest(rows, of: object)
+                found[object] = if let version { try await finding(version, wire) } else { Self.noVersion }
             }
         } catch DriverFailure.refused(let why) {
-            for object in objects { found[object.key] = .unknown("1С не показывает историю изменений: \(why)") }
+            guard objects.count > 1 else {
+                return [objects[0]: .unknown("1С не показывает историю изменений: \(why)")]
+            }
+            for object in objects {
+                found.merge(try await authors(apart: [object], versions, wire)) { first, _ in first }
+            }
         }
         return found
     }
@@ -106,6 +111,8 @@ extension ODataDriver {
         guard let author = version.author else { return .unknown("в версии документа 1С не назван её автор") }
         let question = "\(author.entity)/\(author.key)"
         if let name = known.key(question) { return .found(name: name, at: version.at) }
+        // Asked for what it does not have the base ends the session: once is enough until the next check.
+        if let why = known.nameless(author.entity) { return .unknown(why) }
         do {
             let row = try await client.one(
                 "odata.author", author.entity, author.key, select: ["Description"], wire: wire)
@@ -114,6 +121,10 @@ extension ODataDriver {
             }
             known.keep(question, String(name.prefix(Self.nameLimit)))
             return .found(name: String(name.prefix(Self.nameLimit)), at: version.at)
-        } catch DriverFailure.refused(let why) { return .unknown("1С не показывает имя автора изменения: \(why)") }
+        } catch let failure as DriverFailure where failure.isAnswer {
+            let why = "1С не показывает имя автора изменения: \(failure.words)"
+            known.keep(nameless: author.entity, why)
+            return .unknown(why)
+        }
     }
 }

@@ -118,6 +118,9 @@ extension ODataDriver {
                 try line(index + 1, pair.0, good: pair.1, rates)
             })
         for (field, same) in names.repeats ?? [:] { fields[field] = fields[same] }
+        if let rate = names.rate, order.currency.code == rate.currency {
+            for field in rate.fields { fields[field] = .int(1) }
+        }
         return .object(fields)
     }
 

@@ -3,33 +3,33 @@ import Primitives
 
 /// What has become of orders: each is read whole, its document and every document that names it, so that an edit of any day is seen.
 extension ODataDriver {
-    /// Orders in one question at most, and bytes that it may take in an address: web servers stop at 2,048.
+    /// Things in one question at most, and bytes that its filter may take.
     static let questionSize = 8
-    static let questionBytes = 1500
+    private static let questionBytes = 1300
 
     func read(_ asked: [AskedOrder], _ wire: ExchangeWire) async throws -> [HeardReport] {
         try await noticeChanges(wire)
         try await lookForBorn(wire)
         var heard: [HeardReport] = []
         var rest = asked[...]
-        let size = questionSize
         while !rest.isEmpty {
-            heard += try await read(apart: Array(rest.prefix(size)), wire)
-            rest = rest.dropFirst(size)
+            heard += try await read(apart: Array(rest.prefix(Self.questionSize)), wire)
+            rest = rest.dropFirst(Self.questionSize)
         }
         return heard
     }
 
-    /// As many orders as the longest of our questions has room for.
-    private var questionSize: Int {
-        let state = ODataOrderState(mapping: mapping)
-        func fits(_ count: Int) -> Bool {
-            let keys = Array(repeating: ID.make().description, count: count)
-            return mapping.documents.allSatisfy {
-                ODataClient.encoded(state.filter($0, orders: keys)).utf8.count <= Self.questionBytes
+    /// Things in as many questions as they need: a web server stops at 2,048 bytes of a query, and names in Russian take six bytes a letter.
+    func questions<Thing>(_ things: [Thing], _ filter: ([Thing]) -> String) -> [[Thing]] {
+        var (questions, rest): ([[Thing]], ArraySlice) = ([], things[...])
+        while !rest.isEmpty {
+            let size = (1...min(Self.questionSize, rest.count)).last {
+                ODataClient.encoded(filter(Array(rest.prefix($0)))).utf8.count <= Self.questionBytes
             }
+            questions.append(Array(rest.prefix(size ?? 1)))
+            rest = rest.dropFirst(size ?? 1)
         }
-        return (1...Self.questionSize).last(where: fits) ?? 1
+        return questions
     }
 
     /// One order that cannot be asked for stands aside, the others are read.
@@ -133,12 +133,10 @@ extension ODataDriver {
     {
         let state = ODataOrderState(mapping: mapping)
         var (found, exchange): ([String: RawJSON], ID?) = ([:], nil)
-        var rest = named[...]
-        while !rest.isEmpty {
+        for some in questions(named, { state.filter(part, orders: $0) }) {
             let answer = try await client.rows(
-                "odata.state", part.entity, filter: state.filter(part, orders: Array(rest.prefix(Self.questionSize))),
-                select: state.fields(of: part), wire: wire)
-            rest = rest.dropFirst(Self.questionSize)
+                "odata.state", part.entity, filter: state.filter(part, orders: some), select: state.fields(of: part),
+                wire: wire)
             for row in answer.rows { found[row["Ref_Key"]?.stringValue ?? ""] = row }
             exchange = answer.exchange ?? exchange
         }
@@ -154,10 +152,13 @@ extension ODataDriver {
         guard !orders.isEmpty else { return [:] }
         let state = ODataOrderState(mapping: mapping)
         do {
-            let rows = try await client.rows(
-                "odata.state", cost.entity, filter: state.filter(cost, orders: orders.keys.sorted()),
-                orderBy: "Recorder,LineNumber", select: [cost.order, cost.amount, cost.revenue], wire: wire
-            ).rows
+            var rows: [RawJSON] = []
+            for some in questions(orders.keys.sorted(), { state.filter(cost, orders: $0) }) {
+                rows += try await client.rows(
+                    "odata.state", cost.entity, filter: state.filter(cost, orders: some),
+                    orderBy: "Recorder,LineNumber", select: [cost.order, cost.amount, cost.revenue], wire: wire
+                ).rows
+            }
             return state.sales(cost, rows, orders)
         } catch DriverFailure.refused(let why) {
             passOver(cost.entity, why)

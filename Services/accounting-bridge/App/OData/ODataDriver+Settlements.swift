@@ -6,8 +6,12 @@ extension ODataDriver {
     /// The orders by their objects of settlements; nil where the mapping names none, or they cannot be read.
     func settlements(of keys: [String], _ wire: ExchangeWire) async throws -> [String: String]? {
         guard let settlements = mapping.settlements else { return nil }
-        return try await orders(settledBy: ODataOrderState(mapping: mapping).filter(settlements, orders: keys), wire)
+        let state = ODataOrderState(mapping: mapping)
+        return try await orders(settledBy: keys, { state.filter(settlements, orders: $0) }, wire)
     }
+
+    /// Changed documents whose orders are looked for at once: the orders of more are read in their own time.
+    private static let changeLimit = 500
 
     /// Keys of the orders that changed documents name through their objects of settlements.
     func ordersSettled(among objects: [RawJSON], _ wire: ExchangeWire) async throws -> Set<String> {
@@ -25,28 +29,34 @@ extension ODataDriver {
             }
             named.formUnion(lines.compactMap { $0[part.order]?.stringValue }.filter { ID($0) != nil })
         }
-        var (rest, found) = (named.sorted()[...], Set<String>())
-        while !rest.isEmpty {
-            let filter = rest.prefix(Self.questionSize).map { "Ref_Key eq guid'\($0)'" }.joined(separator: " or ")
-            rest = rest.dropFirst(Self.questionSize)
-            found.formUnion(try await orders(settledBy: filter, wire)?.values.map { $0.lowercased() } ?? [])
-        }
-        return found
+        let found = try await orders(
+            settledBy: Array(named.sorted().prefix(Self.changeLimit)),
+            { $0.map { "Ref_Key eq guid'\($0)'" }.joined(separator: " or ") }, wire)
+        return Set((found ?? [:]).values.filter { ID($0) != nil }.map { $0.lowercased() })
     }
 
-    private func orders(settledBy filter: String, _ wire: ExchangeWire) async throws -> [String: String]? {
+    private func orders(
+        settledBy keys: [String], _ filter: ([String]) -> String, _ wire: ExchangeWire
+    ) async throws -> [String: String]? {
         guard let settlements = mapping.settlements, isReadable(settlements.entity) else { return nil }
+        var found: [String: String] = [:]
         do {
-            let rows = try await client.rows(
-                "odata.state", settlements.entity, filter: filter, select: ["Ref_Key", settlements.order], wire: wire
-            ).rows
-            let pairs = rows.compactMap { row in
-                row["Ref_Key"]?.stringValue.flatMap { key in row[settlements.order]?.stringValue.map { (key, $0) } }
+            for some in questions(keys, filter) {
+                let rows = try await client.rows(
+                    "odata.state", settlements.entity, filter: filter(some), select: ["Ref_Key", settlements.order],
+                    wire: wire
+                ).rows
+                for row in rows {
+                    guard let key = row["Ref_Key"]?.stringValue, let order = row[settlements.order]?.stringValue else {
+                        continue
+                    }
+                    found[key] = order
+                }
             }
-            return Dictionary(pairs) { first, _ in first }
         } catch DriverFailure.refused(let why) {
             passOver(settlements.entity, why)
             return nil
         }
+        return found
     }
 }

@@ -32,6 +32,8 @@ struct ODataDriver: AccountingDriver {
             var unanswered = 0
             /// Until when nobody is asked who changed what: the base did not answer it.
             var authorsRestUntil: ContinuousClock.Instant?
+            /// Entities whose names it does not show, and why.
+            var nameless: [String: String] = [:]
         }
         private let facts = Mutex(Facts())
 
@@ -71,6 +73,8 @@ struct ODataDriver: AccountingDriver {
         }
         private static let authorsRest = 600.0
         var mayAskAuthors: Bool { facts.withLock { $0.authorsRestUntil.map { $0 <= .now } ?? true } }
+        func nameless(_ entity: String) -> String? { facts.withLock { $0.nameless[entity] } }
+        func keep(nameless entity: String, _ why: String) { facts.withLock { $0.nameless[entity] = why } }
         func restAuthors() { facts.withLock { $0.authorsRestUntil = .now + .seconds(Self.authorsRest) } }
 
         func forget() { facts.withLock { $0.keys = [:] } }

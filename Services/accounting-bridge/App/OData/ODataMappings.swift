@@ -44,7 +44,36 @@ enum ODataMappings {
                     "documents: kind is one of \(FolderOrder.documentKinds.joined(separator: ", ")), not \(kinds.sorted().joined(separator: ", "))"
                 ])
         }
+        let wrong = contradictions(mapping)
+        guard wrong.isEmpty else { throw WrongSettings(file: name, problems: wrong) }
         return mapping
+    }
+
+    /// What would leave documents unread without a word.
+    private static func contradictions(_ mapping: ODataMapping) -> [String] {
+        var (wrong, before): ([String], Set<String>) = ([], [])
+        for document in mapping.documents {
+            if let entity = document.through, !before.contains(entity) {
+                wrong.append("documents: \(document.entity) goes through \(entity), which does not stand before it")
+            }
+            if document.isSettled == true, mapping.settlements == nil {
+                wrong.append("documents: \(document.entity) is settled, and settlements is missing")
+            }
+            before.insert(document.entity)
+        }
+        let (order, lines) = (mapping.order, mapping.order.lines)
+        let known: Set<String> = [
+            order.counterparty, order.organization, order.currency, order.total, order.comment, order.ourNumber,
+            mapping.counterparty.partner?.order,
+        ].reduce(into: Set((order.set ?? [:]).keys)) { if let field = $1 { $0.insert(field) } }
+        for (field, same) in order.repeats ?? [:] where !known.contains(same) {
+            wrong.append("order.repeats: \(field) repeats \(same), which nothing is written to")
+        }
+        let written = [lines.good, lines.quantity, lines.price, lines.sum, lines.vat, lines.vatSum].compactMap { $0 }
+        for (field, same) in lines.repeats ?? [:] where !written.contains(same) {
+            wrong.append("order.lines.repeats: \(field) repeats \(same), which nothing is written to")
+        }
+        return wrong
     }
 
     private static func reason(_ error: any Error) -> String {

@@ -32,8 +32,8 @@ struct LateChanges: Sendable {
         /// To go on with behind the change; empty when it has not been asked, or cannot be.
         var words: String {
             guard let name else { return unknown.map { " (кто изменил, неизвестно: \($0))" } ?? "" }
-            let time = at.map { " \(HumanText.day(String($0.prefix(10)))) в \($0.dropFirst(11).prefix(5)) по часам 1С" }
-            return " (автор изменения в 1С: \(name)\(time.map { ",\($0)" } ?? ""))"
+            let time = at.map { ", \(FoundAuthor.words(at: $0)) по часам 1С" } ?? ""
+            return " (последним записал в 1С: \(name)\(time))"
         }
     }
     static let author = "by_whom, by_whom_at, by_whom_unknown"
@@ -87,20 +87,22 @@ struct LateChanges: Sendable {
     /// Changes that the author is asked of in one round, and days after which nobody is asked any more.
     private static let roundLimit = 50
     private static let patienceDays = 7
+    /// Characters of a reason that are kept.
+    private static let reasonLimit = 500
 
     /// Asks the base who made the changes that it has told.
     func nameAuthors(_ base: String, _ driver: any AccountingDriver, _ wire: ExchangeWire) async throws {
         guard driver.tellsAuthors else { return }
         let changes = try await pool.query(
             """
-            SELECT id, kind, onec_id, coalesce(since, at) AS since FROM told_change
+            SELECT id, kind, onec_id, coalesce(since, at) AS since, at FROM told_change
             WHERE base = $1 AND by_whom IS NULL AND by_whom_unknown IS NULL AND at > now() - interval '\(Self.patienceDays) days'
-            ORDER BY id LIMIT \(Self.roundLimit)
+            ORDER BY at LIMIT \(Self.roundLimit)
             """, [.text(base)]
         ).map { row in
             ToldChange(
                 id: try row.id("id"), kind: try row.string("kind"), onecId: try row.string("onec_id"),
-                since: try row.time("since"))
+                since: try row.time("since"), until: try row.time("at"))
         }
         guard !changes.isEmpty else { return }
         let found = try await driver.findAuthors(of: changes, wire)
@@ -110,7 +112,8 @@ struct LateChanges: Sendable {
                 var (name, at, unknown): (String?, String?, String?) = (nil, nil, nil)
                 switch author.finding {
                 case .found(let who, let when): (name, at) = (who, when)
-                case .unknown(let why): unknown = why
+                // It may hold what 1C has said.
+                case .unknown(let why): unknown = String(why.withoutNUL.prefix(Self.reasonLimit))
                 }
                 return Statement(
                     "UPDATE told_change SET by_whom = $2, by_whom_at = $3, by_whom_unknown = $4 WHERE id = $1",

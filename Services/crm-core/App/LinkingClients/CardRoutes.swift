@@ -176,7 +176,7 @@ struct CardRoutes: Sendable {
                 told: [
                     .name: try row.string("name"), .inn: try row.optionalString("inn"),
                     .kpp: try row.optionalString("kpp"),
-                ], before: nil, by: by, former: try Self.former(row), in: transaction)
+                ], before: nil, by: by, word: "1С \(base)", former: try Self.former(row), in: transaction)
         }
     }
 

@@ -188,14 +188,16 @@ struct ClientCards: Sendable {
     ) async throws {
         try await compare(
             card.base, card.onecId, client, told: [.name: card.name, .inn: card.inn, .kpp: card.kpp], before: before,
-            by: card.by, former: [.name: card.former(.name), .kpp: card.former(.kpp)], in: transaction)
+            by: card.by, word: card.by, former: [.name: card.former(.name), .kpp: card.former(.kpp)], in: transaction)
     }
 
     /// - Parameters:
     ///   - before: what the card said last; nil when it is linked just now.
+    ///   - word: whose word the card's values are.
     ///   - former: what the card was before, by its own history: who is called so here has only not heard of the change.
     func compare(
         _ base: String, _ onecId: String, _ client: ID, told: [ClientTruth.Field: String?], before: Row?, by: String?,
+        word: String?,
         former: [ClientTruth.Field: [String]] = [:], in transaction: EventTransaction
     ) async throws {
         guard var record = try await ClientRecord.find(client, in: transaction) else { return }
@@ -219,7 +221,7 @@ struct ClientCards: Sendable {
                     [
                         .id(.make()), .id(client), .text(base), .text(onecId), .text(field.rawValue),
                         .text(record.values[field]), .text(now), .text(keepsOurs ? "crm" : "onec"), .text(rule),
-                        .text(by),
+                        .text(word),
                     ])
                 if !keepsOurs { try await record.set(field, now, source: Self.system(base), by: by, in: transaction) }
             }
