@@ -89,7 +89,7 @@ struct OrderReports: Sendable {
         guard
             let row = try await transaction.query(
                 """
-                SELECT id, base, origin, journey_id, last_event, report_digest, told_by, counterparty_id, inn, client, told_payments, onec_id,
+                SELECT id, base, origin, journey_id, last_event, state, sent_at, report_digest, told_by, counterparty_id, inn, client, told_payments, onec_id,
                     request ->> 'organization' AS organization, told_documents::text AS told,
                     told_total::text AS total, told_posted, told_cancelled, onec_number
                 FROM order_out WHERE number = $1 FOR UPDATE
@@ -154,8 +154,16 @@ struct OrderReports: Sendable {
                 own + DocumentChange.between(before, told + vanished), order: report.number, base, exchange,
                 since: try row.optionalID("told_by"), in: transaction)
         }
+        var cause = try row.id("last_event")
+        // It tells of what we were still giving it, or looking for: that it has it is said by nobody else.
+        if try ["sending", "doubtful"].contains(row.string("state")), try row.optionalTime("sent_at") == nil {
+            cause = try transaction.emit(
+                OrderSent(
+                    orderId: order.id, number: report.number, base: base, exchangeId: exchange, by: "1С \(base)"),
+                key: order.id.description, correlation: order.journey, causation: cause)
+        }
         let said = try transaction.emit(
-            event, key: order.id.description, correlation: order.journey, causation: try row.id("last_event"))
+            event, key: order.id.description, correlation: order.journey, causation: cause)
         try await transaction.query(
             """
             UPDATE order_out SET report_digest = $2, onec_id = coalesce($3, onec_id), last_event = $4,
