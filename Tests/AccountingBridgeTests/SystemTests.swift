@@ -1,5 +1,4 @@
 import Contracts
-import Curl
 import Foundation
 import Primitives
 import Testing
