@@ -156,7 +156,7 @@ struct OrderReports: Sendable {
         }
         var cause = try row.id("last_event")
         // It tells of what we were still giving it, or looking for: that it has it is said by nobody else.
-        if try ["sending", "doubtful"].contains(row.string("state")), try row.optionalTime("sent_at") == nil {
+        if try !["sent", "withdrawn"].contains(row.string("state")), try row.optionalTime("sent_at") == nil {
             cause = try transaction.emit(
                 OrderSent(
                     orderId: order.id, number: report.number, base: base, exchangeId: exchange, by: "1С \(base)"),

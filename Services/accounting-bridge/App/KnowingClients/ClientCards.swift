@@ -117,14 +117,15 @@ enum ClientCards {
     {
         try await pool.query(
             """
-            SELECT c.onec_id, greatest(c.as_of, s.clients_read_at - interval '1 hour') AS since FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
-                AS n (onec_id, name, full_name, inn, kpp)
+            SELECT c.onec_id, greatest(c.as_of, s.clients_read_at - interval '1 hour') AS since FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+                AS n (onec_id, name, full_name, inn, kpp, is_deleted)
             JOIN counterparty_card c ON c.base = $1 AND c.onec_id = n.onec_id LEFT JOIN base_state s ON s.base = $1
-            WHERE (c.name, c.full_name, c.inn, c.kpp) IS DISTINCT FROM (n.name, n.full_name, n.inn, n.kpp)
+            WHERE (c.name, c.full_name, c.inn, c.kpp, c.is_deleted)
+                IS DISTINCT FROM (n.name, n.full_name, n.inn, n.kpp, n.is_deleted::boolean)
             """,
             [
                 .text(base), .texts(cards.map(\.onecId)), .texts(cards.map(\.name)), .texts(cards.map(\.fullName)),
-                .texts(cards.map(\.inn)), .texts(cards.map(\.kpp)),
+                .texts(cards.map(\.inn)), .texts(cards.map(\.kpp)), .texts(cards.map { "\($0.isDeleted)" }),
             ]
         ).map { (onecId: try $0.string("onec_id"), since: try $0.time("since")) }
     }

@@ -21,7 +21,8 @@ extension ODataDriver {
         guard let versions else { return [] }
         var (objects, found): ([ID: ODataVersions.Object], [FoundAuthor]) = ([:], [])
         for change in changes {
-            let entities = entities(of: change.kind)
+            // Of a kind that cannot be read now it is asked another time.
+            guard let entities = entities(of: change.kind) else { continue }
             if ID(change.onecId) == nil || entities.isEmpty {
                 found.append(FoundAuthor(change: change.id, finding: .unknown("у документа нет ключа 1С")))
             } else {
@@ -53,12 +54,11 @@ extension ODataDriver {
         }
     }
 
-    private func entities(of kind: String) -> [String] {
-        kind == DocumentChange.order
-            ? [mapping.order.entity]
-            : mapping.documents.filter {
-                $0.kind == kind && !known.absent.contains($0.entity) && isReadable($0.entity)
-            }.map(\.entity)
+    /// Nil when one of them cannot be read.
+    private func entities(of kind: String) -> [String]? {
+        if kind == DocumentChange.order { return [mapping.order.entity] }
+        let entities = mapping.documents.filter { $0.kind == kind && !known.absent.contains($0.entity) }.map(\.entity)
+        return entities.allSatisfy(isReadable) ? entities : nil
     }
 
     private static let noVersion = FoundAuthor.Finding.unknown(
@@ -71,7 +71,7 @@ extension ODataDriver {
         var found: [ODataVersions.Object: FoundAuthor.Finding] = [:]
         guard known.mayAskAuthors else { return found }
         // Not always in the same order: one that the base chokes on keeps the others from being asked only once.
-        for some in questions(objects.shuffled(), versions.filter) {
+        for some in questions(objects.shuffled(), versions.filter) where known.mayAskAuthors {
             do {
                 found.merge(try await authors(apart: some, versions, wire)) { first, _ in first }
             } catch is DriverFailure {
@@ -97,11 +97,15 @@ extension ODataDriver {
                 found[object] = if let version { try await finding(version, wire) } else { Self.noVersion }
             }
         } catch DriverFailure.refused(let why) {
-            guard objects.count > 1 else {
-                return [objects[0]: .unknown("1С не показывает историю изменений: \(why)")]
-            }
+            let refusal = FoundAuthor.Finding.unknown("1С не показывает историю изменений: \(why)")
+            guard objects.count > 1 else { return [objects[0]: refusal] }
             for object in objects {
                 found.merge(try await authors(apart: [object], versions, wire)) { first, _ in first }
+                // It is not one of them that ails.
+                if found.count == 1, found[object] == refusal {
+                    known.restAuthors()
+                    return Dictionary(objects.map { ($0, refusal) }) { first, _ in first }
+                }
             }
         }
         return found
@@ -116,14 +120,15 @@ extension ODataDriver {
         do {
             let row = try await client.one(
                 "odata.author", author.entity, author.key, select: ["Description"], wire: wire)
-            guard let name = row?["Description"]?.stringValue?.withoutNUL.trimmed.nonEmpty else {
+            guard let row else { return .unknown("автора изменения в 1С больше нет") }
+            guard let name = row["Description"]?.stringValue?.withoutNUL.trimmed.nonEmpty else {
                 return .unknown("у автора изменения в 1С нет имени")
             }
             known.keep(question, String(name.prefix(Self.nameLimit)))
             return .found(name: String(name.prefix(Self.nameLimit)), at: version.at)
         } catch let failure as DriverFailure where failure.isAnswer {
             let why = "1С не показывает имя автора изменения: \(failure.words)"
-            known.keep(nameless: author.entity, why)
+            if case .unfit = failure { known.keep(nameless: author.entity, why) }
             return .unknown(why)
         }
     }

@@ -88,10 +88,11 @@ extension ODataDriver {
         }
         let organization = try await organizationKey(inn, wire)
         let currency = try await currencyKey(order.currency, wire)
-        let client = try await counterparty(order.counterparty, wire)
         let goods = try await goods(order, wire)
         let names = mapping.order
         let rates = try await vatRates(of: order.lines, wire)
+        // The last that is looked up, for it may be made.
+        let client = try await counterparty(order.counterparty, wire)
         var fields = (names.set ?? [:]).mapValues(\.json)
         fields["Ref_Key"] = .string(order.orderId.description)
         fields["Date"] = .string("\(outgoing.day)T00:00:00")

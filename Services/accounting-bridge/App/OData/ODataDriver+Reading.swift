@@ -72,8 +72,15 @@ extension ODataDriver {
         let wanted = mapping.documents.filter { !absent.contains($0.entity) }
         // Whose a document is that another kind of documents names.
         var ordersOf: [String: [String: String]] = [:]
+        // What was not read in this very batch: a check of the base may meanwhile take back what is known to be unreadable.
+        var unread: Set<String> = []
         let settled = try await settlements(of: currencies.keys.sorted(), wire)
-        for part in wanted where isReadable(part) {
+        for part in wanted {
+            let isLost = part.isSettled == true && settled == nil || part.through.map(unread.contains) ?? false
+            guard isReadable(part), !isLost else {
+                unread.insert(part.entity)
+                continue
+            }
             var standIns = part.isSettled == true ? settled ?? [:] : nil
             if let entity = part.through { standIns = ordersOf[entity] ?? [:] }
             // Of an order that nothing stands for yet there is no such document.
@@ -81,6 +88,7 @@ extension ODataDriver {
             let answer: (rows: [RawJSON], exchange: ID?)
             do { answer = try await rows(of: part, naming: named, wire) } catch DriverFailure.refused(let why) {
                 passOver(part.entity, why)
+                unread.insert(part.entity)
                 continue
             }
             let found = state.documents(part, answer.rows, currencies, cards: cards, settled: standIns)
@@ -93,12 +101,12 @@ extension ODataDriver {
         }
         let sales = try await sales(currencies, wire)
         guard let exchange else { return [] }
-        let tellsPayments = wanted.allSatisfy { $0.kind != "payment" || isReadable($0) }
-        let tellsShipments = wanted.allSatisfy { $0.kind != "shipment" || isReadable($0) }
-        let isWhole = wanted.allSatisfy(isReadable)
+        let tellsPayments = wanted.allSatisfy { $0.kind != "payment" || !unread.contains($0.entity) }
+        let tellsShipments = wanted.allSatisfy { $0.kind != "shipment" || !unread.contains($0.entity) }
+        let settledOrders = settled.map { Set($0.values) }
         // A row that our user may not see is absent, too: only an order that the base says it does not have is gone.
         var hidden: Set<ID> = []
-        for one in asked where one.isBorn && !one.isOthers && orders[key(one)] == nil {
+        for one in asked where !one.isOthers && orders[key(one)] == nil {
             let row = try await client.one(
                 "odata.state", mapping.order.entity, key(one), select: ["Ref_Key"], wire: wire)
             if row != nil { hidden.insert(one.id) }
@@ -110,6 +118,8 @@ extension ODataDriver {
                     exchange: exchange, subject: one.number, number: one.number, result: .failure(.refused(why)))
             }
             let (row, told) = (orders[key(one)], documents[key(one)] ?? [])
+            // Without an object of settlements there is no telling whether its money is gone or only hidden.
+            let isWhole = unread.isEmpty && settledOrders?.contains(key(one)) != false
             // Of another base's order that has not come to this one yet it tells nothing.
             let isUnheard = one.isOthers && !one.wasTold && row == nil && told.isEmpty
             return HeardReport(

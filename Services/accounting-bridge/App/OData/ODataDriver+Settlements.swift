@@ -48,7 +48,7 @@ extension ODataDriver {
                 ).rows
                 for row in rows {
                     guard let key = row["Ref_Key"]?.stringValue, let order = row[settlements.order]?.stringValue else {
-                        continue
+                        throw DriverFailure.refused("запись \(settlements.entity) не читается")
                     }
                     found[key] = order
                 }
