@@ -187,8 +187,14 @@ def test_one_that_is_too_large_keeps_none_of_its_file_away(suite):
     assert onec.call("file", inner.sub(lambda found: found[0] + after, body).encode(), filename="large.xml").text.startswith("success")
     appears(suite, small)
     parked = lambda: [p for p in suite.get("accounting-bridge", "/api/v1/parked", suite.token(), limit=200)["items"] if "запись «Документ» больше" in p["reason"]]
-    assert len(wait_for(parked, what="the large one to be set aside")) == 1
+    [before] = wait_for(parked, what="the large one to be set aside")
     assert call(suite, "GET", f"/api/v1/orders/{large}").status_code == 404
+    # Read once more it is as large as it was: it stays on the list.
+    token = suite.token()
+    planned = suite.post("accounting-bridge", "/api/v1/replays", token, {"filter": {"kind": "document", "error": "запись «Документ» больше"}, "dryRun": True}, status=201)
+    suite.post("accounting-bridge", f"/api/v1/replays/{planned['id']}/apply", token, {}, status=202)
+    wait_for(lambda: [p for p in parked() if p["id"] != before["id"]], what="it to be set aside anew")
+    assert len(parked()) == 1
 
 
 def test_numbers_that_1c_uses_again_are_two_orders(suite):

@@ -123,6 +123,9 @@ struct Repair: Sendable {
         guard !documents.isEmpty else {
             throw Refused(reason: "в файле нет документа\(parked.number.map { " \($0)" } ?? "")")
         }
+        // An older row of the same order says nothing new any more; neither does this one once it is read. Before what is set aside anew: it may be the same
+        // again, and this row must not stand for it.
+        try await settle(id, by: by, in: transaction)
         var words: [String] = []
         for document in documents {
             do {
@@ -142,8 +145,6 @@ struct Repair: Sendable {
                 words.append("отложено: \(refusal.reason)")
             }
         }
-        // An older row of the same order says nothing new any more; neither does this one once it is read.
-        try await settle(id, by: by, in: transaction)
         return words.joined(separator: "; ")
     }
 
