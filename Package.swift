@@ -188,6 +188,7 @@ let package = Package(
                 "Migrations/V016_bookings_and_numbers.sql", "Migrations/V017_claim_photos.sql",
                 "Migrations/V018_words_of_people.sql", "Migrations/V019_born_in_1c.sql",
                 "Migrations/V020_who_changed_it.sql",
+                "Migrations/V021_goods_by_odata.sql",
                 "App/openapi.yaml", "Mappings/ut11.yaml", "Mappings/ut114.yaml", "Mappings/unf.yaml",
                 "Mappings/bp3.yaml",
                 "Web/Templates/journal.mustache",

@@ -221,7 +221,7 @@ class OData(System):
     def good(self, sku, name=None):
         """1C knows goods before they are sold."""
         with self.onec.lock:
-            if not any(g["Артикул"] == sku for g in self.onec.sets["Catalog_Номенклатура"].values()):
+            if not any(g.get("Артикул") == sku for g in self.onec.sets["Catalog_Номенклатура"].values()):
                 self.onec.add("Catalog_Номенклатура", Артикул=sku, Description=name or sku)
 
     def orders(self):

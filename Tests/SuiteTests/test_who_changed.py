@@ -1,4 +1,4 @@
-"""Who has changed a document or a card is told, where the base keeps versions of its objects (ONEC-15)."""
+"""Who has changed a document, a card or a good is told, where the base keeps versions of its objects (ONEC-15)."""
 import re
 
 import pytest
@@ -6,9 +6,10 @@ import requests
 from suite import wait_for
 from systems import odata
 # The same base with an exchange plan, of this module's own.
-from test_odata_changes import becomes, quiet, system, told
+from test_odata_changes import NODE, becomes, quiet, system, told
 
 assert system
+GOODS = "Catalog_Номенклатура"
 PETROVA = "Петрова А. С."
 
 
@@ -18,7 +19,7 @@ def versions(system):
     onec = system.onec
     with onec.lock:
         onec.user = onec.add("Catalog_Пользователи", Description=PETROVA)
-        onec.versioned = {system.names["payments"], system.names["orders"], "Catalog_Контрагенты"}
+        onec.versioned = {system.names["payments"], system.names["orders"], "Catalog_Контрагенты", GOODS}
     yield onec
     with onec.lock:
         onec.user, onec.users, onec.versioned, onec.forbidden = None, "Catalog_Пользователи", set(), set()
@@ -109,6 +110,94 @@ def test_whose_word_stands_against_ours_is_told(system, versions):
     assert conflict["crmValue"] == "Наше новое имя" and conflict["by"].startswith(f"1С {system.base}, {PETROVA}, ")
 
 
+def good(system, sku, name, **fields):
+    """A good that both sides know."""
+    with system.onec.lock:
+        key = system.onec.add(GOODS, Артикул=sku, Description=name, **fields)
+    wait_for(lambda: copy(system, key), what="the good to be known")
+    return key
+
+
+def copy(system, key):
+    return system.suite.sql("accounting_bridge", f"SELECT name, sku, is_deleted FROM good WHERE base = '{system.base}' AND id = '{key}'")
+
+
+def change(system, key, **fields):
+    with system.onec.lock:
+        system.onec.sets[GOODS][key].update(fields)
+        system.onec.changed(GOODS, key)
+
+
+def renames(system, key):
+    return [c for c in system.suite.get("accounting-bridge", "/api/v1/good-changes", system.token)["items"] if c["goodId"] == key]
+
+
+def test_who_renamed_a_good_is_told(system, versions):
+    key = good(system, "ФР-1", "Станок фрезерный")
+    change(system, key, Description="Станок фрезерный 6Р13")
+    [told] = wait_for(lambda: [c for c in renames(system, key) if c["by"]], what="who has renamed it")
+    assert (told["field"], told["old"], told["new"], told["name"]) == ("name", "Станок фрезерный", "Станок фрезерный 6Р13", "Станок фрезерный 6Р13")
+    assert told["by"] == PETROVA and "byUnknown" not in told and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", told["byAt"])
+    [shown] = system.suite.get("accounting-bridge", f"/api/v1/goods?q=ФР-1&base={system.base}", system.token)["items"]
+    assert shown["changes"] == [told]
+    browser = requests.Session()
+    browser.post(system.suite.url("crm-core") + "/login", data={"login": "admin", "password": "admin-password"}, timeout=20)
+    page = browser.get(system.suite.url("crm-core") + "/journal/goods", timeout=20).text
+    assert page.count(f"до этого назывался «Станок фрезерный», ") == 2 and page.count(f"последним записал в 1С: {PETROVA}, ") == 2
+
+
+def test_what_else_of_a_good_is_changed_is_told(system, versions):
+    key = good(system, "ШЛ-1", "Шлифовальный")
+    change(system, key, Артикул="ШЛ-2", DeletionMark=True)
+    wait_for(lambda: len(renames(system, key)) == 2 and all(c["by"] == PETROVA for c in renames(system, key)), what="both changes")
+    assert {(c["field"], c["old"], c["new"]) for c in renames(system, key)} == {("sku", "ШЛ-1", "ШЛ-2"), ("deleted", "false", "true")}
+    change(system, key, DeletionMark=False)
+    wait_for(lambda: len(renames(system, key)) == 3, what="the mark to be taken away")
+    assert renames(system, key)[0]["old"] == "true"
+
+
+def read_anew(system):
+    """All goods are read once more, as after a day."""
+    system.suite.sql("accounting_bridge", f"UPDATE base_state SET goods_read_at = NULL, goods_place = NULL WHERE base = '{system.base}'")
+    done = lambda: system.suite.sql("accounting_bridge", f"SELECT goods_read_at IS NOT NULL FROM base_state WHERE base = '{system.base}'") == [["t"]]
+    wait_for(done, 90, "all goods to be read")
+
+
+def test_a_base_that_tells_of_no_changes_is_read_anew(system, versions):
+    """What was not registered in the exchange plan is found when all goods are read; groups are none, and a page ends after 500."""
+    with system.onec.lock:
+        keys = [system.onec.add(GOODS, Артикул=f"РД-{n}", Description=f"Редкий {n}") for n in range(1100)]
+        group = system.onec.add(GOODS, Description="Редкие", IsFolder=True)
+        system.onec.plans[NODE] = {}
+    read_anew(system)
+    assert all(copy(system, key) for key in (keys[0], keys[-1])) and not copy(system, group)
+    assert system.suite.sql("accounting_bridge", "SELECT count(*) FROM good WHERE sku LIKE 'РД-%'") == [["1100"]]
+    with system.onec.lock:
+        change(system, keys[700], Description="Редкий, переименованный")
+        system.onec.plans[NODE] = {}
+    read_anew(system)
+    [told] = wait_for(lambda: [c for c in renames(system, keys[700]) if c["by"]], what="who it was")
+    assert told["by"] == PETROVA and told["old"] == "Редкий 700"
+    assert system.suite.sql("accounting_bridge", "SELECT count(*) FROM good_change h JOIN good g ON g.id = h.good_id WHERE g.sku LIKE 'РД-%'") == [["1"]]
+
+
+def test_a_good_of_which_no_version_is_kept_says_so(system):
+    key = good(system, "ТК-1", "Токарный")
+    change(system, key, Description="Токарный 16К20")
+    [told] = wait_for(lambda: [c for c in renames(system, key) if "byUnknown" in c], what="its author to have been asked")
+    assert told["by"] is None and "историю изменений" in told["byUnknown"]
+
+
+def test_a_group_is_not_taken_for_the_good_of_its_name(system):
+    with system.onec.lock:
+        system.onec.add(GOODS, Description="Прессы", IsFolder=True)
+        key = system.onec.add(GOODS, Артикул="", Description="Прессы")
+    lines = [{"sku": "", "name": "Прессы", "quantity": "1", "price": "10.00"}]
+    order = system.suite.order(system.token, "press", organization=system.organization, lines=lines)
+    wait_for(lambda: order["number"] in system.taken, what="the order")
+    assert system.orders()[system.key(order["number"])]["Товары"][0]["Номенклатура_Key"] == key
+
+
 def test_a_base_that_keeps_no_versions_says_so(system):
     order = paid(system, "no-versions")
     less(system, order, "p1")
@@ -163,7 +252,7 @@ def test_an_author_whose_kind_is_not_published_costs_one_session_and_no_more(sys
 
 
 def test_versions_that_do_not_come_hold_up_nothing(system, versions):
-    """The last of these: after it nobody asks for a while."""
+    """The last that asks for authors: after it nobody does for a while."""
     order, other = paid(system, "silent"), paid(system, "silent-2")
     system.server.meets = lambda method, name: name == odata.VERSIONS
     system.server.fault = "down"
@@ -174,3 +263,15 @@ def test_versions_that_do_not_come_hold_up_nothing(system, versions):
     [change] = late(system, order)
     assert change["by"] is None and "byUnknown" not in change, "it is asked again after a while"
     assert [a for b in system.suite.get("accounting-bridge", "/api/v1/bases", system.token)["items"] for a in b["alarms"]] == []
+
+
+def test_goods_that_the_user_may_not_see_hold_up_nothing(system):
+    """At the very end: until the next check of the base they are not asked for."""
+    system.onec.forbidden = {GOODS}
+    try:
+        system.suite.sql("accounting_bridge", f"UPDATE base_state SET goods_read_at = NULL, goods_place = NULL WHERE base = '{system.base}'")
+        alarms = lambda: [a for b in system.suite.get("accounting-bridge", "/api/v1/bases", system.token)["items"] for a in b["alarms"]]
+        [alarm] = wait_for(lambda: [a for a in alarms() if a["kind"] == "format"], 90, "it to be said")
+        assert f"{GOODS} не читается" in alarm["cause"] and "Недостаточно прав" in alarm["cause"]
+    finally:
+        system.onec.forbidden = set()

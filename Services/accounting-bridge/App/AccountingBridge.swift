@@ -27,6 +27,7 @@ public struct AccountingBridge: SuiteService {
         Migration(18, "V018_words_of_people.sql", PackageResources.V018_words_of_people_sql),
         Migration(19, "V019_born_in_1c.sql", PackageResources.V019_born_in_1c_sql),
         Migration(20, "V020_who_changed_it.sql", PackageResources.V020_who_changed_it_sql),
+        Migration(21, "V021_goods_by_odata.sql", PackageResources.V021_goods_by_odata_sql),
     ]
     public static let openAPI = PackageResources.openapi_yaml
 
@@ -149,6 +150,7 @@ public struct AccountingBridge: SuiteService {
         ToldMoney(pool: bus.pool).add(to: router)
         MappingTrial(bus: bus, systems: systems).add(to: router)
         LateChanges(pool: bus.pool).add(to: router)
+        GoodChanges(pool: bus.pool).add(to: router)
         ReadingAnew(pool: bus.pool, systems: systems).add(to: router)
         bank.add(to: router)
         bankPages.add(to: router)
@@ -198,7 +200,8 @@ public struct AccountingBridge: SuiteService {
                     "giving orders to \(line.base.base)",
                     { [reports] in try await OrderExecutor(line: line, reports: reports).run() }
                 ))
-            loops.append(("reading clients of \(line.base.base)", { try await ClientReader(line: line).run() }))
+            loops.append(
+                ("reading clients and goods of \(line.base.base)", { try await MasterDataReader(line: line).run() }))
             loops.append(
                 (
                     "reading reports of \(line.base.base)",

@@ -53,6 +53,11 @@ protocol AccountingDriver: Sendable {
     /// - Parameter place: as the page before named it.
     func cards(from place: String?, _ wire: ExchangeWire) async throws -> ClientPage?
 
+    /// Goods from a place on, the beginning when it is nil; nil when the system is not asked for them, or does not show them.
+    ///
+    /// - Parameter place: as the page before named it.
+    func goods(from place: String?, _ wire: ExchangeWire) async throws -> ToldGoods?
+
     /// Where a person opens the order's document in the system; nil when it has no such place.
     func link(toOrder onecId: String) -> String?
 
@@ -63,6 +68,7 @@ protocol AccountingDriver: Sendable {
 extension AccountingDriver {
     var tellsAuthors: Bool { false }
     func findAuthors(of changes: [ToldChange], _ wire: ExchangeWire) async throws -> [FoundAuthor] { [] }
+    func goods(from place: String?, _ wire: ExchangeWire) async throws -> ToldGoods? { nil }
 }
 
 /// A system whose exchange is files: what a person carries is put where the system itself would put it.
@@ -120,8 +126,11 @@ struct HeardReport: Sendable {
     var isKept = false
 }
 
-/// A change of a document that a system has told, by whom is not known yet.
+/// A change of a document or a good that a system has told, by whom is not known yet.
 struct ToldChange: Sendable, Equatable {
+    /// The kind of a change of a good; the others are a document's.
+    static let good = "good"
+
     let id: ID
     let kind, onecId: String
     /// When the state before it was told, and when it was: it was made between the two.

@@ -94,6 +94,8 @@ struct ODataMapping: Decodable, Sendable {
     struct Rates: Decodable, Sendable { let entity, field: String }
     struct Good: Decodable, Sendable {
         let entity, sku: String
+        /// The field that marks a group; a base that lacks it is not asked for all its goods.
+        let group: String?
         /// The register of barcodes; a base that lacks it is asked by article alone.
         let barcodes: Barcodes?
     }

@@ -32,13 +32,18 @@ struct GoodsPage: Sendable {
         let items = try await GoodsAPI(pool: pool).list(
             base: nil, text: text, after: request.query("after"), limit: Self.pageLimit + 1)
         let shown = items.prefix(Self.pageLimit)
+        let isOverview = text.isEmpty && request.query("after") == nil
+        let changes = isOverview ? try await GoodChanges(pool: pool).newest(limit: Self.changesShown) : []
         return Response.html(
             template.render(
                 filled([
                     "questions": questions.map { Self.fields($0, mayChoose, request.headers[.formToken] ?? "") },
                     "error": request.query("error") ?? "", "chosen": request.query("chosen") ?? "",
                     "t": JournalWords.all(language), "q": text, "isEmpty": shown.isEmpty,
-                    "items": shown.map { Self.fields($0, language) },
+                    "items": shown.map { Self.fields($0, language) }, "hasChanges": !changes.isEmpty,
+                    "changed": changes.map {
+                        ["base": $0.base, "name": $0.name, "words": Self.words($0, language)]
+                    },
                     "next": items.count > Self.pageLimit ? shown.last.map { "\($0.base) \($0.id)" } ?? "" : "",
                 ])))
     }
@@ -60,9 +65,7 @@ struct GoodsPage: Sendable {
         return [
             "name": good.name, "sku": good.sku ?? "", "base": good.base, "asOf": LocalTime.text(good.asOf),
             "deleted": good.deleted, "groups": good.groups,
-            "changes": good.changes.map {
-                "\(JournalWords.word("was.\($0.field)", language)) «\($0.old ?? "—")», \(LocalTime.text($0.at))"
-            },
+            "changes": good.changes.map { words($0, language) },
             "offers": good.offers.prefix(offersShown).map { offer -> [String: Any] in
                 [
                     "variant": offer.characteristics.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }
@@ -76,6 +79,24 @@ struct GoodsPage: Sendable {
                 ]
             },
         ]
+    }
+
+    /// The newest changes of any goods that the page shows.
+    private static let changesShown = 10
+
+    private static func words(_ change: GoodChanges.Change, _ language: Language) -> String {
+        func word(_ name: String) -> String { JournalWords.word(name, language) }
+        let what =
+            change.field == "deleted"
+            ? word("isDeleted.\(change.new == "true")") : "\(word("was.\(change.field)")) «\(change.old ?? "—")»"
+        var who = ""
+        if let name = change.by {
+            let time = change.byAt.map { ", \(FoundAuthor.words(at: $0)) \(word("byOnecClock"))" } ?? ""
+            who = "; \(word("lastWrittenBy")): \(name)\(time)"
+        } else if let why = change.byUnknown {
+            who = "; \(word("whoIsUnknown")): \(why)"
+        }
+        return "\(what), \(LocalTime.text(change.at))\(who)"
     }
 
     /// Offers of one good that a page shows.

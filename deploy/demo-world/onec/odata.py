@@ -39,7 +39,7 @@ UT114 = {
         # Its counterparties stand in no groups and have no codes.
         "Catalog_Контрагенты": STANDARD + ["Description", "Партнер_Key", "НаименованиеПолное", "ИНН", "КПП", "ЮрФизЛицо"],
         "Catalog_Партнеры": CATALOG + ["НаименованиеПолное", "ЮрФизЛицо", "Клиент"],
-        "Catalog_Номенклатура": CATALOG + ["Артикул"], "Catalog_Организации": CATALOG + ["ИНН"], "Catalog_Валюты": CATALOG,
+        "Catalog_Номенклатура": CATALOG + ["IsFolder", "Артикул"], "Catalog_Организации": CATALOG + ["ИНН"], "Catalog_Валюты": CATALOG,
         "InformationRegister_ШтрихкодыНоменклатуры": ["Штрихкод", "Номенклатура_Key"],
         "Document_СчетНаОплатуКлиенту": DOCUMENT + ["ДокументОснование", "СуммаДокумента"],
         "Document_ПоступлениеБезналичныхДенежныхСредств": DOCUMENT + ["Валюта_Key", "НомерВходящегоДокумента", "РасшифровкаПлатежа"],
@@ -73,7 +73,7 @@ UNF = {
                                           "ВидОперации", "СуммаВключаетНДС", "Курс", "Кратность", "Запасы"],
         "Document_ЗаказПокупателя_Запасы": ["Ref_Key", "LineNumber", "Номенклатура", "Номенклатура_Type", "Количество", "Цена", "Сумма", "Всего"],
         "Catalog_Контрагенты": CATALOG + ["IsFolder", "НаименованиеПолное", "ИНН", "КПП", "ВидКонтрагента"],
-        "Catalog_Номенклатура": CATALOG + ["Артикул"], "Catalog_Организации": CATALOG + ["ИНН"], "Catalog_Валюты": CATALOG,
+        "Catalog_Номенклатура": CATALOG + ["IsFolder", "Артикул"], "Catalog_Организации": CATALOG + ["ИНН"], "Catalog_Валюты": CATALOG,
         "Document_СчетНаОплату": DOCUMENT + ["ДокументОснование", "СуммаДокумента"],
         "Document_ПоступлениеНаСчет": DOCUMENT + ["ВалютаДенежныхСредств_Key", "НомерВходящегоДокумента", "РасшифровкаПлатежа"],
         "Document_ПоступлениеНаСчет_РасшифровкаПлатежа": ["Ref_Key", "LineNumber", "Заказ", "СуммаПлатежа"],
@@ -103,7 +103,7 @@ BP = {
                                                    "СуммаСкидки", "СтавкаНДС", "СуммаНДС"],
         "InformationRegister_ШтрихкодыНоменклатуры": ["Штрихкод", "Номенклатура_Key"],
         "Catalog_Контрагенты": CATALOG + ["IsFolder", "НаименованиеПолное", "ИНН", "КПП", "ЮридическоеФизическоеЛицо"],
-        "Catalog_Номенклатура": CATALOG + ["Артикул"], "Catalog_Организации": CATALOG + ["ИНН"], "Catalog_Валюты": CATALOG,
+        "Catalog_Номенклатура": CATALOG + ["IsFolder", "Артикул"], "Catalog_Организации": CATALOG + ["ИНН"], "Catalog_Валюты": CATALOG,
         "Document_ПоступлениеНаРасчетныйСчет": DOCUMENT + ["ВалютаДокумента_Key", "НомерВходящегоДокумента", "РасшифровкаПлатежа"],
         "Document_ПоступлениеНаРасчетныйСчет_РасшифровкаПлатежа": ["Ref_Key", "LineNumber", "СчетНаОплату_Key", "СуммаПлатежа"],
         "Document_ПриходныйКассовыйОрдер": DOCUMENT + ["ВалютаДокумента_Key", "РасшифровкаПлатежа"],
@@ -264,7 +264,8 @@ class Base:
         if entity == "Catalog_Контрагенты" and "Catalog_Партнеры" in self.sets and not fields.get("Партнер_Key"):
             # Whoever enters a counterparty there enters his partner first.
             fields["Партнер_Key"] = self.add("Catalog_Партнеры", Description=fields.get("Description"))
-        self.sets[entity][key] = {"Ref_Key": key, "DataVersion": "1", "DeletionMark": False, **fields}
+        standard = {"DataVersion": "1", "DeletionMark": False, **({"IsFolder": False} if "IsFolder" in self.schema[entity] else {})}
+        self.sets[entity][key] = {"Ref_Key": key, **standard, **fields}
         self.changed(entity, key)
         return key
 

@@ -24,7 +24,7 @@ enum BaseAlarm: String, Sendable, CaseIterable {
     case connection
     /// What it tells cannot be read.
     case reading
-    /// Its cards of clients cannot be read.
+    /// Its clients and goods cannot be read.
     case clients
     /// It does not let us do what was tried.
     case rights

@@ -55,6 +55,13 @@ struct ExchangeJournal: Sendable {
         return id
     }
 
+    /// What was understood of an exchange that is closed, once it is kept.
+    static func understood(_ words: String, _ exchange: ID) -> Statement {
+        Statement(
+            "UPDATE exchange SET understood = understood || to_jsonb($2::text) WHERE id = $1",
+            [.id(exchange), .text(words.withoutNUL)])
+    }
+
     func close(_ id: ID, _ answer: Answer) async throws {
         try await close(
             id,

@@ -163,52 +163,6 @@ enum ClientCards {
     }
 }
 
-/// Reads all cards of a system, page by page, and again after a while: what was read is kept, so that it goes on where it was cut off.
-struct ClientReader: Sendable {
-    let line: SystemLine
-
-    /// Seconds after which all cards are read anew: nothing tells us of a change.
-    static let pause = 6 * 3600
-
-    func run() async throws {
-        try await line.loop("reading clients", .clients, wakenBy: line.clients) { try await round() }
-    }
-
-    private func round() async throws -> Double {
-        if case .wait(let seconds) = line.mayTalk(.clients) { return seconds }
-        let base = line.base.base
-        let state = try await line.bus.pool.query(
-            """
-            SELECT clients_place, coalesce(extract(epoch FROM now() - clients_read_at), \(Self.pause)) AS age
-            FROM base_state WHERE base = $1
-            """, [.text(base)]
-        ).first
-        let place = try state?.optionalString("clients_place")
-        let age = try state?.optionalDouble("age") ?? Double(Self.pause)
-        if place == nil, age < Double(Self.pause) { return min(60, Double(Self.pause) - age) }
-        guard let page = try await line.driver.cards(from: place, line.wire) else { return 3600 }
-        try await line.bus.transaction { transaction in
-            try await line.answered(.clients, [], in: transaction)
-            var news = 0
-            for card in page.cards {
-                if try await ClientCards.learn(card, base, page.exchange, in: transaction) { news += 1 }
-            }
-            transaction.write(
-                """
-                INSERT INTO base_state (base, clients_place, clients_read_at) VALUES ($1, $2, $3)
-                ON CONFLICT (base) DO UPDATE SET clients_place = excluded.clients_place,
-                    clients_read_at = coalesce(excluded.clients_read_at, base_state.clients_read_at)
-                """, [.text(base), .text(page.next), .time(page.next == nil ? .now() : nil)])
-            if news > 0 {
-                transaction.write(
-                    "UPDATE exchange SET understood = understood || to_jsonb($2::text) WHERE id = $1",
-                    [.id(page.exchange), .text("карточек прочитано \(page.cards.count), нового в \(news)")])
-            }
-        }
-        return page.next == nil ? 60 : 0
-    }
-}
-
 /// Some of a system's cards.
 struct ClientPage: Sendable {
     let cards: [ClientCard]

@@ -2,7 +2,7 @@ import Contracts
 import Postgres
 import Primitives
 
-/// Who changed a document or a card (ONEC-15), read of the versions that a base keeps of its objects. It is asked only for what has changed, and what
+/// Who changed a document, a card or a good (ONEC-15), read of the versions that a base keeps of its objects. It is asked only for what has changed, and what
 /// it does not tell holds up nothing: a change without its author is a change all the same.
 extension ODataDriver {
     /// Characters of a name that are kept.
@@ -24,7 +24,7 @@ extension ODataDriver {
             // Of a kind that cannot be read now it is asked another time.
             guard let entities = entities(of: change.kind) else { continue }
             if ID(change.onecId) == nil || entities.isEmpty {
-                found.append(FoundAuthor(change: change.id, finding: .unknown("у документа нет ключа 1С")))
+                found.append(FoundAuthor(change: change.id, finding: .unknown("нет ключа 1С")))
             } else {
                 objects[change.id] = .init(
                     key: change.onecId.lowercased(), entities: entities, since: change.since, until: change.until)
@@ -57,12 +57,13 @@ extension ODataDriver {
     /// Nil when one of them cannot be read.
     private func entities(of kind: String) -> [String]? {
         if kind == DocumentChange.order { return [mapping.order.entity] }
+        if kind == ToldChange.good { return [mapping.good.entity] }
         let entities = mapping.documents.filter { $0.kind == kind && !known.absent.contains($0.entity) }.map(\.entity)
         return entities.allSatisfy(isReadable) ? entities : nil
     }
 
     private static let noVersion = FoundAuthor.Finding.unknown(
-        "1С не хранит версии этого документа: включите для него историю изменений")
+        "1С не хранит версии этого объекта: включите для него историю изменений")
 
     /// Of each object that the base has answered about; what it does not answer now is asked again after a while.
     private func authors(

@@ -9,7 +9,7 @@ extension ODataDriver {
         let node = base.exchangeNode
         guard !node.isEmpty, isReadable(node) else { return }
         do {
-            let message = try await nextMessage()
+            let (message, asked) = (try await nextMessage(), Timestamp.now())
             let (answer, exchange) = try await client.changes(node, message: message, wire: wire)
             guard case .array(let objects)? = answer["value"] else {
                 throw DriverFailure.refused("в ответе на SelectChanges нет списка value")
@@ -19,6 +19,7 @@ extension ODataDriver {
             try await askFor(ODataChanges.keys(answer).union(ordersSettled(among: objects, wire)).sorted())
             _ = try await ClientCards.learn(
                 withAuthors(cards(among: objects), wire), base.base, exchange, bus)
+            try await GoodCopies(pool: pool, base: base.base).learn(goods(among: objects), asOf: asked)
             try await takeBorn(among: objects, exchange, wire)
             try await client.confirmChanges(node, message: message, wire: wire)
         } catch DriverFailure.away(let why) { throw DriverFailure.away(why) } catch let failure as DriverFailure {

@@ -74,18 +74,14 @@ extension ODataDriver {
         return found
     }
 
-    /// Places overlap a little: cards that others make meanwhile shift them.
-    private static let overlap = 20
-
     func cards(from place: String?, _ wire: ExchangeWire) async throws -> ClientPage? {
         let names = mapping.counterparty
         let page = try await client.page(
             "odata.clients", names.entity, from: place.flatMap { ODataPlace($0) } ?? .start, select: cardFields,
             wire: wire)
-        var next = page.next
-        if case .skipping(let count)? = next { next = .skipping(count - Self.overlap) }
         return ClientPage(
-            cards: try await withAuthors(page.rows.compactMap(card), wire), next: next?.text, exchange: page.exchange)
+            cards: try await withAuthors(page.rows.compactMap(card), wire), next: page.next?.overlapping.text,
+            exchange: page.exchange)
     }
 
     /// One card by its key; nil when there is none.

@@ -1,7 +1,8 @@
 import Contracts
 import Primitives
 
-/// Which goods of the base an order's lines mean: by a person's word, by article, by barcode, or by name where a line has no article (ONEC-09).
+/// Which goods of the base an order's lines mean: by a person's word, by article, by barcode, or by name where a line has no article (ONEC-09); and what
+/// all goods are called.
 extension ODataDriver {
     /// The keys of the lines' goods.
     ///
@@ -60,8 +61,9 @@ extension ODataDriver {
     }
 
     private func goods(_ filter: String, _ wire: ExchangeWire) async throws -> [GoodLinks.Candidate] {
-        try await client.rows(
-            "odata.find", mapping.good.entity, filter: "\(filter) and DeletionMark eq false",
+        let isGood = goodsGroup.map { " and \($0) eq false" } ?? ""
+        return try await client.rows(
+            "odata.find", mapping.good.entity, filter: "\(filter) and DeletionMark eq false\(isGood)",
             select: ["Ref_Key", "Description", mapping.good.sku], wire: wire
         ).rows.compactMap { row in
             row["Ref_Key"]?.stringValue.map {
@@ -70,6 +72,42 @@ extension ODataDriver {
                     sku: row[mapping.good.sku]?.stringValue?.nonEmpty)
             }
         }
+    }
+
+    /// The field that marks a group, where the base has it.
+    private var goodsGroup: String? { isReadable(mapping.good.entity) ? mapping.good.group : nil }
+
+    // MARK: all of them
+
+    /// Nil when the base does not show them: orders find theirs all the same, or are refused by name.
+    func goods(from place: String?, _ wire: ExchangeWire) async throws -> ToldGoods? {
+        let (good, asOf) = (mapping.good, Timestamp.now())
+        guard isReadable(good.entity) else { return nil }
+        do {
+            let page = try await client.page(
+                "odata.goods", good.entity, from: place.flatMap { ODataPlace($0) } ?? .start,
+                select: ["Ref_Key", "Description", "DeletionMark", good.sku] + [good.group].compactMap { $0 },
+                wire: wire)
+            return ToldGoods(
+                goods: page.rows.compactMap(told), asOf: asOf, next: page.next?.overlapping.text,
+                exchange: page.exchange)
+        } catch DriverFailure.refused(let why) {
+            passOver(good.entity, why)
+            return nil
+        }
+    }
+
+    /// Goods among objects of which a base says that they have changed.
+    func goods(among objects: [RawJSON]) -> [ToldGood] {
+        objects.filter { $0["odata.type"]?.stringValue == "StandardODATA.\(mapping.good.entity)" }.compactMap(told)
+    }
+
+    /// The good that a row of the catalog is; nil for a group.
+    private func told(_ row: RawJSON) -> ToldGood? {
+        if let group = mapping.good.group, row[group] == .bool(true) { return nil }
+        return ToldGood(
+            id: row["Ref_Key"]?.stringValue, name: row["Description"]?.stringValue,
+            sku: row[mapping.good.sku]?.stringValue, isDeleted: row["DeletionMark"] == .bool(true))
     }
 
     /// EAN-8, UPC, EAN-13 or GTIN-14: digits alone.

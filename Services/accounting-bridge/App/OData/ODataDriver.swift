@@ -133,6 +133,12 @@ struct ODataDriver: AccountingDriver {
                 unreadable[document.entity] = lacks.joined(separator: "; ")
             }
         }
+        if let group = mapping.good.group {
+            let lacks = ODataMapping.missing([mapping.good.entity: [group]], in: metadata)
+            if !lacks.isEmpty {
+                unreadable[mapping.good.entity] = "\(lacks.joined(separator: "; ")), все товары не читаются"
+            }
+        }
         if let barcodes = mapping.good.barcodes,
             !ODataMapping.missing(mapping.needed(by: barcodes), in: metadata).isEmpty
         {

@@ -31,6 +31,13 @@ enum ODataPlace: Sendable, Equatable {
         }
     }
 
+    private static let overlap = 20
+
+    /// Places that are counted overlap a little: what others make meanwhile shifts them.
+    var overlapping: ODataPlace {
+        if case .skipping(let count) = self { .skipping(count - Self.overlap) } else { self }
+    }
+
     /// How many entities lie before it.
     var count: Int {
         switch self {

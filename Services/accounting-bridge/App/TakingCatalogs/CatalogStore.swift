@@ -75,7 +75,7 @@ struct CatalogStore: Sendable {
         try add("warehouse", warehouses)
         if !goods.isEmpty {
             let last = Self.lastOfEach(goods, \.id)
-            statements += [try renames(last, at), try self.goods(last, at)]
+            statements += [try GoodCopies.changes(last.map(ToldGood.init), base, at), try self.goods(last, at)]
         }
         if !offers.isEmpty {
             statements += try self.offers(Self.lastOfEach(offers, \.id), replacesAll: replacesAll, at)
@@ -111,24 +111,6 @@ struct CatalogStore: Sendable {
             ON CONFLICT (base, id) DO UPDATE SET name = excluded.name, as_of = excluded.as_of\(set)
             WHERE \(table).as_of <= excluded.as_of
             """, [.text(base), .text(try JSON.text(rows)), .time(at)])
-    }
-
-    /// What is called otherwise than before, before it is.
-    private func renames(_ goods: [CatalogGood], _ at: Timestamp) throws -> Statement {
-        struct Named: Encodable {
-            let id, name: String
-            let sku: String?
-        }
-        return Statement(
-            """
-            INSERT INTO good_change (base, good_id, field, old_value, new_value, at)
-            SELECT $1, g.id, f.field, f.old, f.new, $3
-            FROM jsonb_to_recordset($2::jsonb) AS g (id text, name text, sku text)
-            JOIN good o ON o.base = $1 AND o.id = g.id AND o.as_of <= $3
-            CROSS JOIN LATERAL (VALUES ('name', o.name, g.name), ('sku', o.sku, g.sku)) AS f (field, old, new)
-            WHERE f.old IS DISTINCT FROM f.new
-            """,
-            [.text(base), .text(try JSON.text(goods.map { Named(id: $0.id, name: $0.name, sku: $0.sku) })), .time(at)])
     }
 
     private func goods(_ goods: [CatalogGood], _ at: Timestamp) throws -> Statement {

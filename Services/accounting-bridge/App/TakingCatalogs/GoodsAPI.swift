@@ -24,12 +24,6 @@ struct GoodsAPI: Sendable {
         let prices: [Price]
         let stock: [Stock]
     }
-    /// What it was called before; `name`, `sku`.
-    struct Change: AnswerShape, Decodable {
-        let field: String
-        let old, new: String?
-        let at: Timestamp
-    }
     /// Changes of a good that are shown.
     private static let changeLimit = 20
 
@@ -40,7 +34,7 @@ struct GoodsAPI: Sendable {
         let properties: [String: String]
         let deleted: Bool
         let offers: [Offer]
-        let changes: [Change]
+        let changes: [GoodChanges.Change]
         let asOf: Timestamp
     }
 
@@ -68,11 +62,7 @@ struct GoodsAPI: Sendable {
                 g.is_deleted, g.as_of,
                 (SELECT coalesce(jsonb_agg(coalesce(c.name, u.id) ORDER BY u.place), '[]')
                     FROM unnest(g.groups) WITH ORDINALITY AS u (id, place)
-                    LEFT JOIN catalog_group c ON c.base = g.base AND c.id = u.id)::text AS groups,
-                (SELECT coalesce(jsonb_agg(jsonb_build_object('field', h.field, 'old', h.old_value, 'new', h.new_value,
-                        'at', to_char(h.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')) ORDER BY h.at DESC), '[]')
-                    FROM (SELECT * FROM good_change h WHERE h.base = g.base AND h.good_id = g.id
-                        ORDER BY h.at DESC LIMIT \(Self.changeLimit)) AS h)::text AS changes
+                    LEFT JOIN catalog_group c ON c.base = g.base AND c.id = u.id)::text AS groups
             FROM good g
             WHERE ($1::text IS NULL OR g.base = $1) AND ($2::text IS NULL OR (g.base, g.id) > ($2, $3))
                 AND ($4::text IS NULL OR g.name ILIKE '%' || $4 || '%' OR lower(g.sku) LIKE lower($4) || '%'
@@ -84,6 +74,8 @@ struct GoodsAPI: Sendable {
                 .text(text.flatMap { $0.isEmpty ? nil : Self.literal($0) }), .int(limit),
             ])
         let offers = try await offers(of: rows)
+        let changes = try await GoodChanges(pool: pool).newest(
+            of: try rows.map { (try $0.string("base"), try $0.string("id")) }, limit: Self.changeLimit)
         return try rows.map { row in
             let key = "\(try row.string("base")) \(try row.string("id"))"
             return Good(
@@ -93,7 +85,7 @@ struct GoodsAPI: Sendable {
                 groups: try JSON.decode([String].self, from: try row.string("groups").utf8),
                 properties: try JSON.decode([String: String].self, from: try row.string("properties").utf8),
                 deleted: try row.bool("is_deleted"), offers: offers[key] ?? [],
-                changes: try JSON.decode([Change].self, from: try row.string("changes").utf8),
+                changes: changes[key] ?? [],
                 asOf: try row.time("as_of"))
         }
     }

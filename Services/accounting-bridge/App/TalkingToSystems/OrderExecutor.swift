@@ -40,7 +40,7 @@ struct OrderExecutor: Sendable {
     /// Before the first order all clients of the base are known, so that none is made twice. A base whose cards cannot be read gets its orders all the same:
     /// each client is looked up by INN then.
     private func isMeetingClients() async throws -> Bool {
-        guard line.driver.tellsCards, case .go = line.mayTalk(.clients) else { return false }
+        guard line.driver.tellsCards, case .go = line.mayTalk(.catalogs) else { return false }
         return try await line.bus.pool.query(
             "SELECT 1 AS one FROM base_state WHERE base = $1 AND clients_read_at IS NOT NULL", [.text(base)]
         ).isEmpty

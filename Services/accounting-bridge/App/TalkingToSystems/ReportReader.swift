@@ -32,7 +32,7 @@ struct ReportReader: Sendable {
         }
         try await plan(asked, news, began)
         try await line.driver.accept(heard)
-        try await LateChanges(pool: line.bus.pool).nameAuthors(base, line.driver, line.wire)
+        try await ChangeAuthors(pool: line.bus.pool).ask(base, line.driver, line.wire)
         let wasAsked = !asked.isEmpty || line.driver.tellsUnasked
         // What only a question can show is not over when nobody was asked.
         if wasAsked { try await line.tellLimits() }

@@ -8,8 +8,8 @@ import Synchronization
 /// One base that we talk to: its driver, its gates, and what the loops that give it orders and read what it tells have in common. Only here is such
 /// a system spoken to; everything else just records work.
 final class SystemLine: Sendable {
-    /// Giving may fail while reading works, and the other way round: each has a breaker of its own. Cards of clients hold up neither.
-    enum Side: Sendable { case sending, reading, clients }
+    /// Giving may fail while reading works, and the other way round: each has a breaker of its own. Clients and goods hold up neither.
+    enum Side: Sendable { case sending, reading, catalogs }
 
     let base: SuiteSettings.Base
     let driver: any AccountingDriver
@@ -19,7 +19,7 @@ final class SystemLine: Sendable {
     let signal: Signal
     /// Something is to be read at once.
     let reading = Signal()
-    let clients = Signal()
+    let catalogs = Signal()
     private let gates: Mutex<[Side: SendingGate]>
     private let checked = Mutex<ContinuousClock.Instant?>(nil)
     private let isChecking = Mutex(false)
@@ -33,7 +33,7 @@ final class SystemLine: Sendable {
     init(_ base: SuiteSettings.Base, _ driver: any AccountingDriver, bus: EventBus, signal: Signal, log: Logger) {
         (self.base, self.driver, self.bus, self.signal, self.log) = (base, driver, bus, signal, log)
         let gate = SendingGate(ratePerMinute: base.ratePerMinute, quiet: base.quietHours)
-        gates = Mutex([.sending: gate, .reading: gate, .clients: gate])
+        gates = Mutex([.sending: gate, .reading: gate, .catalogs: gate])
     }
 
     var wire: ExchangeWire {
@@ -92,9 +92,9 @@ final class SystemLine: Sendable {
             return (gate, isSaid)
         }
         try await bus.transaction { [base] transaction in
-            if side == .clients {
+            if side == .catalogs {
                 if isSaid {
-                    let words = "карточки клиентов не читаются: \(failure.words)"
+                    let words = "клиенты и товары не читаются: \(failure.words)"
                     try await BaseHealth.failing(base.base, .clients, words, in: transaction)
                 }
                 return
@@ -157,7 +157,7 @@ final class SystemLine: Sendable {
                     "\(what) of a base waits", metadata: ["base": "\(base.base)", "reason": "\(failure.words)"])
                 // What the check itself has found, or what came to light in spite of it.
                 let alarm: BaseAlarm = checked.withLock { $0 == nil } ? .format : side == .sending ? .rights : .reading
-                if case .unfit = failure, side != .clients {
+                if case .unfit = failure, side != .catalogs {
                     checked.withLock { $0 = nil }
                     if alarm == .format { saidLimits.withLock { $0 = nil } }
                 }

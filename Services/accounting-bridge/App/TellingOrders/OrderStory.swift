@@ -169,7 +169,7 @@ struct OrderStories: Sendable {
                 WHERE orders @> ARRAY[$1::text] ORDER BY id DESC LIMIT 50
                 """, [.text(number.withoutNUL)]),
             Statement(
-                "SELECT kind, number, day::text AS day, words, is_late, at, exchange_id, \(LateChanges.author) FROM told_change WHERE order_number = $1 ORDER BY id DESC LIMIT 50",
+                "SELECT kind, number, day::text AS day, words, is_late, at, exchange_id, \(ChangeAuthors.columns) FROM told_change WHERE order_number = $1 ORDER BY id DESC LIMIT 50",
                 [.text(number.withoutNUL)]),
         ])
         guard let order = answers[0].first else { return nil }
@@ -238,7 +238,7 @@ struct OrderStories: Sendable {
             lines.append(
                 .init(
                     at: try row.time("at"), sign: late.isEmpty ? "ok" : "wrong",
-                    words: "\(late)\(kind)\(number)\(day): \(change)\(try LateChanges.Author(row).words)",
+                    words: "\(late)\(kind)\(number)\(day): \(change)\(try ChangeAuthor(row).words)",
                     exchangeId: try row.id("exchange_id")))
         }
         var repairs = try open.map {
