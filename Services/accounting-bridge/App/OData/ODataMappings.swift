@@ -51,15 +51,24 @@ enum ODataMappings {
 
     /// What would leave documents unread without a word.
     private static func contradictions(_ mapping: ODataMapping) -> [String] {
-        var (wrong, before): ([String], Set<String>) = ([], [])
+        var (wrong, before): ([String], [String: ODataMapping.Document]) = ([], [:])
         for document in mapping.documents {
-            if let entity = document.through, !before.contains(entity) {
-                wrong.append("documents: \(document.entity) goes through \(entity), which does not stand before it")
+            if let entity = document.through {
+                if let other = before[entity] {
+                    // It must belong to one order, and be there to be asked.
+                    if other.rows != nil || other.optional == true {
+                        wrong.append(
+                            "documents: \(document.entity) goes through \(entity), which has rows or is optional")
+                    }
+                } else {
+                    wrong.append(
+                        "documents: \(document.entity) goes through \(entity), which does not stand before it")
+                }
             }
             if document.isSettled == true, mapping.settlements == nil {
                 wrong.append("documents: \(document.entity) is settled, and settlements is missing")
             }
-            before.insert(document.entity)
+            before[document.entity] = document
         }
         let (order, lines) = (mapping.order, mapping.order.lines)
         let known: Set<String> = [
