@@ -190,7 +190,10 @@ enum ODataRows {
             "settlements is missing"
         ),
         ("through: Document_РеализацияТоваровУслуг", "through: Document_Другой", "which does not stand before it"),
-        ("through: Document_РеализацияТоваровУслуг", "through: Document_ПриходныйКассовыйОрдер", "which has rows or is optional"),
+        (
+            "through: Document_РеализацияТоваровУслуг", "through: Document_ПриходныйКассовыйОрдер",
+            "which has rows or is optional"
+        ),
         ("СуммаСНДС: Сумма", "СуммаСНДС: Итого", "СуммаСНДС repeats Итого"),
     ])
     func aMappingThatWouldLeaveSomethingUnreadIsRefused(_ what: String, _ other: String, _ reason: String) throws {
