@@ -287,7 +287,9 @@ class OData(System):
         return {field: self.onec.settlement(order)} if field == "ОбъектРасчетов_Key" else self.link(field, order)
 
     def returned(self, number):
-        """A return names what was shipped."""
+        """A return names what was shipped, or the order."""
+        if "returned" not in self.names:
+            return {"ВидОперации": "ВозвратОтПокупателя", **self.link(self.names["shipped"], self.key(number))}
         shipment = next(key for name, key in self.documents.items() if name.startswith(f"{number}-") and key in self.onec.sets[self.names["shipments"]])
         return self.link(self.names["returned"], shipment, self.names["shipments"])
 

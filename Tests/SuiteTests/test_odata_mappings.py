@@ -1,4 +1,6 @@
 """What an order needs in УТ 11.5 is written, and what a base of another release lacks is named."""
+from decimal import Decimal
+
 import pytest
 from suite import running, wait_for
 from systems import OData, odata
@@ -6,10 +8,11 @@ from systems import OData, odata
 
 @pytest.fixture(scope="module")
 def systems(tmp_path_factory):
-    """A base of 11.5, one of 11.4 that is taken for one of 11.5, and a БП."""
+    """A base of 11.5, one of 11.4 that is taken for one of 11.5, a БП and an УНФ."""
     folder = tmp_path_factory.mktemp("mappings")
     folder.chmod(0o755)
-    found = {"ut": OData(folder, "ut11", odata.UT, 1), "old": OData(folder, "ut11", odata.UT114, 1000), "bp": OData(folder, "bp3", odata.BP, 2000)}
+    found = {"ut": OData(folder, "ut11", odata.UT, 1), "old": OData(folder, "ut11", odata.UT114, 1000), "bp": OData(folder, "bp3", odata.BP, 2000),
+             "unf": OData(folder, "unf", odata.UNF, 3000)}
     found["old"].organization = found["old"].base = "old"
     found["old"].settings = found["old"].settings.replace("base: odata-ut11", "base: old")
     books = ("".join(f'\n  - {{ code: {s.organization}, name: "ООО {name}", inn: "7707083893", kpp: "770701001", base: {s.base} }}' for name, s in found.items()),
@@ -122,6 +125,23 @@ def test_many_shipments_of_many_orders_are_asked_for_in_more_than_one_question(u
         wait_for(lambda: state(order)["returned"] == {"amount": "10.00", "currency": "RUB"} and state(order)["payment"] == "full", what="its return")
     alarms = [a for b in ut.suite.get("accounting-bridge", "/api/v1/bases", ut.token)["items"] if b["base"] == ut.base for a in b["alarms"] if a["kind"] != "refusals"]
     assert alarms == []
+
+
+def test_cards_and_returns_of_unf_are_told_apart_by_their_operation(systems):
+    unf, cards, incoming = systems["unf"], "Document_ОперацияПоПлатежнымКартам", "Document_ПриходнаяНакладная"
+    order = placed(unf, "cards")
+    given(unf, order)
+    with unf.onec.lock:
+        key = unf.key(order["number"])
+        names = {"Заказ": key, "Заказ_Type": f"StandardODATA.{unf.names['orders']}"}
+        own = {"Date": "2026-11-20T10:00:00", "Posted": True}
+        for number, operation, amount in [("k1", "ПоступлениеОплатыОтПокупателя", 122), ("k2", "ВозвратОплатыПокупателю", 20), ("k3", "Прочее", 7)]:
+            unf.onec.add(cards, Number=number, ВидОперации=operation, РасшифровкаПлатежа=[{"LineNumber": "1", "СуммаПлатежа": Decimal(amount), **names}], **own)
+        for number, operation, amount in [("v1", "ВозвратОтПокупателя", 61), ("v2", "ПоступлениеОтПоставщика", 500)]:
+            unf.onec.add(incoming, Number=number, ВидОперации=operation, СуммаДокумента=Decimal(amount), **names, **own)
+    state = lambda: unf.suite.get("crm-core", f"/api/v1/orders/{order['orderId']}", unf.token)
+    told = wait_for(lambda: state()["documents"] if len(state()["documents"]) >= 3 else None, what="the documents")
+    assert sorted((d["kind"], d["amount"]["amount"]) for d in told) == [("payment", "122.00"), ("refund", "20.00"), ("return", "61.00")]
 
 
 def test_an_invoice_of_bp_has_what_it_must_have(systems):

@@ -116,6 +116,8 @@ struct ODataMapping: Decodable, Sendable {
         let isSettled: Bool?
         /// It names a document of this entity, which stands before it in the list, and not the order: a return names what was shipped.
         let through: String?
+        /// Fields that have these values in a document of this kind; others of its entity are something else.
+        let when: [String: String]?
         let amount: String
         /// The field with the document's currency: a sum in another one than the order's is not its sum.
         let currency: String?
@@ -212,7 +214,7 @@ extension ODataMapping {
         var fields: [String: Set<String>] = [
             document.entity: Set(
                 ["Ref_Key", "Number", "Date", "DeletionMark", "Posted"]
-                    + [document.number, document.currency].compactMap { $0 })
+                    + [document.number, document.currency].compactMap { $0 } + (document.when ?? [:]).keys)
         ]
         let place = document.rows.map { "\(document.entity)_\($0)" } ?? document.entity
         fields[place, default: []].formUnion([document.order, document.amount])

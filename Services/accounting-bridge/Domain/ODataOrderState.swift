@@ -23,7 +23,7 @@ struct ODataOrderState: Sendable {
 
     func fields(of part: ODataMapping.Document) -> [String] {
         ["Ref_Key", "Number", "Date", "Posted", "DeletionMark"] + [part.number, part.currency].compactMap { $0 }
-            + (part.rows.map { [$0] } ?? [part.order, part.amount])
+            + (part.when ?? [:]).keys.sorted() + (part.rows.map { [$0] } ?? [part.order, part.amount])
     }
 
     /// Which objects of settlements belong to any of the orders.
@@ -100,7 +100,7 @@ struct ODataOrderState: Sendable {
         cards: [String: String] = [:], settled: [String: String]? = nil
     ) -> [String: [Told]] {
         var found: [String: [Told]] = [:]
-        for row in rows {
+        for row in rows where (part.when ?? [:]).allSatisfy({ row[$0]?.stringValue == $1 }) {
             var sums: [String: Int64?] = [:]
             for (key, sum) in allocations(part, row, currencies, settled) {
                 sums[key] = .some(Self.add(sums[key] ?? 0, sum))

@@ -65,7 +65,7 @@ UT = {**UT114, "order": "ОбъектРасчетов_Key", "schema": {
 }}
 UNF = {
     "orders": "Document_ЗаказПокупателя", "lines": "Запасы", "payments": "Document_ПоступлениеНаСчет", "refunds": "Document_РасходСоСчета",
-    "shipments": "Document_РасходнаяНакладная", "amount": "СуммаПлатежа", "order": "Заказ", "shipped": "Заказ", "good": "Номенклатура",
+    "shipments": "Document_РасходнаяНакладная", "returns": "Document_ПриходнаяНакладная", "amount": "СуммаПлатежа", "order": "Заказ", "shipped": "Заказ", "good": "Номенклатура",
     "costs": "AccumulationRegister_Продажи_RecordType", "cost": "Себестоимость", "revenue": "Сумма", "cost order": "ЗаказПокупателя_Key",
     "constants": {"ВидОперации": "ЗаказНаПродажу", "СуммаВключаетНДС": True, "Курс": 1, "Кратность": 1}, "total": "Всего",
     "schema": {
@@ -84,6 +84,10 @@ UNF = {
         "Document_РасходИзКассы": DOCUMENT + ["ВалютаДенежныхСредств_Key", "РасшифровкаПлатежа"],
         "Document_РасходИзКассы_РасшифровкаПлатежа": ["Ref_Key", "LineNumber", "Заказ", "СуммаПлатежа"],
         "Document_АктВыполненныхРабот": DOCUMENT + ["ЗаказПокупателя_Key", "СуммаДокумента"],
+        "Document_ОперацияПоПлатежнымКартам": DOCUMENT + ["ВидОперации", "ВалютаДенежныхСредств_Key", "РасшифровкаПлатежа"],
+        "Document_ОперацияПоПлатежнымКартам_РасшифровкаПлатежа": ["Ref_Key", "LineNumber", "Заказ", "СуммаПлатежа"],
+        # What comes in, from suppliers and back from buyers.
+        "Document_ПриходнаяНакладная": DOCUMENT + ["ВидОперации", "Заказ", "СуммаДокумента"],
         "Document_РасходнаяНакладная": DOCUMENT + ["Заказ", "СуммаДокумента"],
         "AccumulationRegister_Продажи_RecordType": ["Recorder", "LineNumber", "Active", "ЗаказПокупателя_Key", "Себестоимость", "Сумма"],
         **LIBRARY,

@@ -175,8 +175,12 @@ struct OrderExecutor: Sendable {
             let row = try await transaction.query(
                 "SELECT state, last_event, sent_at FROM order_out WHERE id = $1 FOR UPDATE", [.id(work.id)]
             ).first
-            // It has told of the order meanwhile, or another instance was quicker.
-            guard let row, ["sending", "doubtful"].contains(try row.string("state")) else { return }
+            guard let row else { return }
+            let state = try row.string("state")
+            // What it had lost and has again is said, even when it has told of it meanwhile: a report says it only of what was never sent.
+            let isGivenAgain = state == "sent" && work.wasSent && !taken.wasThere
+            // Otherwise it has told of the order meanwhile, or another instance was quicker.
+            guard ["sending", "doubtful"].contains(state) || isGivenAgain else { return }
             // A person had it looked for (`Repair.Kind.sent`), and it is where it was: nothing has happened.
             if taken.wasThere, try row.optionalTime("sent_at") != nil {
                 try await transaction.query(
