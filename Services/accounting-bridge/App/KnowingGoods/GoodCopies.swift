@@ -48,10 +48,9 @@ struct GoodCopies: Sendable {
     /// - Returns: how many changes of goods that were known it has told.
     @discardableResult
     func learn(_ goods: [ToldGood], asOf: Timestamp) async throws -> Int {
-        var (rest, changes) = (goods[...], 0)
-        while !rest.isEmpty {
-            let byId = Dictionary(rest.prefix(Self.goodsAtOnce).map { ($0.id, $0) }) { $1 }
-            rest = rest.dropFirst(Self.goodsAtOnce)
+        var changes = 0
+        for start in stride(from: 0, to: goods.count, by: Self.goodsAtOnce) {
+            let byId = Dictionary(goods[start...].prefix(Self.goodsAtOnce).map { ($0.id, $0) }) { $1 }
             // In one order, whoever else writes them.
             let some = byId.values.sorted { $0.id < $1.id }
             let lock = Statement(
