@@ -1,5 +1,7 @@
 """Who has changed a document, a card or a good is told, where the base keeps versions of its objects (ONEC-15)."""
+import os
 import re
+import signal
 
 import pytest
 import requests
@@ -179,6 +181,45 @@ def test_a_base_that_tells_of_no_changes_is_read_anew(system, versions):
     [told] = wait_for(lambda: [c for c in renames(system, keys[700]) if c["by"]], what="who it was")
     assert told["by"] == PETROVA and told["old"] == "Редкий 700"
     assert system.suite.sql("accounting_bridge", "SELECT count(*) FROM good_change h JOIN good g ON g.id = h.good_id WHERE g.sku LIKE 'РД-%'") == [["1"]]
+
+
+def test_goods_are_read_though_the_bridge_dies_between_two_pages(system):
+    """Of those read before it died nothing is called a change, and what was renamed meanwhile is one."""
+    with system.onec.lock:
+        keys = sorted(system.onec.add(GOODS, Артикул=f"СМ-{n}", Description=f"Смертный {n}") for n in range(1600))
+        system.onec.plans[NODE] = {}
+    read_anew(system)
+    system.suite.sql("accounting_bridge", f"UPDATE base_state SET goods_read_at = NULL, goods_place = NULL WHERE base = '{system.base}'")
+    place = lambda: system.suite.sql("accounting_bridge", f"SELECT goods_place FROM base_state WHERE base = '{system.base}' AND goods_place <> ''")
+    wait_for(place, 90, "the first page")
+    os.kill(system.suite.pids()["accounting-bridge"], signal.SIGKILL)
+    with system.onec.lock:
+        change(system, keys[-1], Description="Смертный, переименованный")
+        system.onec.plans[NODE] = {}
+    done = lambda: system.suite.sql("accounting_bridge", f"SELECT goods_read_at IS NOT NULL FROM base_state WHERE base = '{system.base}'") == [["t"]]
+    wait_for(done, 120, "all goods to be read")
+    changes = "SELECT h.good_id FROM good_change h JOIN good g ON g.base = h.base AND g.id = h.good_id WHERE g.sku LIKE 'СМ-%'"
+    assert system.suite.sql("accounting_bridge", changes) == [[keys[-1]]]
+    wait_for(system.suite.ready, 60, "the bridge")
+
+
+def test_absurd_goods_are_cut_or_passed_over_and_stop_nothing(system):
+    with system.onec.lock:
+        nameless = system.onec.add(GOODS, Артикул="АБ-0", Description="")
+        huge = system.onec.add(GOODS, Артикул="🏗" * 3000, Description="\u0000🏗" * 3000)
+        sly = system.onec.add(GOODS, Артикул="'; DROP TABLE good; --", Description="<script>alert(1)</script>")
+        wrong = system.onec.add(GOODS, Артикул=17, Description=["не текст"])
+    wait_for(lambda: copy(system, huge) and copy(system, sly), what="those that can be kept")
+    assert not copy(system, nameless) and not copy(system, wrong)
+    assert (len(copy(system, huge)[0][0]), len(copy(system, huge)[0][1])) == (1000, 1000)
+    browser = requests.Session()
+    browser.post(system.suite.url("crm-core") + "/login", data={"login": "admin", "password": "admin-password"}, timeout=20)
+    assert "<script>alert" not in browser.get(system.suite.url("crm-core") + "/journal/goods?q=script", timeout=20).text
+    key = good(system, "АБ-1", "Обычный")
+    assert copy(system, key)[0][0] == "Обычный"
+    with system.onec.lock:
+        for absurd in (nameless, huge, sly, wrong):
+            del system.onec.sets[GOODS][absurd]
 
 
 def test_a_good_of_which_no_version_is_kept_says_so(system):
