@@ -14,7 +14,10 @@ actor CatalogDesk {
     private let log: Logger
     private var progress: [ReceivedFiles.Place: Int] = [:]
     private var waiting: [ReceivedFiles.Place: [CheckedContinuation<Void, Never>]] = [:]
-    private let (pokes, poke) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+    private let queued = Signal()
+
+    /// Seconds between looks when nobody pokes: another instance may have queued something.
+    private static let pause = 5.0
 
     /// Times that reading a file may be cut off by a death before it is set aside.
     private static let attempts: Int64 = 3
@@ -43,7 +46,7 @@ actor CatalogDesk {
                 exchange_id = excluded.exchange_id, queued_at = clock_timestamp()
             WHERE onec_file.state IN ('growing', 'unread')
             """, [.id(place.session), .text(place.filename), .text(place.archive), .id(exchange)])
-        poke.yield()
+        queued.poke()
         let now = try await state(place)
         if now.isOver { return now }
         await wait(place, seconds)
@@ -73,7 +76,7 @@ actor CatalogDesk {
     }
 
     /// Something was queued by another way.
-    nonisolated func wake() { poke.yield() }
+    nonisolated func wake() { queued.poke() }
 
     private func tell(_ place: ReceivedFiles.Place) {
         for continuation in waiting.removeValue(forKey: place) ?? [] { continuation.resume() }
@@ -86,13 +89,7 @@ actor CatalogDesk {
             if bus.missing == nil {
                 while let place = try await next() { try await read(place) }
             }
-            // A poke, or now and then anyhow: another instance may have queued it.
-            await withTaskGroup(of: Void.self) { group in
-                group.addTask { for await _ in self.pokes { return } }
-                group.addTask { try? await Task.sleep(for: .seconds(5)) }
-                await group.next()
-                group.cancelAll()
-            }
+            await queued.wait(seconds: Self.pause)
         }
     }
 
