@@ -109,6 +109,7 @@ let package = Package(
                 .embedInCode("Migrations/V001_bus.sql"), .embedInCode("Migrations/V101_bus_custody.sql"),
                 .embedInCode("Migrations/V102_parked_by_event.sql"),
                 .embedInCode("Migrations/V103_leaner_log.sql"),
+                .embedInCode("Migrations/V104_copies_in_runs.sql"),
             ]),
         shared("Curl", ["CCurl"]),
         shared(

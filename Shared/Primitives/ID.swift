@@ -62,12 +62,22 @@ extension ID: CustomStringConvertible, LosslessStringConvertible {
         }
     }
 
+    /// Appends the 32 hexadecimal digits without dashes, or only the last `count` of them.
+    public func appendDigits(last count: Int = 32, to out: inout [UInt8]) {
+        for index in (32 - count)..<32 { out.append(Self.digit(index < 16 ? high : low, index & 15)) }
+    }
+
+    /// The hexadecimal digit at `index` of a word's sixteen.
+    private static func digit(_ word: UInt64, _ index: Int) -> UInt8 {
+        let digit = UInt8(truncatingIfNeeded: word &>> UInt64(60 &- index &* 4) & 15)
+        return digit < 10 ? 48 &+ digit : 87 &+ digit
+    }
+
     private func write(into out: UnsafeMutableBufferPointer<UInt8>) {
         var place = 0
         func put(_ word: UInt64, _ from: Int, _ to: Int) {
             for index in from..<to {
-                let digit = UInt8(truncatingIfNeeded: word &>> UInt64(60 &- index &* 4) & 15)
-                out.initializeElement(at: place, to: digit < 10 ? 48 &+ digit : 87 &+ digit)
+                out.initializeElement(at: place, to: Self.digit(word, index))
                 place += 1
             }
         }

@@ -41,11 +41,37 @@ public struct Timestamp: Hashable, Comparable, Sendable {
 
 extension Timestamp: CustomStringConvertible {
     public var description: String {
-        let inDay = milliseconds - milliseconds.floorDivided(by: 86_400_000) * 86_400_000
-        let (hour, minute) = (inDay / 3_600_000, inDay / 60_000 % 60)
-        let (second, milli) = (inDay / 1000 % 60, inDay % 1000)
-        return
-            "\(day)T\(padded(hour, 2)):\(padded(minute, 2)):\(padded(second, 2)).\(padded(milli, 3))Z"
+        var out: [UInt8] = []
+        appendText(to: &out)
+        return String(decoding: out, as: UTF8.self)
+    }
+
+    /// Appends the form that we write: each event passes here, so no text is built up from parts.
+    public func appendText(to out: inout [UInt8]) {
+        let days = milliseconds.floorDivided(by: 86_400_000)
+        let inDay = milliseconds - days * 86_400_000
+        let (year, month, day) = Self.civil(days: days)
+        append(year, 4, then: "-", to: &out)
+        append(month, 2, then: "-", to: &out)
+        append(day, 2, then: "T", to: &out)
+        append(inDay / 3_600_000, 2, then: ":", to: &out)
+        append(inDay / 60_000 % 60, 2, then: ":", to: &out)
+        append(inDay / 1000 % 60, 2, then: ".", to: &out)
+        append(inDay % 1000, 3, then: "Z", to: &out)
+    }
+
+    private func append(_ number: Int64, _ width: Int, then mark: Unicode.Scalar, to out: inout [UInt8]) {
+        var scale: Int64 = 1
+        for _ in 1..<width { scale *= 10 }
+        if number < 0 || number >= scale * 10 {
+            out += padded(number, width).utf8
+        } else {
+            while scale > 0 {
+                out.append(UInt8(ascii: "0") + UInt8(number / scale % 10))
+                scale /= 10
+            }
+        }
+        out.append(UInt8(ascii: mark))
     }
 }
 

@@ -36,7 +36,7 @@ struct LogKeeperTests {
         private mutating func fill(_ daysAgo: Int) async throws {
             let day = "((now() AT TIME ZONE 'UTC')::date - \(daysAgo))"
             let date = try await connection.query("SELECT \(day)::text AS day, to_char(\(day), 'YYYYMMDD') AS name")[0]
-            for parent in ["event", "event_run", "inbox"] {
+            for parent in ["event", "event_run", "inbox_run"] {
                 try await connection.query(
                     "CREATE TABLE IF NOT EXISTS \(parent)_\(try date.string("name")) PARTITION OF \(parent) FOR VALUES FROM ('\(try date.string("day"))') TO ('\(try date.string("day"))'::date + 1)"
                 )

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Messaging
 
-/// A log that was written before its numbers moved into runs (V103) is the same log afterwards.
+/// A log that was written before its numbers (V103) and its copies (V104) moved into runs is the same log afterwards.
 @Suite(.enabled(if: testDatabase != nil, "THROUGHLINE_TEST_DATABASE is not set: run deploy/test"))
 struct OldLogTests {
     @Test func numbersOfEveryDayAndLaneMoveIntoRunsAndTheChainStillHolds() async throws {
@@ -41,6 +41,56 @@ struct OldLogTests {
             #expect(page?.first == seq && page?.last == min(seq + 499, 2500), "from #\(seq)")
             #expect(page?.bodies.first == Array("main \(seq)".utf8))
         }
+        await pool.close()
+    }
+
+    @Test func copiesOfEverySequenceMoveIntoRunsAndAreReadFromAnyPlace() async throws {
+        let schema = "o\(UInt32.random(in: 0 ... .max))"
+        let configuration = PostgresConfiguration(url: testDatabase ?? "", applicationName: "old", schema: schema)
+        let connection = try await PostgresConnection(configuration)
+        try await connection.query("CREATE SCHEMA \(schema)")
+        let pool = PostgresPool(configuration)
+        func migrate(_ migrations: [Migration]) async throws {
+            _ = try await Migrator(schema: schema, migrations, checksum: { hex(sha256(Array($0.utf8))) }).migrate(pool)
+        }
+        try await migrate(EventBus.migrations.filter { $0.number < 104 })
+        // Two days, a second sequence, a number without a copy (it could not be read), and one from before links were kept.
+        for (stream, ago, range) in [("p", 1, "1, 730"), ("p", 0, "731, 1500"), ("cmd.s", 0, "1, 5")] {
+            try await connection.query(
+                """
+                INSERT INTO inbox (day, publisher, stream, lane, seq, event_id, type, at, body, link)
+                SELECT (now() AT TIME ZONE 'UTC')::date - \(ago), 'p', '\(stream)', 'main', seq, gen_random_uuid(), 't' || seq % 3,
+                    now() + seq * interval '1 ms', convert_to('\(stream) ' || seq, 'UTF8'),
+                    CASE WHEN seq > 1 THEN substr(sha256(seq::text::bytea), 1, 16) END
+                FROM generate_series(\(range)) AS seq WHERE seq <> 1000
+                """)
+        }
+        func everything() async throws -> [String] {
+            try await connection.query(
+                """
+                SELECT concat_ws('|', day, publisher, stream, lane, seq, event_id, type, at, link, body) AS line FROM inbox
+                ORDER BY stream, seq
+                """
+            ).map { try $0.string("line") }
+        }
+        let before = try await everything()
+        #expect(before.count == 1504)
+        try await migrate(EventBus.migrations)
+        #expect(try await everything() == before)
+        func page(_ start: Int64, _ wanted: Int64) async throws -> [Int64] {
+            try await pool.query(
+                "SELECT seq, body FROM inbox_page('p', 'p', 'main', $1, $2)", [.int(start), .int(wanted)]
+            ).map { row in
+                #expect(try row.bytes("body") == Array("p \(try row.int("seq"))".utf8))
+                return try row.int("seq")
+            }
+        }
+        let pages = [
+            try await page(-1, 3), try await page(99, 3), try await page(729, 3), try await page(999, 2),
+            try await page(1000, 1), try await page(1500, 9), try await page(1501, 9),
+        ]
+        #expect(pages == [[1, 2, 3], [99, 100, 101], [729, 730, 731], [999, 1001], [1001], [1500], []])
+        #expect(try await page(700, 500).count == 500)
         await pool.close()
     }
 

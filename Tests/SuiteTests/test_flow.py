@@ -179,7 +179,7 @@ def test_a_reader_below_the_oldest_kept_event_takes_the_state_instead(suite):
     wait_for(lambda: taken()["lag"] == 0 and any(deal["id"] in row[1] and row[0] == "deals.won" for row in facts()))
     before = facts()
     # The aggregator has lost everything, and the days it would need are no longer kept.
-    suite.sql("bi_aggregator", "TRUNCATE fact, cell, journey_slice; TRUNCATE inbox; DELETE FROM subscription_cursor WHERE publisher = 'crm-core' AND lane = 'main'")
+    suite.sql("bi_aggregator", "TRUNCATE fact, cell, journey_slice; TRUNCATE inbox_run; DELETE FROM subscription_cursor WHERE publisher = 'crm-core' AND lane = 'main'")
     last = int(suite.sql("crm_core", "SELECT seq FROM stream_head WHERE stream = 'crm-core' AND lane = 'main'")[0][0])
     suite.sql("crm_core", f"UPDATE day_range SET before = (SELECT link FROM event_no WHERE stream = 'crm-core' AND lane = 'main' AND seq = {last - 1}), "
               f"first = {last} WHERE stream = 'crm-core' AND lane = 'main'; DELETE FROM event_run WHERE stream = 'crm-core' AND lane = 'main' AND last < {last}")

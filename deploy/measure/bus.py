@@ -22,7 +22,8 @@ class Member:
 
     def __init__(self, *words):
         binary = Path(os.environ["THROUGHLINE_BIN"]) / "bus-load"
-        self.process = subprocess.Popen([binary, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.process = subprocess.Popen([binary, *map(str, words)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.DEVNULL, text=True)
         self.lines, self.news = [], threading.Condition()
         threading.Thread(target=self.read, daemon=True).start()
 
@@ -40,6 +41,11 @@ class Member:
             if not self.news.wait_for(there, seconds):
                 raise AssertionError(f"no «{state}» within {seconds} s: {self.lines[-1:]}")
             return there()
+
+    def go(self):
+        """One that was `held` goes on."""
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
 
     def megabytes(self):
         """The most it has ever held."""
@@ -76,7 +82,7 @@ class Bus:
         return self.start("publish", size=BODY, **options)
 
     def start(self, role, **options):
-        words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value)]
+        words = [word for name, value in options.items() for word in [f"--{name.replace('_', '-')}", value][:1 if value is True else 2]]
         member = Member(role, *self.place, *words)
         self.members.append(member)
         member.wait("ready", 60)
@@ -84,10 +90,14 @@ class Bus:
 
 
 def throughput(server, count, subscribers=1):
-    """Events a second from the first publish until the last subscriber has applied all."""
+    """Events a second from the first publish until the last subscriber has applied all; they know each other by then."""
     with Bus(server, subscribers) as bus:
         takers = [bus.subscribe(n, expect=count) for n in range(1, subscribers + 1)]
-        said = bus.publish(count=count, batch=200, writers=2).wait("said")
+        publisher = bus.publish(count=count, batch=200, writers=2, held=True)
+        for taker in takers:
+            taker.wait("first")
+        publisher.go()
+        said = publisher.wait("said")
         return count / ((max(taker.wait("done")["at"] for taker in takers) - said["from"]) / 1e9)
 
 

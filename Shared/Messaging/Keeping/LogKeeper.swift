@@ -153,7 +153,7 @@ final class LogKeeper: Sendable {
             """
             SELECT c.relname AS name, p.relname AS parent, to_date(right(c.relname, 8), 'YYYYMMDD')::text AS day
             FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid JOIN pg_class AS p ON p.oid = i.inhparent
-            WHERE i.inhparent IN ('event'::regclass, 'event_run'::regclass, 'inbox'::regclass)
+            WHERE i.inhparent IN ('event'::regclass, 'event_run'::regclass, 'inbox_run'::regclass)
                 AND to_date(right(c.relname, 8), 'YYYYMMDD') < (now() AT TIME ZONE 'UTC')::date - 1
             ORDER BY p.relname DESC, c.relname
             """)
@@ -164,7 +164,7 @@ final class LogKeeper: Sendable {
                 try await transaction.query("SET LOCAL lock_timeout = '300ms'")
                 let isDue: String =
                     switch parent {
-                    case "inbox": "SELECT $1::date < (now() AT TIME ZONE 'UTC')::date - \(days) AS due"
+                    case "inbox_run": "SELECT $1::date < (now() AT TIME ZONE 'UTC')::date - \(days) AS due"
                     case "event_run":
                         "SELECT $1::date < (SELECT coalesce(min(day), 'infinity') FROM day_range) - 1 AS due"
                     default:

@@ -6,18 +6,15 @@ extension Applier {
     /// The link of our copy of `seq`; nil when we keep none.
     func copyLink(_ seq: Int64, _ pool: PostgresPool) async throws -> Link? {
         let rows = try await pool.query(
-            "SELECT link FROM inbox WHERE publisher = $1 AND stream = $2 AND lane = $3 AND seq = $4",
-            name + [.int(seq)])
+            "SELECT link FROM inbox_page($1, $2, $3, $4, 1) WHERE seq = $4", name + [.int(seq)])
         return try rows.first?.optionalBytes("link").flatMap { Link($0) }
     }
 
     /// Our copies from `seq` on, a page of them.
     func copies(from seq: Int64, upTo last: Int64, _ pool: PostgresPool) async throws -> [[UInt8]] {
         let rows = try await pool.query(
-            """
-            SELECT body FROM inbox WHERE publisher = $1 AND stream = $2 AND lane = $3 AND seq BETWEEN $4 AND $5
-            ORDER BY seq LIMIT \(EventBatch.pageCount)
-            """, name + [.int(seq), .int(last)])
+            "SELECT body FROM inbox_page($1, $2, $3, $4, \(EventBatch.pageCount)) WHERE seq <= $5",
+            name + [.int(seq), .int(last)])
         var bytes = 0
         return try rows.map { try $0.bytes("body") }.prefix {
             bytes += $0.count
@@ -40,11 +37,17 @@ extension Applier {
                     """
                     INSERT INTO forked_copy (publisher, stream, lane, seq, event_id, type, at, body, decision)
                     SELECT publisher, stream, lane, seq, event_id, type, at, body, $5 FROM inbox
-                    WHERE publisher = $1 AND stream = $2 AND lane = $3 AND seq > $4 ON CONFLICT DO NOTHING
+                    WHERE publisher = $1 AND stream = $2 AND lane = $3 AND last > $4 AND seq > $4 ON CONFLICT DO NOTHING
                     """, name + [.int(place.seq), .id(settling.id)]),
                 Statement(
-                    "DELETE FROM inbox WHERE publisher = $1 AND stream = $2 AND lane = $3 AND seq > $4",
+                    "DELETE FROM inbox_run WHERE publisher = $1 AND stream = $2 AND lane = $3 AND first > $4",
                     name + [.int(place.seq)]),
+                Statement(
+                    """
+                    UPDATE inbox_run SET last = $4, event_ids = event_ids[:$4 - first + 1], types = types[:$4 - first + 1],
+                        ats = ats[:$4 - first + 1], links = links[:$4 - first + 1], bodies = bodies[:$4 - first + 1]
+                    WHERE publisher = $1 AND stream = $2 AND lane = $3 AND first <= $4 AND last > $4
+                    """, name + [.int(place.seq)]),
                 Statement(
                     """
                     UPDATE subscription_cursor SET epoch = $4, seq = $5, link = $6, moved_at = now()

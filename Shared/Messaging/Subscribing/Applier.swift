@@ -107,9 +107,7 @@ struct Applier: Sendable {
 
     private func finish(_ batch: Batch, _ transaction: EventTransaction) {
         checkpoint(.handled)
-        for statement in [copies(batch.arrived, batch.events), moveCursor(batch.events, batch.epoch)] {
-            transaction.write(statement.sql, statement.parameters)
-        }
+        transaction.write(copies(batch.arrived, batch.events) + [moveCursor(batch.events, batch.epoch)])
     }
 
     private func blockedKeys(_ arrived: [ReceivedEvent]) -> Statement {
@@ -142,7 +140,7 @@ struct Applier: Sendable {
                 parkStatement(raw, event, attempts: attempts, behind: false, reason: reason)
             ]
             if let event {
-                statements.append(copies([event], [raw]))
+                statements += copies([event], [raw])
                 statements.append(
                     Statement(
                         """
@@ -178,17 +176,33 @@ struct Applier: Sendable {
             """, name + [.int(epoch), .int(last.seq), .bytes(last.link.bytes)])
     }
 
-    private func copies(_ arrived: [ReceivedEvent], _ events: [SubscriptionMachine.Event]) -> Statement {
+    /// A run of consecutive copies; more than a page's bytes are several.
+    private func copies(_ arrived: [ReceivedEvent], _ events: [SubscriptionMachine.Event]) -> [Statement] {
+        var statements: [Statement] = []
+        var (start, bytes) = (0, 0)
+        for index in events.indices {
+            bytes += events[index].body.count
+            let isFull = index + 1 - start == Self.runLimit || bytes >= EventBatch.pageBytes
+            guard isFull || index == events.count - 1 else { continue }
+            statements.append(run(arrived[start...index], events[start...index]))
+            (start, bytes) = (index + 1, 0)
+        }
+        return statements
+    }
+
+    /// Copies in one row at most, as the table demands.
+    private static let runLimit = 500
+
+    private func run(_ arrived: ArraySlice<ReceivedEvent>, _ events: ArraySlice<SubscriptionMachine.Event>) -> Statement {
         Statement(
             """
-            INSERT INTO inbox (publisher, stream, lane, seq, event_id, type, at, body, link)
-            SELECT $1, $2, $3, * FROM unnest($4::bigint[], $5::uuid[], $6::text[],
-                $7::timestamptz[], $8::bytea[], $9::bytea[])
+            INSERT INTO inbox_run (publisher, stream, lane, first, last, event_ids, types, ats, links, bodies)
+            VALUES ($1, $2, $3, $4, $5, $6::uuid[], $7::text[], $8::timestamptz[], $9::bytea[], $10::bytea[])
             """,
             name + [
-                .ints(events.map(\.seq)), .ids(arrived.map(\.id)), .texts(arrived.map(\.type)),
-                .times(arrived.map(\.at)), .byteArrays(events.map(\.body)),
-                .byteArrays(events.map(\.link.bytes)),
+                .int(events[events.startIndex].seq), .int(events[events.endIndex - 1].seq), .ids(arrived.map(\.id)),
+                .texts(arrived.map(\.type)), .times(arrived.map(\.at)), .byteArrays(events.map(\.link.bytes)),
+                .byteArrays(events.map(\.body)),
             ])
     }
 

@@ -115,7 +115,7 @@ extension SubscriptionMachine {
             return stop(.quarantined(at: batch.first))
         }
         ready += fresh
-        readyBytes += fresh.reduce(0) { $0 + $1.body.count }
+        readyBytes += fresh.reduce(0) { $0 + $1.footprint }
         accepted.seq = batch.last
         accepted.link = link
         doubtedAt = nil

@@ -34,6 +34,9 @@ struct SubscriptionMachine {
         let seq: Int64
         let link: Link
         let body: [UInt8]
+
+        /// Bytes that it takes in memory, about.
+        var footprint: Int { body.count + 128 }
     }
 
     enum Action: Equatable, Sendable {
@@ -82,9 +85,9 @@ struct SubscriptionMachine {
     /// The last live batch that did not fit its chain: the log is asked before the stream is quarantined.
     var doubtedAt: Int64?
 
-    /// Bytes of checked events that wait for their transaction at most; beyond it nothing more is taken. What is dropped here
-    /// travels twice, so there is room for a second or two of a full load.
-    static let readyLimit = 10 * 1024 * 1024
+    /// Bytes that checked events take while they wait for their transaction, at most; beyond it nothing more is taken. What is
+    /// dropped here travels twice, so there is room for a second or two of a full load.
+    static let readyLimit = 20 * 1024 * 1024
     /// Live batches kept while a gap is being refilled.
     static let aheadLimit = 64
     static let unansweredLimit = 3
@@ -118,7 +121,7 @@ struct SubscriptionMachine {
     /// The transaction that took `events` is durable.
     mutating func applied(_ events: [Event]) {
         guard let last = events.last else { return }
-        readyBytes -= ready[..<events.count].reduce(0) { $0 + $1.body.count }
+        readyBytes -= ready[..<events.count].reduce(0) { $0 + $1.footprint }
         ready.removeFirst(events.count)
         durable = Cursor(epoch: accepted.epoch, seq: last.seq, link: last.link)
     }

@@ -33,7 +33,7 @@ public struct Link: Hashable, Sendable, CustomStringConvertible {
 
     public var bytes: [UInt8] {
         var out: [UInt8] = []
-        out.reserveCapacity(56)
+        out.reserveCapacity(16)
         append(to: &out)
         return out
     }
@@ -43,7 +43,9 @@ public struct Link: Hashable, Sendable, CustomStringConvertible {
     }
 
     public func next(seq: Int64, digest: [UInt8]) -> Link {
-        var input = bytes
+        var input: [UInt8] = []
+        input.reserveCapacity(24 + digest.count)
+        append(to: &input)
         withUnsafeBytes(of: seq.bigEndian) { input.append(contentsOf: $0) }
         input += digest
         return Link(start: sha256(input))

@@ -1,4 +1,5 @@
 import Contracts
+import Glibc
 import Primitives
 
 /// The attributes of an event, written to bytes and read from them without a general JSON machine: every event passes here twice,
@@ -46,14 +47,12 @@ struct Envelope {
         put("\",\"specversion\":\"1.0\",\"subject\":\"")
         Self.escape(subject ?? key, &out)
         put("\",\"time\":\"")
-        out.append(contentsOf: time.description.utf8)
+        time.appendText(to: &out)
         // One trace per journey (W3C Trace Context): the journey's id is the trace, the event's the span.
         put("\",\"traceparent\":\"00-")
-        let trace = (correlation ?? id).text
-        for part in [0..<8, 9..<13, 14..<18, 19..<23, 24..<36] { out += trace[part] }
+        (correlation ?? id).appendDigits(to: &out)
         put("-")
-        let span = id.text
-        for part in [19..<23, 24..<36] { out += span[part] }
+        id.appendDigits(last: 16, to: &out)
         put("-01\",\"type\":\"")
         Self.escape(type, &out)
         put("\"}")
@@ -120,22 +119,27 @@ struct Envelope {
     private enum Field: Int {
         case id, source, type, subject, partitionkey, time, correlationid, causationid, data
 
-        private static let names: [StaticString] = [
-            "id", "source", "type", "subject", "partitionkey", "time", "correlationid", "causationid", "data",
-        ]
-
+        /// By its length first: the names of one length are at most three.
         init?(_ key: UnsafeBufferPointer<UInt8>) {
-            let place = Self.names.firstIndex { name in
-                name.withUTF8Buffer { $0.count == key.count && $0.elementsEqual(key) }
+            func named(_ name: StaticString) -> Bool { key.baseAddress.map { memcmp(name.utf8Start, $0, key.count) == 0 } ?? false }
+            switch key.count {
+            case 2 where named("id"): self = .id
+            case 4 where named("data"): self = .data
+            case 4 where named("time"): self = .time
+            case 4 where named("type"): self = .type
+            case 6 where named("source"): self = .source
+            case 7 where named("subject"): self = .subject
+            case 11 where named("causationid"): self = .causationid
+            case 12 where named("partitionkey"): self = .partitionkey
+            case 13 where named("correlationid"): self = .correlationid
+            default: return nil
             }
-            guard let place else { return nil }
-            self.init(rawValue: place)
         }
     }
 
     /// Where the value of each attribute lies.
     private struct Fields {
-        private var ranges = [Range<Int>?](repeating: nil, count: 9)
+        private var ranges = InlineArray<9, Range<Int>?>(repeating: nil)
         subscript(field: Field) -> Range<Int>? {
             get { ranges[field.rawValue] }
             set { ranges[field.rawValue] = newValue }

@@ -16,14 +16,20 @@ struct Publish: AsyncParsableCommand {
     @Option(help: "Bytes of an event's body, about.") var size = 400
     @Option(help: "Different keys.") var keys = 100
     @Option(help: "main or bulk.") var lane = "main"
+    @Flag(help: "Say the first event, then wait for a line on standard input: whoever is to take them is there by then.")
+    var held = false
 
     func run() async throws {
         let bus = try await place.bus("load-p")
         let dealer = Dealer(first, count, batch)
         let filler = String(repeating: "x", count: max(0, size - 370))
-        let (first, rate, keys) = (self.first, self.rate, self.keys)
+        let (first, rate, keys, held) = (self.first, self.rate, self.keys, self.held)
         let lane = Lane(rawValue: self.lane) ?? .main
         try await running(bus) { [writers] in
+            if held {
+                if let one = dealer.deal(1) { await Self.say(one, bus, filler, keys, lane) }
+                _ = readLine()
+            }
             let start = nanoseconds()
             await withTaskGroup(of: Void.self) { group in
                 for _ in 0..<max(1, writers) {
@@ -86,11 +92,13 @@ private final class Dealer: Sendable {
         self.batch = batch
     }
 
-    func deal() -> Range<Int>? {
+    /// - Parameter count: as many as a transaction takes when it is not given.
+    func deal(_ count: Int? = nil) -> Range<Int>? {
         next.withLock { next in
             guard next < end else { return nil }
-            defer { next += batch }
-            return next..<min(end, next + batch)
+            let upper = min(end, next + (count ?? batch))
+            defer { next = upper }
+            return next..<upper
         }
     }
 }

@@ -59,6 +59,7 @@ final class Meter: Sendable {
         state.withLock { state in
             if state.taken == 0 { state.first = now }
             state.taken += 1
+            if state.taken == 1 { tell(["state": .string("first"), "at": .double(Double(now))]) }
             if state.taken > warmUp, state.delays.count < 200_000 { state.delays.append(Double(now - begunAt) / 1e6) }
             guard state.taken == expect else { return }
             let sorted = state.delays.isEmpty ? [0] : state.delays.sorted()

@@ -48,10 +48,8 @@ struct EventFeed: Sendable {
         for service in ServiceIdentity.allCases {
             let rows = try await bus.pool.query(
                 """
-                SELECT seq, type, at, body FROM inbox
-                WHERE publisher = $1 AND stream = $1 AND lane = 'main' AND seq > $2
-                ORDER BY seq LIMIT $3
-                """, [.text(service.name), .int(positions[service.name] ?? 0), .int(limit)])
+                SELECT seq, type, at, body FROM inbox_page($1, $1, 'main', $2, $3)
+                """, [.text(service.name), .int((positions[service.name] ?? 0) + 1), .int(limit)])
             queues[service.name] = try rows.map { row in
                 Entry(
                     seq: try row.int("seq"), at: try row.time("at"), body: try row.bytes("body"),
