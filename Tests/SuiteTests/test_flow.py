@@ -3,7 +3,9 @@ import json
 import os
 import signal
 import subprocess
+import time
 import uuid
+from pathlib import Path
 
 import requests
 from suite import BIN, SERVICES, wait_for
@@ -24,6 +26,22 @@ def poison(suite, token, name):
     wait_for(lambda: suite.sql("bi_aggregator", "SELECT 1 FROM parked WHERE type = 'crm.lead.created.v1' AND settled_at IS NULL"),
              what="the event is set aside")
     return lead
+
+
+def test_a_service_with_nothing_to_do_rests(suite):
+    """Processor time and not a clock's: a loop that asks without a pause takes a core, whatever else runs here."""
+    tick = os.sysconf("SC_CLK_TCK")
+    stat = lambda pid: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    age = lambda pid: float(Path("/proc/uptime").read_text().split()[0]) - int(stat(pid)[19]) / tick
+    used = lambda pid: (int(stat(pid)[11]) + int(stat(pid)[12])) / tick
+    pids = {name: pid for name, pid in suite.pids().items() if name in SERVICES}
+    assert len(pids) == len(SERVICES)
+    # Loops that look now and then have looked more than once by then.
+    wait_for(lambda: all(age(pid) > 12 for pid in pids.values()), 30, "they have run for a while")
+    before, begin = {name: used(pid) for name, pid in pids.items()}, time.monotonic()
+    wait_for(lambda: time.monotonic() - begin > 4, what="a while in which nothing happens")
+    shares = {name: (used(pid) - before[name]) / (time.monotonic() - begin) for name, pid in pids.items()}
+    assert max(shares.values()) < 0.25, shares
 
 
 def test_what_failed_is_planned_looked_at_and_done_exactly_once(suite):

@@ -13,14 +13,15 @@ struct WebhookRoute: Sendable {
     /// Bytes of one update at most; Telegram's own are under 64 KiB.
     static let bodyLimit = 1024 * 1024
 
+    private static let secret = HTTPField.Name("X-Telegram-Bot-Api-Secret-Token") ?? .authorization
+
     func add(to router: Router<ServiceRequestContext>) {
         router.post("/telegram/:bot/webhook") { request, context in
             let name = try context.text("bot")
             guard let bot = bots[name], bot.receive == .webhook else { throw Problem.notFound("webhook") }
-            guard let header = HTTPField.Name("X-Telegram-Bot-Api-Secret-Token"),
+            guard
                 isEqualInConstantTime(
-                    Array((request.headers[header] ?? "").utf8),
-                    Array((bot.webhookSecret ?? "").utf8))
+                    Array((request.headers[Self.secret] ?? "").utf8), Array((bot.webhookSecret ?? "").utf8))
             else {
                 throw Problem(
                     .unauthorized, "wrong-secret",
