@@ -78,7 +78,8 @@ extension OnARealBus {
                 "SELECT count(*) AS n, max(seq) AS last FROM \(pair.talker.schema).event_no")[0]
             #expect(try log.int("n") == 55 && log.int("last") == 55)
             let copies = try await pair.pool.query(
-                "SELECT count(*) AS n, count(DISTINCT seq) AS different, max(seq) AS last FROM \(pair.listener.schema).inbox")[0]
+                "SELECT count(*) AS n, count(DISTINCT seq) AS different, max(seq) AS last FROM \(pair.listener.schema).inbox"
+            )[0]
             #expect(try copies.int("n") == 55 && copies.int("different") == 55 && copies.int("last") == 55)
             let decided = try await listener.decisions(limit: 9)
             #expect(decided.contains { $0.what == "heal" && $0.by == "Anna" && $0.outcome.contains("#30") })

@@ -193,7 +193,8 @@ struct Applier: Sendable {
     /// Copies in one row at most, as the table demands.
     private static let runLimit = 500
 
-    private func run(_ arrived: ArraySlice<ReceivedEvent>, _ events: ArraySlice<SubscriptionMachine.Event>) -> Statement {
+    private func run(_ arrived: ArraySlice<ReceivedEvent>, _ events: ArraySlice<SubscriptionMachine.Event>) -> Statement
+    {
         Statement(
             """
             INSERT INTO inbox_run (publisher, stream, lane, first, last, event_ids, types, ats, links, bodies)

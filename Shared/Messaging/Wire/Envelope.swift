@@ -121,7 +121,9 @@ struct Envelope {
 
         /// By its length first: the names of one length are at most three.
         init?(_ key: UnsafeBufferPointer<UInt8>) {
-            func named(_ name: StaticString) -> Bool { key.baseAddress.map { memcmp(name.utf8Start, $0, key.count) == 0 } ?? false }
+            func named(_ name: StaticString) -> Bool {
+                key.baseAddress.map { memcmp(name.utf8Start, $0, key.count) == 0 } ?? false
+            }
             switch key.count {
             case 2 where named("id"): self = .id
             case 4 where named("data"): self = .data

@@ -16,7 +16,7 @@ struct Publish: AsyncParsableCommand {
     @Option(help: "Bytes of an event's body, about.") var size = 400
     @Option(help: "Different keys.") var keys = 100
     @Option(help: "main or bulk.") var lane = "main"
-    @Flag(help: "Say the first event, then wait for a line on standard input: whoever is to take them is there by then.")
+    @Flag(help: "Say the first event, then wait for a line on standard input: until those who take them are there.")
     var held = false
 
     func run() async throws {
