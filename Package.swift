@@ -160,7 +160,10 @@ let package = Package(
     ]
         + service(
             "bot-gateway", "BotGateway", core + ["CommerceML", "Curl", "Sodium", "XMLStream"],
-            embed: ["Migrations/V003_gateway.sql", "Migrations/V004_shops.sql", "App/openapi.yaml"])
+            embed: [
+                "Migrations/V003_gateway.sql", "Migrations/V004_shops.sql", "Migrations/V006_old_traffic.sql",
+                "App/openapi.yaml",
+            ])
         + service(
             "crm-core", "CRMCore", core + ["Curl", "Sodium", mustache],
             embed: [

@@ -39,6 +39,11 @@ public enum HumanText {
         return parts.count == 3 ? parts.reversed().joined(separator: ".") : text
     }
 
+    /// `2026-01-31T09:05:00` → `31.01.2026 09:05`, on the clock that it names.
+    public static func moment(_ text: String) -> String {
+        "\(day(String(text.prefix(10)))) \(text.dropFirst(11).prefix(5))"
+    }
+
     /// 95 → `1 мин`, 7200 → `2 ч`, 172800 → `2 дня`.
     public static func span(_ seconds: Double, _ language: Language = .ru) -> String {
         let whole = max(0, Int(seconds))

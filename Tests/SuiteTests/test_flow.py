@@ -209,3 +209,22 @@ def test_a_reader_below_the_oldest_kept_event_takes_the_state_instead(suite):
     wait_for(lambda: taken()["phase"] == "LIVE" and facts() == before, 40, "the figures are as they were")
     decisions = suite.get("bi-aggregator", "/api/v1/bus/decisions", token)["items"]
     assert any(d["what"] == "bootstrap" and "were not taken" in d["outcome"] for d in decisions)
+
+
+def test_the_gateway_gives_up_what_is_over_and_old_and_nothing_else(suite):
+    """Twelve thousand old rows of each kind among young ones; what waits or stands aside stays whatever its age."""
+    old, young = "now() - interval '93 days'", "now() - interval '80 days'"
+    for connection, state, at, count in [("shop", "done", old, 12_000), ("shop", "kept", old, 3), ("shop", "done", young, 4), ("shop", "parked", old, 5),
+                                         ("site", "done", old, 12_000), ("site", "done", young, 7)]:
+        suite.sql("bot_gateway", "INSERT INTO incoming (connection, dedupe_key, received_at, state, body) SELECT "
+                  f"'{connection}', 'old-{state}-' || ({at})::date || n, {at}, '{state}', 'body' FROM generate_series(1, {count}) AS n")
+    for state, at, count in [("sent", old, 12_000), ("unknown", old, 2), ("sent", young, 3), ("ready", old, 1)]:
+        suite.sql("bot_gateway", "INSERT INTO outbox (id, connection, chat, method, payload, author, text, state, created_at) SELECT gen_random_uuid(), "
+                  f"'nobody', '1', 'sendMessage', '', 'bot', 'old', '{state}', {at} FROM generate_series(1, {count})")
+    os.kill(suite.pids()["bot-gateway"], signal.SIGKILL)
+    left = lambda: [suite.sql("bot_gateway", statement) for statement in (
+        "SELECT connection, state, body <> '', count(*) FROM incoming WHERE dedupe_key LIKE 'old-%' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+        "SELECT state, count(*) FROM outbox WHERE text = 'old' GROUP BY 1 ORDER BY 1")]
+    wait_for(lambda: left() == [[["shop", "done", "t", "4"], ["shop", "parked", "t", "5"], ["site", "done", "f", "12000"], ["site", "done", "t", "7"]],
+                                [["ready", "1"], ["sent", "3"]]], 60, "only what is over and old to be given up")
+    suite.sql("bot_gateway", "DELETE FROM outbox WHERE text = 'old'; DELETE FROM incoming WHERE dedupe_key LIKE 'old-%'")

@@ -146,11 +146,6 @@ struct FoundAuthor: Sendable, Equatable {
     }
     let change: ID
     let finding: Finding
-
-    /// `27.11.2026 14:05`.
-    static func words(at time: String) -> String {
-        "\(HumanText.day(String(time.prefix(10)))) \(time.dropFirst(11).prefix(5))"
-    }
 }
 
 /// Why a system did not do what it was asked.

@@ -61,7 +61,7 @@ struct ODataVersions: Sendable {
     private func author(_ row: RawJSON) -> Author? {
         let prefix = "StandardODATA."
         guard let key = row[versions.author]?.stringValue, ID(key) != nil,
-            key.contains(where: { $0 != "0" && $0 != "-" }),
+            !ODataReference.isNone(key),
             let type = row["\(versions.author)_Type"]?.stringValue, type.hasPrefix(prefix)
         else { return nil }
         let entity = String(type.dropFirst(prefix.count))

@@ -91,7 +91,7 @@ struct GoodsPage: Sendable {
             ? word("isDeleted.\(change.new == "true")") : "\(word("was.\(change.field)")) «\(change.old ?? "—")»"
         var who = ""
         if let name = change.by {
-            let time = change.byAt.map { ", \(FoundAuthor.words(at: $0)) \(word("byOnecClock"))" } ?? ""
+            let time = change.byAt.map { ", \(HumanText.moment($0)) \(word("byOnecClock"))" } ?? ""
             who = "; \(word("lastWrittenBy")): \(name)\(time)"
         } else if let why = change.byUnknown {
             who = "; \(word("whoIsUnknown")): \(why)"

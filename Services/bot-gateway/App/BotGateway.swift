@@ -12,6 +12,7 @@ public struct BotGateway: SuiteService {
     public static let migrations = [
         Migration(3, "V003_gateway.sql", PackageResources.V003_gateway_sql),
         Migration(4, "V004_shops.sql", PackageResources.V004_shops_sql), ConnectorLedger.migration(5),
+        Migration(6, "V006_old_traffic.sql", PackageResources.V006_old_traffic_sql),
     ]
     public static let openAPI = PackageResources.openapi_yaml
 
@@ -83,6 +84,14 @@ public struct BotGateway: SuiteService {
             bus: bus, journal: journal, bots: bots, flows: flows, signal: arrived, outgoing: allOutgoing, log: log)
         var loops: [(name: String, run: @Sendable () async throws -> Void)] = [
             ("processing updates", { try await processor.run() }),
+            (
+                "giving up what is old",
+                { [bus, settings] in
+                    try await GatewayRetention(
+                        bus: bus, bots: settings.bots.map(\.name), days: settings.retention.days
+                    ).run()
+                }
+            ),
             ("noting how channels do", { [connectorLedger] in try await connectorLedger.run() }),
             ("abandoned talks", { [bus] in try await AbandonedTalks(bus: bus).run() }),
             (

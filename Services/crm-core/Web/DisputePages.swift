@@ -179,7 +179,7 @@ struct DisputePages: Sendable {
                 } ?? "")
         }
         let at = change["byAt"]?.stringValue ?? ""
-        let time = at.isEmpty ? "" : ", \(HumanText.day(String(at.prefix(10)))) \(at.dropFirst(11).prefix(5))"
+        let time = at.isEmpty ? "" : ", \(HumanText.moment(at))"
         return words + language.pick(". Последним записал в 1С: \(who)\(time)", ". Last written in 1C by \(who)\(time)")
     }
 

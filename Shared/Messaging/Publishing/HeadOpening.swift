@@ -107,17 +107,14 @@ struct NumberedEvent: Sendable {
     static func insert(_ events: [NumberedEvent], _ head: StreamHead, before: Link) -> [Statement] {
         let name: [Parameter] = [.text(head.stream), .text(head.lane.rawValue)]
         // No run is longer than a tick's: readers rely on it when they look for the run that holds a number.
-        let runs = stride(from: 0, to: events.count, by: StampingTick.limit).map {
-            events[$0..<min($0 + StampingTick.limit, events.count)]
-        }
-        return runs.map { run in
+        return events.parts(of: StampingTick.limit).map { run in
             Statement(
                 """
                 INSERT INTO event_run (stream, lane, first, last, event_days, event_ids, links)
                 SELECT $1, $2, $3::bigint, $4::bigint, $5::text[]::date[], $6::bigint[], $7::bytea[]
                 """,
                 name + [
-                    .int(run[run.startIndex].seq), .int(run[run.endIndex - 1].seq), .texts(run.map(\.day)),
+                    .int(run[0].seq), .int(run[run.count - 1].seq), .texts(run.map(\.day)),
                     .ints(run.map(\.id)), .byteArrays(run.map(\.link.bytes)),
                 ])
         } + [

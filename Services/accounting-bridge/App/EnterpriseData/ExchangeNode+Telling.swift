@@ -121,10 +121,8 @@ extension ExchangeNode {
     func bear(_ message: EnterpriseMessage, _ exchange: ID, named subject: String) async throws -> Int {
         guard births.takes(from: base) else { return 0 }
         let told = Dictionary(message.told.filter { $0.kind == "order" }.map { ($0.id, $0) }) { _, newer in newer }
-        var (rest, count) = (told.keys.sorted()[...], 0)
-        while !rest.isEmpty {
-            let some = Array(rest.prefix(Self.ordersAtOnce))
-            rest = rest.dropFirst(Self.ordersAtOnce)
+        var count = 0
+        for some in told.keys.sorted().parts(of: Self.ordersAtOnce) {
             let known = try await births.known(some, in: bus.pool)
             var (born, troubles): ([BornOrder], [OrderBirths.Trouble]) = ([], [])
             for one in some.filter({ !known.contains($0) }).compactMap({ told[$0] }) {

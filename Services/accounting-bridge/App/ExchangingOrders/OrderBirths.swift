@@ -50,10 +50,8 @@ struct OrderBirths: Sendable {
         _ orders: [BornOrder], troubles: [Trouble] = [], _ base: String, _ exchange: ID, named subject: String,
         _ bus: EventBus
     ) async throws -> Int {
-        var (rest, count) = (orders[...], 0)
-        while !rest.isEmpty {
-            let some = Array(rest.prefix(Self.ordersAtOnce))
-            rest = rest.dropFirst(Self.ordersAtOnce)
+        var count = 0
+        for some in orders.parts(of: Self.ordersAtOnce) {
             do { count += try await take(some, base, exchange, bus) } catch let error where Self.isOwnFault(error) {
                 for one in some {
                     do { count += try await take([one], base, exchange, bus) } catch let error

@@ -147,13 +147,12 @@ extension OrderReports {
                     "SELECT told_by FROM order_books WHERE order_id = $1 AND base = $2", [.id(order.id), .text(base)]
                 ).first?.optionalID("told_by")
                 let changed = marked.filter { !documents.contains($0) }
-                for start in stride(from: 0, to: changed.count, by: Self.documentsAtOnce) {
+                for some in changed.parts(of: Self.documentsAtOnce) {
                     try await publish(
                         BooksReported(
                             orderId: order.id, number: try row.string("number"), base: base,
                             exchangeId: try exchange ?? row.optionalID("told_by") ?? .make(),
-                            documents: Array(changed[start..<min(start + Self.documentsAtOnce, changed.count)]),
-                            by: "настройки"),
+                            documents: some, by: "настройки"),
                         of: order, in: transaction)
                 }
             }

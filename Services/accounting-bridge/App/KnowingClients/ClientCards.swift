@@ -96,10 +96,8 @@ enum ClientCards {
     ///
     /// - Returns: of how many there was news.
     static func learn(_ cards: [ClientCard], _ base: String, _ exchange: ID, _ bus: EventBus) async throws -> Int {
-        var (rest, news) = (cards[...], 0)
-        while !rest.isEmpty {
-            let some = Array(rest.prefix(cardsAtOnce))
-            rest = rest.dropFirst(cardsAtOnce)
+        var news = 0
+        for some in cards.parts(of: cardsAtOnce) {
             news += try await bus.transaction { transaction in
                 var news = 0
                 for card in some where try await learn(card, base, exchange, in: transaction) { news += 1 }

@@ -49,8 +49,8 @@ struct GoodCopies: Sendable {
     @discardableResult
     func learn(_ goods: [ToldGood], asOf: Timestamp) async throws -> Int {
         var changes = 0
-        for start in stride(from: 0, to: goods.count, by: Self.goodsAtOnce) {
-            let byId = Dictionary(goods[start...].prefix(Self.goodsAtOnce).map { ($0.id, $0) }) { $1 }
+        for part in goods.parts(of: Self.goodsAtOnce) {
+            let byId = Dictionary(part.map { ($0.id, $0) }) { $1 }
             // In one order, whoever else writes them.
             let some = byId.values.sorted { $0.id < $1.id }
             let lock = Statement(

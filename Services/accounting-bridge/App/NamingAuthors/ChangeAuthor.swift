@@ -1,4 +1,5 @@
 import Postgres
+import Primitives
 
 /// Who made a change, as it is kept.
 struct ChangeAuthor {
@@ -16,7 +17,7 @@ struct ChangeAuthor {
     /// To go on with behind the change; empty when nothing is known of it.
     var words: String {
         guard let name else { return unknown.map { " (кто изменил, неизвестно: \($0))" } ?? "" }
-        let time = at.map { ", \(FoundAuthor.words(at: $0)) по часам 1С" } ?? ""
+        let time = at.map { ", \(HumanText.moment($0)) по часам 1С" } ?? ""
         return " (последним записал в 1С: \(name)\(time))"
     }
 }

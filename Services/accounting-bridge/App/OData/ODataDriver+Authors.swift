@@ -49,7 +49,7 @@ extension ODataDriver {
         return cards.map { card in
             guard case .found(let name, let at)? = byKey[card.onecId.lowercased()] else { return card }
             var card = card
-            card.changedBy = "\(name), \(FoundAuthor.words(at: at))"
+            card.changedBy = "\(name), \(HumanText.moment(at))"
             return card
         }
     }

@@ -41,10 +41,8 @@ extension ODataDriver {
         }
         do {
             // A node's first answer may hold thousands: what is taken stays taken.
-            var rest = try await strangers(orders, wire)[...]
-            while !rest.isEmpty {
-                try await take(Array(rest.prefix(Self.keysInQuestion)), exchange, wire)
-                rest = rest.dropFirst(Self.keysInQuestion)
+            for some in try await strangers(orders, wire).parts(of: Self.keysInQuestion) {
+                try await take(some, exchange, wire)
             }
         } catch DriverFailure.refused(let why) {
             known.add(unreadable: Self.question, "заказы, сделанные в 1С, не читаются: \(why)")

@@ -41,10 +41,7 @@ extension ODataDriver {
 
     /// The orders that have one of these keys, or a document that has.
     private func askFor(_ keys: [String]) async throws {
-        var rest = keys[...]
-        while !rest.isEmpty {
-            let some = Array(rest.prefix(Self.keysAtOnce))
-            rest = rest.dropFirst(Self.keysAtOnce)
+        for some in keys.parts(of: Self.keysAtOnce) {
             try await pool.query(
                 """
                 UPDATE order_out SET ask_at = now() WHERE base = $1 AND ask_at IS NOT NULL AND (

@@ -64,7 +64,7 @@ extension ODataDriver {
         if let known = known.key(question) { return known }
         let card = try await client.one(
             "odata.client", mapping.counterparty.entity, key, select: [partner.field], wire: wire)
-        guard let found = card?[partner.field]?.stringValue, found.contains(where: { $0 != "0" && $0 != "-" }) else {
+        guard let found = card?[partner.field]?.stringValue, !ODataReference.isNone(found) else {
             throw DriverFailure.refused(
                 card == nil
                     ? "карточки контрагента, с которой связан клиент, в 1С больше нет"

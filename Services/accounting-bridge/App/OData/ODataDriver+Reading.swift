@@ -11,11 +11,7 @@ extension ODataDriver {
         try await noticeChanges(wire)
         try await lookForBorn(wire)
         var heard: [HeardReport] = []
-        var rest = asked[...]
-        while !rest.isEmpty {
-            heard += try await read(apart: Array(rest.prefix(Self.questionSize)), wire)
-            rest = rest.dropFirst(Self.questionSize)
-        }
+        for some in asked.parts(of: Self.questionSize) { heard += try await read(apart: some, wire) }
         return heard
     }
 

@@ -61,8 +61,7 @@ struct BankStatements: Sendable {
         // What is gone frees what it had paid before anything new is matched.
         let vanished = try await bus.transaction { try await retire(statement, entries, id, in: $0) }
         var duplicates = 0
-        for start in stride(from: 0, to: entries.count, by: Self.chunk) {
-            let part = Array(entries[start..<min(start + Self.chunk, entries.count)])
+        for part in entries.parts(of: Self.chunk) {
             duplicates += try await bus.transaction { try await keep(part, id, exchange, by: nil, in: $0) }
         }
         var report = Report(

@@ -114,9 +114,7 @@ struct ReceivedFiles: Sendable {
     func read(_ place: Place, _ take: ([UInt8]) async throws -> Void) async throws {
         guard place.archive != nil else {
             try await pieces(place) { piece in
-                for start in stride(from: 0, to: piece.count, by: Self.step) {
-                    try await take(Array(piece[start..<min(start + Self.step, piece.count)]))
-                }
+                for part in piece.parts(of: Self.step) { try await take(part) }
             }
             return
         }
