@@ -87,7 +87,7 @@ struct SubscriptionMachine {
 
     /// Bytes that checked events take while they wait for their transaction, at most; beyond it nothing more is taken. What is
     /// dropped here travels twice, so there is room for a second or two of a full load.
-    static let readyLimit = 20 * 1024 * 1024
+    static let readyLimit = 12 * 1024 * 1024
     /// Live batches kept while a gap is being refilled.
     static let aheadLimit = 64
     static let unansweredLimit = 3
