@@ -1,4 +1,5 @@
 """Runs the real suite for a test: five processes, their own PostgreSQL, a Telegram server, a mailbox, a 1C client."""
+import itertools
 import json
 import os
 import queue
@@ -37,16 +38,24 @@ def wait_for(check, seconds=30, what="the condition"):
         tick.wait(0.05)
 
 
+looks = itertools.count()
+
+
 def free_base():
-    """A port base whose whole range is free now, below the ephemeral ports."""
-    for base in range(20000 + os.getpid() % 50 * 200, 32000, 500):
+    """A port base whose whole range is free now, below the ephemeral ports. Each process looks from another place on, and each time from the next."""
+    bases = range(20000, 32000, 500)
+    first = (os.getpid() + next(looks)) % len(bases)
+    for base in [*bases[first:], *bases[:first]]:
         offsets = [0, 1, 2, 3, 4, 303, 352]
+        held = []
         try:
-            held = []
             for offset in offsets:
                 s = socket.socket()
                 held.append(s)
+                # As the services do: connections that have just ended there are in nobody's way.
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 s.bind(("127.0.0.1", base + offset))
+                s.listen(1)
             return base
         except OSError:
             continue
