@@ -1,6 +1,5 @@
 internal import CCrypto
 internal import CSodium
-import Synchronization
 
 /// libsodium must be started once before anything else; done on first use.
 enum Library {
@@ -14,35 +13,17 @@ enum Library {
 public func sha256(_ bytes: some Collection<UInt8>) -> [UInt8] {
     let input = Array(bytes)
     return [UInt8](unsafeUninitializedCapacity: 32) { out, count in
-        SHA256.withContext { context in
-            precondition(
-                EVP_DigestInit_ex2(context, SHA256.algorithm, nil) == 1
-                    && EVP_DigestUpdate(context, input, input.count) == 1
-                    && EVP_DigestFinal_ex(context, out.baseAddress, nil) == 1, "libcrypto did not hash")
-        }
+        let context = EVP_MD_CTX_new()
+        defer { EVP_MD_CTX_free(context) }
+        precondition(
+            EVP_DigestInit_ex2(context, SHA256.algorithm, nil) == 1
+                && EVP_DigestUpdate(context, input, input.count) == 1
+                && EVP_DigestFinal_ex(context, out.baseAddress, nil) == 1, "libcrypto did not hash")
         count = 32
     }
 }
 
 private enum SHA256 {
-    /// libcrypto's state of one hash. Used by one thread at a time; a finished hash leaves nothing of its input in it.
-    private struct Context: @unchecked Sendable { let pointer: OpaquePointer }
-
-    /// Making a context takes longer than hashing a small event, so those that are done with are kept: as many as threads have
-    /// ever hashed at once.
-    private static let spare = Mutex<[Context]>([])
-
-    static func withContext(_ body: (OpaquePointer) -> Void) {
-        let context = spare.withLock { $0.popLast() } ?? make()
-        body(context.pointer)
-        spare.withLock { $0.append(context) }
-    }
-
-    private static func make() -> Context {
-        guard let pointer = EVP_MD_CTX_new() else { preconditionFailure("libcrypto has no memory") }
-        return Context(pointer: pointer)
-    }
-
     /// Looked up once; libcrypto's algorithms are immutable and may be used by any thread.
     nonisolated(unsafe) static let algorithm: OpaquePointer = {
         guard let algorithm = EVP_MD_fetch(nil, "SHA256", nil) else { preconditionFailure("libcrypto has no SHA-256") }
