@@ -1,5 +1,6 @@
 import ArgumentParser
 import Contracts
+import Dispatch
 import Glibc
 import Messaging
 import Postgres
@@ -28,7 +29,13 @@ struct Publish: AsyncParsableCommand {
         try await running(bus) { [writers] in
             if held {
                 if let one = dealer.deal(1) { await Self.say(one, bus, filler, keys, lane) }
-                _ = readLine()
+                // On a thread of its own: there are few for the tasks.
+                await withCheckedContinuation { continuation in
+                    DispatchQueue.global().async {
+                        _ = readLine()
+                        continuation.resume()
+                    }
+                }
             }
             let start = nanoseconds()
             await withTaskGroup(of: Void.self) { group in
