@@ -1,10 +1,11 @@
 import Contracts
 import Foundation
-import Messaging
 import Postgres
 import Primitives
 import Synchronization
 import Testing
+
+@testable import Messaging
 
 extension OnARealBus {
     @Suite struct EventBusTests {
@@ -29,6 +30,53 @@ extension OnARealBus {
             #expect(try await pair.heard().map(\.number) == Array(100..<300))
             talking.cancel()
             listening.cancel()
+        }
+
+        /// Copies are kept by the batch: those of large events stand in several rows, and each is what was said.
+        @Test func copiesOfLargeEventsAreWhatWasSaid() async throws {
+            let pair = try await Pair()
+            let talker = try pair.bus(pair.talker)
+            let taken = Mutex(0)
+            var handlers = EventHandlers()
+            handlers.on(Large.self) { _, _, transaction in
+                transaction.afterCommit {
+                    taken.withLock { $0 += 1 }
+                    pair.news.poke()
+                }
+            }
+            let listener = try pair.bus(pair.listener, [StreamName(publisher: pair.talker.name): handlers])
+            let running = [Task { try await talker.run() }, Task { try await listener.run() }]
+            try await pair.until { talker.missing == nil && listener.missing == nil }
+            _ = try await talker.transaction { transaction in
+                for size in [200_000, 10, 250_000, 1, 0] + Array(repeating: 200_000, count: 12) {
+                    try transaction.emit(
+                        Large(filler: String(repeating: "ы", count: size / 2)), key: "k", correlation: nil,
+                        causation: nil)
+                }
+            }
+            try await pair.until { taken.withLock { $0 } == 17 }
+            let same = try await pair.pool.query(
+                """
+                SELECT count(*) AS n FROM \(pair.listener.schema).inbox AS i
+                JOIN \(pair.talker.schema).event_no AS n USING (seq, link)
+                JOIN \(pair.talker.schema).event AS e ON e.day = n.event_day AND e.id = n.event_id
+                    AND e.body = i.body AND e.event_id = i.event_id AND e.type = i.type AND e.at = i.at
+                """)[0]
+            #expect(try same.int("n") == 17)
+            for task in running { task.cancel() }
+        }
+
+        private struct Large: EventContract {
+            static let type = "test.large.v1"
+            let filler: String
+        }
+
+        @Test func copiesShareARowUpToALimitOfNumberAndBytes() {
+            #expect(Applier.runs(of: []) == [] && Applier.runs(of: [0]) == [0..<1])
+            #expect(Applier.runs(of: .init(repeating: 1, count: 500)) == [0..<500])
+            #expect(Applier.runs(of: .init(repeating: 1, count: 1001)) == [0..<500, 500..<1000, 1000..<1001])
+            #expect(Applier.runs(of: .init(repeating: 262_144, count: 9)) == [0..<4, 4..<8, 8..<9])
+            #expect(Applier.runs(of: [3, 2_000_000, 3]) == [0..<2, 2..<3])
         }
 
         @Test func manyWritersAtOnceLeaveNoGapAndEachKeyInOrder() async throws {

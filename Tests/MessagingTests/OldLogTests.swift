@@ -10,19 +10,11 @@ import Testing
 @Suite(.enabled(if: testDatabase != nil, "THROUGHLINE_TEST_DATABASE is not set: run deploy/test"))
 struct OldLogTests {
     @Test func numbersOfEveryDayAndLaneMoveIntoRunsAndTheChainStillHolds() async throws {
-        let schema = "o\(UInt32.random(in: 0 ... .max))"
-        let configuration = PostgresConfiguration(url: testDatabase ?? "", applicationName: "old", schema: schema)
-        let connection = try await PostgresConnection(configuration)
-        try await connection.query("CREATE SCHEMA \(schema)")
-        let pool = PostgresPool(configuration)
-        func migrate(_ migrations: [Migration]) async throws {
-            _ = try await Migrator(schema: schema, migrations, checksum: { hex(sha256(Array($0.utf8))) }).migrate(pool)
-        }
-        try await migrate(EventBus.migrations.filter { $0.number < 103 })
+        let (connection, pool, migrate) = try await log(before: 103)
         // More than a run holds, over midnight, and a few on the other lane.
         let main = try await fill(connection, .main, [(1, 1300), (0, 1200)])
         let bulk = try await fill(connection, .bulk, [(0, 3)])
-        try await migrate(EventBus.migrations)
+        try await migrate()
         let counts = try await connection.query(
             """
             SELECT lane, count(*) AS n, max(seq) AS last, count(DISTINCT seq) AS different FROM event_no
@@ -45,15 +37,7 @@ struct OldLogTests {
     }
 
     @Test func copiesOfEverySequenceMoveIntoRunsAndAreReadFromAnyPlace() async throws {
-        let schema = "o\(UInt32.random(in: 0 ... .max))"
-        let configuration = PostgresConfiguration(url: testDatabase ?? "", applicationName: "old", schema: schema)
-        let connection = try await PostgresConnection(configuration)
-        try await connection.query("CREATE SCHEMA \(schema)")
-        let pool = PostgresPool(configuration)
-        func migrate(_ migrations: [Migration]) async throws {
-            _ = try await Migrator(schema: schema, migrations, checksum: { hex(sha256(Array($0.utf8))) }).migrate(pool)
-        }
-        try await migrate(EventBus.migrations.filter { $0.number < 104 })
+        let (connection, pool, migrate) = try await log(before: 104)
         // Two days, a second sequence, a number without a copy (it could not be read), and one from before links were kept.
         for (stream, ago, range) in [("p", 1, "1, 730"), ("p", 0, "731, 1500"), ("cmd.s", 0, "1, 5")] {
             try await connection.query(
@@ -75,7 +59,7 @@ struct OldLogTests {
         }
         let before = try await everything()
         #expect(before.count == 1504)
-        try await migrate(EventBus.migrations)
+        try await migrate()
         #expect(try await everything() == before)
         func page(_ start: Int64, _ wanted: Int64) async throws -> [Int64] {
             try await pool.query(
@@ -92,6 +76,22 @@ struct OldLogTests {
         #expect(pages == [[1, 2, 3], [99, 100, 101], [729, 730, 731], [999, 1001], [1001], [1500], []])
         #expect(try await page(700, 500).count == 500)
         await pool.close()
+    }
+
+    /// A log as it was before a migration, and what brings it up to date.
+    private func log(before number: Int) async throws -> (
+        PostgresConnection, PostgresPool, migrate: @Sendable () async throws -> Void
+    ) {
+        let schema = "o\(UInt32.random(in: 0 ... .max))"
+        let configuration = PostgresConfiguration(url: testDatabase ?? "", applicationName: "old", schema: schema)
+        let connection = try await PostgresConnection(configuration)
+        try await connection.query("CREATE SCHEMA \(schema)")
+        let pool = PostgresPool(configuration)
+        @Sendable func migrate(_ migrations: [Migration]) async throws {
+            _ = try await Migrator(schema: schema, migrations, checksum: { hex(sha256(Array($0.utf8))) }).migrate(pool)
+        }
+        try await migrate(EventBus.migrations.filter { $0.number < number })
+        return (connection, pool, { try await migrate(EventBus.migrations) })
     }
 
     /// - Parameter days: how many days ago, and how many events.

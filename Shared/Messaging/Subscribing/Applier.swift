@@ -176,18 +176,22 @@ struct Applier: Sendable {
             """, name + [.int(epoch), .int(last.seq), .bytes(last.link.bytes)])
     }
 
-    /// A run of consecutive copies; more than a page's bytes are several.
     private func copies(_ arrived: [ReceivedEvent], _ events: [SubscriptionMachine.Event]) -> [Statement] {
-        var statements: [Statement] = []
+        Self.runs(of: events.map(\.body.count)).map { run(arrived[$0], events[$0]) }
+    }
+
+    /// Which copies share a row: consecutive ones, until there are `runLimit` of them or about a page's bytes.
+    static func runs(of sizes: [Int]) -> [Range<Int>] {
+        var runs: [Range<Int>] = []
         var (start, bytes) = (0, 0)
-        for index in events.indices {
-            bytes += events[index].body.count
-            let isFull = index + 1 - start == Self.runLimit || bytes >= EventBatch.pageBytes
-            guard isFull || index == events.count - 1 else { continue }
-            statements.append(run(arrived[start...index], events[start...index]))
+        for (index, size) in sizes.enumerated() {
+            bytes += size
+            let isFull = index + 1 - start == runLimit || bytes >= EventBatch.pageBytes
+            guard isFull || index == sizes.count - 1 else { continue }
+            runs.append(start..<index + 1)
             (start, bytes) = (index + 1, 0)
         }
-        return statements
+        return runs
     }
 
     /// Copies in one row at most, as the table demands.
