@@ -179,7 +179,8 @@ struct DisputePages: Sendable {
                 } ?? "")
         }
         let at = change["byAt"]?.stringValue ?? ""
-        let time = at.isEmpty ? "" : ", \(HumanText.moment(at))"
+        let time =
+            at.isEmpty ? "" : ", \(HumanText.moment(at)) \(language.pick("по часам 1С", "by 1C's clock"))"
         return words + language.pick(". Последним записал в 1С: \(who)\(time)", ". Last written in 1C by \(who)\(time)")
     }
 
