@@ -80,6 +80,7 @@ struct DashboardPages: Sendable {
         "second": ("с", "s"), "minute": ("мин", "min"), "leads": ("Заявки", "Leads"),
         "received": ("Получено денег", "Money received"), "owed": ("Должны нам", "Owed to us"),
         "botAnswer": ("Ответ бота", "Answer by the bot"),
+        "noChannel": ("без канала", "no channel"),
         "humanAnswer": ("Первый ответ менеджера", "First answer by a manager"),
     ]
 }
