@@ -135,6 +135,24 @@ def unnest_events(server, seconds):
     return 200 * transactions(server, script, seconds)
 
 
+def promised(server, seconds):
+    """Events a second of which PostgreSQL alone could write all that the bus promises for each: the publisher's effect and its log, then
+    the subscriber's copy and its effect, 200 at a time. No bus can be faster that keeps them; reading and numbering are not counted."""
+    server.run(
+        "DROP TABLE IF EXISTS bench.ledger, bench.copies; CREATE TABLE bench.ledger (number bigint NOT NULL, key text NOT NULL, "
+        "place bigserial); CREATE TABLE bench.copies (first bigint NOT NULL, last bigint NOT NULL, event_ids uuid[] NOT NULL, "
+        "ats timestamptz[] NOT NULL, links bytea[] NOT NULL, bodies bytea[] COMPRESSION lz4 NOT NULL)")
+    effect = ("INSERT INTO bench.ledger (number, key) SELECT * FROM unnest(array_fill(1::bigint, ARRAY[200]), "
+              "array_fill('key'::text, ARRAY[200]));\n")
+    script = server.folder / "promised.sql"
+    script.write_text(
+        f"BEGIN;\n{effect}{(server.folder / 'unnest_events.sql').read_text()}COMMIT;\nBEGIN;\n"
+        "INSERT INTO bench.copies VALUES (1, 200, array_fill(gen_random_uuid(), ARRAY[200]), array_fill(now(), ARRAY[200]), "
+        f"array_fill(decode(repeat('61', 32), 'hex'), ARRAY[200]), array_fill(decode(repeat('61', {BODY}), 'hex'), ARRAY[200]));\n"
+        f"{effect}COMMIT;\n")
+    return 200 * transactions(server, script, seconds)
+
+
 def transactions(server, script, seconds):
     """Transactions a second of two clients."""
     out = subprocess.run([server.pgbench, "-n", "-M", "prepared", "-f", script, "-c", "2", "-j", "2", "-T", str(seconds), server.url],
