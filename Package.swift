@@ -162,6 +162,7 @@ let package = Package(
             "bot-gateway", "BotGateway", core + ["CommerceML", "Curl", "Sodium", "XMLStream"],
             embed: [
                 "Migrations/V003_gateway.sql", "Migrations/V004_shops.sql", "Migrations/V006_old_traffic.sql",
+                "Migrations/V007_replies_by_chat.sql",
                 "App/openapi.yaml",
             ])
         + service(

@@ -7,6 +7,7 @@ static inline CURLcode throughline_curl_long(CURL *h, CURLoption o, long v) { re
 static inline CURLcode throughline_curl_list(CURL *h, CURLoption o, struct curl_slist *v) { return curl_easy_setopt(h, o, v); }
 static inline CURLcode throughline_curl_pointer(CURL *h, CURLoption o, void *v) { return curl_easy_setopt(h, o, v); }
 static inline CURLcode throughline_curl_response(CURL *h, long *code) { return curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, code); }
+static inline CURLcode throughline_curl_request_bytes(CURL *h, long *bytes) { return curl_easy_getinfo(h, CURLINFO_REQUEST_SIZE, bytes); }
 
 typedef size_t (*throughline_curl_data)(char *, size_t, size_t, void *);
 typedef int (*throughline_curl_progress)(void *, curl_off_t, curl_off_t, curl_off_t, curl_off_t);

@@ -90,7 +90,7 @@ import Testing
                 == .failed("Forbidden: bot was blocked"))
         #expect(
             understand(429, #"{"ok":false,"description":"Too Many","parameters":{"retry_after":9}}"#)
-                == .later(seconds: 9, reason: "Too Many", pausesAll: true))
+                == .later(seconds: 9, reason: "Too Many", blames: .way))
     }
 
     @Test func anAnswerThatTellsNothingIsUnknownAndNotRepeated() {

@@ -2,7 +2,6 @@ import Contracts
 import HTTPTypes
 import Hummingbird
 import Mustache
-import NIOCore
 import Postgres
 import Primitives
 import ServiceKit
@@ -34,19 +33,7 @@ struct DashboardPages: Sendable {
         }
         router.get("/dashboard/live") { _, context in
             try context.requireReader()
-            guard let changes = live.listen() else {
-                throw Problem(.serviceUnavailable, "too-many-pages", "Too many pages are open")
-            }
-            let stream = ResponseBody { writer in
-                try await writer.write(ByteBuffer(string: ": open\n\n"))
-                for await metric in changes {
-                    try await writer.write(ByteBuffer(string: "data: \(metric)\n\n"))
-                }
-                try await writer.finish(nil)
-            }
-            return Response(
-                status: .ok,
-                headers: [.contentType: "text/event-stream", .cacheControl: "no-store"], body: stream)
+            return try Response.live(live.listen()) { $0 }
         }
     }
 

@@ -8,5 +8,5 @@ struct LiveFigures: Sendable {
         listeners.tell(Set(cells.map(\.metric)).sorted().joined(separator: ","))
     }
 
-    func listen() -> AsyncStream<String>? { listeners.listen() }
+    func listen() -> AsyncStream<String?>? { listeners.listen() }
 }

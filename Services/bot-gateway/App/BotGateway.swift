@@ -13,6 +13,7 @@ public struct BotGateway: SuiteService {
         Migration(3, "V003_gateway.sql", PackageResources.V003_gateway_sql),
         Migration(4, "V004_shops.sql", PackageResources.V004_shops_sql), ConnectorLedger.migration(5),
         Migration(6, "V006_old_traffic.sql", PackageResources.V006_old_traffic_sql),
+        Migration(7, "V007_replies_by_chat.sql", PackageResources.V007_replies_by_chat_sql),
     ]
     public static let openAPI = PackageResources.openapi_yaml
 

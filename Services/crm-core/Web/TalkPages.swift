@@ -2,7 +2,6 @@ import Contracts
 import HTTPTypes
 import Hummingbird
 import Messaging
-import NIOCore
 import Postgres
 import Primitives
 import ServiceKit
@@ -29,7 +28,7 @@ struct TalkPages: Sendable {
             let caller = try context.person()
             let journey = try context.id("journey")
             try await JourneyRoutes.mustSee(journey, caller, bus.pool)
-            return try events(journey)
+            return try Response.live(live.listen(journey)) { _ in "changed" }
         }
         router.get("/live/:id/parts") { request, context in
             let caller = try context.person()
@@ -98,18 +97,5 @@ struct TalkPages: Sendable {
                 data, key: conversation.description, correlation: journey,
                 causation: try row.optionalID("last"), target: "bot-gateway")
         }
-    }
-
-    private func events(_ journey: ID) throws -> Response {
-        guard let changes = live.listen(journey) else {
-            throw Problem(.serviceUnavailable, "too-many-pages", "Too many pages are open")
-        }
-        let stream = ResponseBody { writer in
-            try await writer.write(ByteBuffer(string: ": open\n\n"))
-            for await _ in changes { try await writer.write(ByteBuffer(string: "data: changed\n\n")) }
-            try await writer.finish(nil)
-        }
-        return Response(
-            status: .ok, headers: [.contentType: "text/event-stream", .cacheControl: "no-store"], body: stream)
     }
 }

@@ -5,7 +5,7 @@ import Synchronization
 public final class Listeners<News: Sendable>: Sendable {
     private struct Listener {
         let wants: @Sendable (News) -> Bool
-        let continuation: AsyncStream<News>.Continuation
+        let continuation: AsyncStream<News?>.Continuation
     }
     private struct State {
         var listeners: [Int: Listener] = [:]
@@ -17,6 +17,10 @@ public final class Listeners<News: Sendable>: Sendable {
     /// News that wait for one slow page; the oldest go first.
     private static var waitingLimit: Int { 16 }
 
+    /// Seconds between signs of life: only a write that fails tells that a page was closed, and without one a page on which nothing moves
+    /// would keep its place for ever.
+    private static var beat: Duration { .seconds(5) }
+
     /// - Parameter limit: open pages at a time.
     public init(limit: Int) { self.limit = limit }
 
@@ -26,9 +30,9 @@ public final class Listeners<News: Sendable>: Sendable {
         }
     }
 
-    /// News of the wanted kind; nil when too many pages are open.
-    public func listen(where wants: @escaping @Sendable (News) -> Bool = { _ in true }) -> AsyncStream<News>? {
-        let (stream, continuation) = AsyncStream<News>.makeStream(
+    /// News of the wanted kind, and nil when it is time for a sign of life; no stream when too many pages are open.
+    public func listen(where wants: @escaping @Sendable (News) -> Bool = { _ in true }) -> AsyncStream<News?>? {
+        let (stream, continuation) = AsyncStream<News?>.makeStream(
             bufferingPolicy: .bufferingNewest(Self.waitingLimit))
         let taken = state.withLock { state -> Int? in
             guard state.listeners.count < limit else { return nil }
@@ -37,7 +41,16 @@ public final class Listeners<News: Sendable>: Sendable {
             return state.nextKey
         }
         guard let key = taken else { return nil }
-        continuation.onTermination = { [weak self] _ in self?.state.withLock { $0.listeners[key] = nil } }
+        let beats = Task {
+            while !Task.isCancelled {
+                try? await Task.sleep(for: Self.beat)
+                continuation.yield(nil)
+            }
+        }
+        continuation.onTermination = { [weak self] _ in
+            beats.cancel()
+            self?.state.withLock { $0.listeners[key] = nil }
+        }
         return stream
     }
 }

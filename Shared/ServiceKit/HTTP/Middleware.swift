@@ -1,5 +1,6 @@
 import HTTPTypes
 import Hummingbird
+import Messaging
 import Metrics
 import Postgres
 import Synchronization
@@ -36,6 +37,7 @@ struct ProblemMiddleware: RouterMiddleware {
             .badRequest("a value is not of the wanted form")
         case let error as PostgresError where error.sqlState == "23503":
             .invalid("a record that is named here does not exist")
+        case let error as EventTooLarge: .invalid("it is too large: \(error)")
         default: Problem(.internalServerError, "internal", "The request failed; it has been logged")
         }
     }
@@ -74,7 +76,8 @@ struct CallerMiddleware: RouterMiddleware {
         } else if let cookie = request.cookies[AccessControl.cookie]?.value {
             // A cookie comes along from any page: where no form's token is asked for, it reads only.
             let reads = [.get, .head].contains(request.method)
-            let asksForToken = takesForms && !request.uri.path.hasPrefix("/api/")
+            // By the path's parts, as the router reads it: it takes `//api` for `/api`.
+            let asksForToken = takesForms && request.uri.path.split(separator: "/").first != "api"
             context.caller = reads || asksForToken ? access.caller(bearer: cookie) : nil
         }
         return try await next(request, context)

@@ -84,6 +84,22 @@ extension Request {
     /// A parameter of the query as browsers write it: a plus is a blank. The first of several.
     public func query(_ name: String) -> String? { uri.query.flatMap { Form.value(name, in: $0) } }
 
+    /// An id of the query; 400 when it is none.
+    public func idQuery(_ name: String) throws -> ID? {
+        try query(name).map { text in
+            guard let id = ID(text) else { throw Problem.badRequest("\(name) is not an id") }
+            return id
+        }
+    }
+
+    /// A time of the query; 400 when it is none.
+    public func timeQuery(_ name: String) throws -> Timestamp? {
+        try query(name).map { text in
+            guard let time = Timestamp(text) else { throw Problem.badRequest("\(name) is no RFC 3339 time") }
+            return time
+        }
+    }
+
     /// The language a page is wanted in: `?lang=`, the cookie, `Accept-Language` of the workspace that forwards.
     public func language(_ fallback: Language) -> Language {
         let wanted = [query("lang"), cookies["lang"]?.value, headers[.acceptLanguage].map { String($0.prefix(2)) }]

@@ -61,7 +61,7 @@ enum FlowSession {
                         conversationId: conversation.id, channel: conversation.connection,
                         answers: talk.answers, name: talk.answers["name"] ?? senderName,
                         phone: talk.phone?.e164, phoneConfirmed: talk.phoneConfirmed,
-                        email: talk.answers["email"], state: talk.state.rawValue, step: talk.place),
+                        email: talk.email, state: talk.state.rawValue, step: talk.place),
                     in: transaction)
             case .consent(let how):
                 try conversation.emit(

@@ -40,7 +40,13 @@ struct FlowTalk: Sendable {
 
     init(flow: Flow) { self.flow = flow }
 
-    var phone: Phone? { answers["phone"].flatMap { Phone($0) } }
+    var phone: Phone? { answer(to: "phone").flatMap { Phone($0) } }
+    var email: String? { answer(to: "email") }
+
+    /// What was said to the step of this kind, however it is called.
+    private func answer(to kind: String) -> String? {
+        flow.steps.last { $0.kind == kind && answers[$0.id] != nil }.flatMap { answers[$0.id] }
+    }
     /// Where it stands: a step's id, `consent`, or nil at the end.
     var place: String? {
         state == .complete ? nil : step < flow.steps.count ? flow.steps[step].id : "consent"

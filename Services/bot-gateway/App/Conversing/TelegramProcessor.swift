@@ -132,7 +132,7 @@ struct TelegramProcessor: Sendable {
             sender: sender, attribution: attribution, in: transaction)
         var talk = try FlowSession.load(conversation, flow: flow)
         let messageID = ID.make()
-        let at = Timestamp(milliseconds: message.date * 1000)
+        let at = message.at
         let isNew = try await conversation.record(
             messageID: messageID, direction: "in", author: "client",
             externalID: String(message.messageID), text: message.words, state: "received", at: at,

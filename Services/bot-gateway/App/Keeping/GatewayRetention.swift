@@ -1,5 +1,6 @@
 import Messaging
 import Postgres
+import ServiceKit
 
 /// Gives up what came from outside or was sent there and is over, once it is older than the services' logs (`retention.days`). What
 /// waits, or stands aside for a person, stays. Talks themselves are not touched.
@@ -18,6 +19,7 @@ struct GatewayRetention: Sendable {
         while !Task.isCancelled {
             let leads = bus.missing == nil
             if leads {
+                try await bus.pool.run([Idempotency.housekeeping])
                 for statement in statements {
                     while try await bus.pool.run([statement])[0].affected == Self.roundLimit {}
                 }

@@ -55,7 +55,7 @@ struct TelegramUpdate: Decodable, Sendable {
         let messageID: Int64
         let from: User?
         let chat: Chat
-        let date: Int64
+        let at: Timestamp
         let text: String?
         let caption: String?
         let contact: Contact?
@@ -73,7 +73,12 @@ struct TelegramUpdate: Decodable, Sendable {
             messageID = try container.decode(Int64.self, forKey: .messageID)
             from = try container.decodeIfPresent(User.self, forKey: .from)
             chat = try container.decode(Chat.self, forKey: .chat)
-            date = try container.decode(Int64.self, forKey: .date)
+            // Seconds; a year that has five digits is none that can be said or stored.
+            let date = try container.decode(Int64.self, forKey: .date)
+            guard (0..<253_402_300_800).contains(date) else {
+                throw DecodingError.dataCorruptedError(forKey: .date, in: container, debugDescription: "no time of ours")
+            }
+            at = Timestamp(milliseconds: date * 1000)
             text = try container.decodeIfPresent(String.self, forKey: .text)
             caption = try container.decodeIfPresent(String.self, forKey: .caption)
             contact = try container.decodeIfPresent(Contact.self, forKey: .contact)

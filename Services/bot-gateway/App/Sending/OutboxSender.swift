@@ -1,5 +1,6 @@
 import Contracts
 import Curl
+import Glibc
 import Logging
 import Messaging
 import Postgres
@@ -26,13 +27,19 @@ struct OutboxSender: Sendable {
         case sent(messageID: String?)
         case failed(String)
         case unknown(String)
-        case later(seconds: Double, reason: String, pausesAll: Bool)
+        /// It surely did not take effect. `blames`: the way that all replies go stands still, which no single reply is the cause of.
+        case later(seconds: Double, reason: String, blames: Blame)
     }
+    enum Blame: Sendable, Equatable { case way, reply }
 
     /// Requests under way at a time.
     private static let parallel = 8
-    /// Attempts that surely did not arrive before a reply is given up.
+    /// Attempts that the other side answered with a failure of its own before a reply is given up: about two and a half hours.
     private static let attemptLimit = 20
+    /// Seconds that a reply waits for a way that stands still: what is older comes too late to be an answer.
+    private static let ageLimit = 86_400.0
+    /// Seconds between two attempts at most.
+    private static let longestPause = 600.0
 
     func run() async throws {
         // Whoever marked these did not live to write the outcome.
@@ -64,7 +71,7 @@ struct OutboxSender: Sendable {
             try await mark(chosen)
             for (item, outcome) in await sendAll(chosen) {
                 note(outcome)
-                if case .later(let seconds, _, true) = outcome { pace.pause(seconds: seconds, now: now) }
+                if case .later(let seconds, _, .way) = outcome { pace.pause(seconds: seconds, now: now) }
                 try await settle(item.id, outcome)
             }
         }
@@ -78,16 +85,21 @@ struct OutboxSender: Sendable {
         }
     }
 
-    /// The first reply of each chat: within a chat they leave in order.
+    /// The first reply of each chat: within a chat they leave in order. From chat to chat through the index: however many wait in one, the
+    /// others are found.
     private func ready() async throws -> [Item] {
         try await bus.pool.query(
             """
-            SELECT id, chat, method, payload FROM (
-                SELECT DISTINCT ON (chat) * FROM (
-                    SELECT id, chat, method, payload, position, not_before FROM outbox
-                    WHERE connection = $1 AND state = 'ready' ORDER BY position LIMIT 200) AS o
-                ORDER BY chat, position) AS first
-            WHERE not_before <= now() ORDER BY position
+            WITH RECURSIVE waiting AS (
+                (SELECT chat FROM outbox WHERE connection = $1 AND state = 'ready' ORDER BY chat LIMIT 1)
+                UNION ALL
+                SELECT (SELECT o.chat FROM outbox AS o WHERE o.connection = $1 AND o.state = 'ready' AND o.chat > w.chat
+                    ORDER BY o.chat LIMIT 1)
+                FROM waiting AS w WHERE w.chat IS NOT NULL)
+            SELECT first.id, first.chat, first.method, first.payload FROM waiting AS w CROSS JOIN LATERAL (
+                SELECT * FROM outbox AS o WHERE o.connection = $1 AND o.state = 'ready' AND o.chat = w.chat
+                ORDER BY o.position LIMIT 1) AS first
+            WHERE first.not_before <= now() ORDER BY first.position LIMIT 200
             """, [.text(bot.name)]
         ).map {
             Item(
@@ -118,7 +130,7 @@ struct OutboxSender: Sendable {
                     timeoutSeconds: 30))
             return Self.understand(status: response.status, body: response.body)
         } catch let failure as HTTPClient.Failure where !failure.mayHaveArrived {
-            return .later(seconds: 2, reason: failure.description, pausesAll: true)
+            return .later(seconds: 2, reason: failure.description, blames: .way)
         } catch {
             return .unknown("no answer came back: \(error)")
         }
@@ -148,9 +160,9 @@ struct OutboxSender: Sendable {
         let words = answer.description ?? "status \(status)"
         if status == 429 {
             return .later(
-                seconds: answer.parameters?.retryAfter ?? 5, reason: words, pausesAll: true)
+                seconds: answer.parameters?.retryAfter ?? 5, reason: words, blames: .way)
         }
-        return status >= 500 ? .later(seconds: 3, reason: words, pausesAll: false) : .failed(words)
+        return status >= 500 ? .later(seconds: 3, reason: words, blames: .reply) : .failed(words)
     }
 
     private func settleInterrupted() async throws {
@@ -167,21 +179,20 @@ struct OutboxSender: Sendable {
             guard
                 let row = try await transaction.query(
                     """
-                    SELECT conversation_id, author, text, cause, correlation, by_whom, waiting_since, attempts,
+                    SELECT conversation_id, author, text, cause, correlation, by_whom, waiting_since, attempts, created_at,
                         method FROM outbox WHERE id = $1 FOR UPDATE
                     """, [.id(id)]
                 ).first
             else { return }
-            let attempts = try row.int("attempts")
             var outcome = outcome
-            if case .later(let seconds, let reason, _) = outcome {
-                guard attempts >= Self.attemptLimit else {
-                    try await transaction.query(
-                        """
-                        UPDATE outbox SET state = 'ready', reason = $2,
-                            not_before = now() + make_interval(secs => $3) WHERE id = $1
-                        """, [.id(id), .text(reason), .double(seconds)])
-                    return
+            if case .later(let seconds, let reason, let blame) = outcome {
+                let attempts = try row.int("attempts")
+                let isOver =
+                    blame == .way
+                    ? Timestamp.now().seconds(since: try row.time("created_at")) >= Self.ageLimit
+                    : attempts >= Self.attemptLimit
+                guard isOver else {
+                    return try await wait(id, attempts, seconds, reason, blame, in: transaction)
                 }
                 outcome = .failed(reason)
             }
@@ -195,6 +206,18 @@ struct OutboxSender: Sendable {
             else { return }
             try await say(row, id, state, reason, external, &conversation, in: transaction)
         }
+    }
+
+    /// Puts it back. Each failure of the other side doubles the pause; a way that stands still is no attempt of the reply's own.
+    private func wait(
+        _ id: ID, _ attempts: Int64, _ seconds: Double, _ reason: String, _ blame: Blame, in transaction: EventTransaction
+    ) async throws {
+        let pause = blame == .way ? seconds : min(Self.longestPause, seconds * pow(2, Double(attempts - 1)))
+        try await transaction.query(
+            """
+            UPDATE outbox SET state = 'ready', reason = $2, attempts = $3,
+                not_before = now() + make_interval(secs => $4) WHERE id = $1
+            """, [.id(id), .text(reason), .int(blame == .way ? attempts - 1 : attempts), .double(pause)])
     }
 
     private func say(

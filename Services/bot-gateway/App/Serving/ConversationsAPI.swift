@@ -38,22 +38,22 @@ struct ConversationsAPI: Sendable {
         }
         router.post("/api/v1/conversations/:id/messages") { request, context in
             let caller = try context.require("head", "manager")
-            let reply = try await request.json(Reply.self)
-            guard !reply.text.isEmpty, reply.text.count <= ManagerReply.textLimit else {
-                throw Problem.invalid("text has 1 to \(ManagerReply.textLimit) characters")
-            }
-            let messageID = ID.make()
             let conversationID = try id(context)
-            try await bus.transaction { transaction in
+            return try await Idempotency(bus: bus).run(request, caller) { [outgoing] transaction, bytes in
+                let reply = try decodeBody(Reply.self, bytes)
+                guard !reply.text.isEmpty, reply.text.count <= ManagerReply.textLimit else {
+                    throw Problem.invalid("text has 1 to \(ManagerReply.textLimit) characters")
+                }
+                let messageID = ID.make()
                 guard var talk = try await Conversation.find(conversationID, in: transaction) else {
                     throw Problem.notFound("conversation")
                 }
                 try await ManagerReply.say(
                     reply.text.withoutNUL, id: messageID, by: caller.name, cause: nil, in: &talk,
                     transaction)
+                transaction.afterCommit { outgoing.poke() }
+                return try Idempotency.Answer(.accepted, ["id": messageID.description])
             }
-            outgoing.poke()
-            return try Response.json(["id": messageID.description], .accepted)
         }
         router.post("/api/v1/conversations/:id/release") { _, context in
             let caller = try context.require("head", "manager")
@@ -82,11 +82,8 @@ struct ConversationsAPI: Sendable {
 
     private func list(_ request: Request, _ caller: Caller) async throws -> Page<ConversationView> {
         let limit = try request.limit()
-        let after = try request.query("after").map { text in
-            guard let id = ID(text) else { throw Problem.badRequest("after is not a cursor of this list") }
-            return id
-        }
-        let journey = request.query("journeyId").flatMap { ID($0) }
+        let after = try request.idQuery("after")
+        let journey = try request.idQuery("journeyId")
         let rows = try await bus.pool.query(
             """
             SELECT id, connection, external_id, journey_id, held_by, waiting_since, updated_at
@@ -96,7 +93,7 @@ struct ConversationsAPI: Sendable {
             ORDER BY id LIMIT $5
             """,
             [
-                .id(after), .id(journey), .time(request.query("updatedSince").flatMap { Timestamp($0) }),
+                .id(after), .id(journey), .time(try request.timeQuery("updatedSince")),
                 Self.channels(caller), .int(limit + 1),
             ])
         let items = try rows.prefix(limit).map {
@@ -112,7 +109,7 @@ struct ConversationsAPI: Sendable {
 
     private func messages(_ id: ID, _ request: Request, _ caller: Caller) async throws -> Page<MessageView> {
         let limit = try request.limit()
-        let after = request.query("after").flatMap { ID($0) }
+        let after = try request.idQuery("after")
         guard
             try await bus.pool.query(
                 """

@@ -93,7 +93,10 @@ struct FormsAPI: Sendable {
         // Without a number of its own the same form of the same day is the same: whoever has no answer sends it again.
         let whole = fields.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: "\n")
         let id = known["id"] ?? base64URL(sha256(Array("\(LocalTime.day(.now()))\n\(whole)".utf8)))
-        let who = known["phone"].flatMap { Phone($0)?.e164 } ?? known["email"] ?? id
+        // Who types the same number under another name may be another person: he gets a line of his own, and is only proposed as the same.
+        let name = known["name"].map { base64URL(Array(sha256(Array($0.lowercased().trimmed.utf8)).prefix(9))) }
+        let who = [known["phone"].flatMap { Phone($0)?.e164 } ?? known["email"] ?? id, name].compactMap { $0 }
+            .joined(separator: ":")
         func object(_ pairs: [(String, String?)]) -> RawJSON {
             .object(pairs.reduce(into: [:]) { $0[$1.0] = $1.1.map { .string($0) } })
         }

@@ -8,7 +8,7 @@ struct LivePages: Sendable {
     func changed(_ journey: ID) { listeners.tell(journey) }
 
     /// Changes of one journey, or of all; nil when too many pages are open.
-    func listen(_ journey: ID?) -> AsyncStream<ID>? {
+    func listen(_ journey: ID?) -> AsyncStream<ID?>? {
         listeners.listen { journey == nil || $0 == journey }
     }
 }

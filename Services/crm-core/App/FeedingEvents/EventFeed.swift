@@ -21,7 +21,8 @@ struct EventFeed: Sendable {
             var positions: [String: Int64] = [:]
             if let text = request.query("after"), !text.isEmpty {
                 guard let bytes = fromBase64URL(text),
-                    let read = try? JSON.decode([String: Int64].self, from: bytes)
+                    let read = try? JSON.decode([String: Int64].self, from: bytes),
+                    read.values.allSatisfy({ (0..<Int64.max).contains($0) })
                 else { throw Problem.badRequest("after is not a cursor of this feed") }
                 positions = read
             }

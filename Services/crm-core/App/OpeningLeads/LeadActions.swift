@@ -31,9 +31,11 @@ struct LeadActions: Sendable {
                     next_task_at = now() + interval '1 day', updated_at = now(), version = version + 1
                 WHERE id = $1
                 """, [.id(id), .id(user)])
+            // It is his from now on, whoever had it before.
+            let taken = try await Lead.find(id: id, in: transaction) ?? lead
             try lead.emit(
                 LeadTaken(
-                    leadId: id, number: lead.number, responsibleId: user, slice: lead.slice,
+                    leadId: id, number: lead.number, responsibleId: user, slice: taken.slice,
                     by: caller.name), in: transaction)
         }
     }

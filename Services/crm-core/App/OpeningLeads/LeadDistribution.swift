@@ -5,18 +5,21 @@ import Primitives
 
 /// Gives leads that came while nobody was at work to those who are now, oldest first, in turn.
 enum LeadDistribution {
-    /// Leads given out at a time at most.
-    private static let limit = 100
+    /// Leads read at a time.
+    private static let round = 100
 
     static func run(in transaction: EventTransaction) async throws {
-        let waiting = try await transaction.query(
-            """
-            SELECT id FROM lead WHERE responsible_id IS NULL AND status = 'new'
-            ORDER BY created_at LIMIT \(limit) FOR UPDATE SKIP LOCKED
-            """)
-        for row in waiting {
-            guard let responsible = try await Staff.nextResponsible(in: transaction) else { return }
-            try await give(try row.id("id"), to: responsible.id, in: transaction)
+        while true {
+            let waiting = try await transaction.query(
+                """
+                SELECT id FROM lead WHERE responsible_id IS NULL AND status = 'new'
+                ORDER BY created_at LIMIT \(round) FOR UPDATE SKIP LOCKED
+                """)
+            for row in waiting {
+                guard let responsible = try await Staff.nextResponsible(in: transaction) else { return }
+                try await give(try row.id("id"), to: responsible.id, in: transaction)
+            }
+            if waiting.count < round { return }
         }
     }
 

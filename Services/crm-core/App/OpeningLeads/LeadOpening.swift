@@ -156,7 +156,9 @@ struct LeadOpening: Sendable {
             Statement(
                 """
                 UPDATE lead SET answers = answers || $2::jsonb, name = coalesce($3, name),
-                    phone = coalesce($4, phone), phone_confirmed = phone_confirmed OR $5,
+                    phone = coalesce($4, phone),
+                    -- The word for one number is none for another.
+                    phone_confirmed = CASE WHEN $4 IS DISTINCT FROM phone AND $4 IS NOT NULL THEN $5 ELSE phone_confirmed OR $5 END,
                     email = coalesce($6, email), text = coalesce($7, text), is_ready = is_ready OR $8,
                     is_complete = is_complete OR $9, updated_at = now(), version = version + 1
                 WHERE id = $1

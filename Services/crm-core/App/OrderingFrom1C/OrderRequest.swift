@@ -130,6 +130,7 @@ struct OrderRequest: Sendable {
         guard !wanted.isEmpty, wanted.count <= Self.lineLimit else {
             throw Problem.invalid("an order has 1 to \(Self.lineLimit) lines")
         }
+        var total: Int64 = 0
         return try wanted.enumerated().map { index, line in
             let place = "line \(index + 1)"
             guard !line.name.isEmpty, line.name.count <= 250, line.sku.count <= 100 else {
@@ -146,6 +147,8 @@ struct OrderRequest: Sendable {
                 else { throw Problem.invalid("\(place): discount is a sum of at most the line's") }
                 return money
             }
+            total += sum.minor - (discount?.minor ?? 0)
+            guard total <= Money.limit else { throw Problem.invalid("\(place): the order's sum is over what can be kept") }
             return OrderLine(
                 sku: line.sku, name: line.name, quantity: line.quantity, price: line.price,
                 unit: line.unit, vat: line.vat, discount: discount,

@@ -1,4 +1,5 @@
 import Postgres
+import ServiceKit
 
 /// Throws away what is kept for a time only.
 struct Housekeeping: Sendable {
@@ -9,7 +10,7 @@ struct Housekeeping: Sendable {
     func run() async throws {
         while !Task.isCancelled {
             try await pool.run([
-                Statement("DELETE FROM idempotency WHERE at < now() - interval '7 days'"),
+                Idempotency.housekeeping,
                 Statement("DELETE FROM failed_login WHERE at < now() - interval '1 day'"),
                 Statement("DELETE FROM session WHERE expires_at < now() - interval '30 days'"),
             ])

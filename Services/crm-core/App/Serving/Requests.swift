@@ -6,20 +6,6 @@ import ServiceKit
 
 /// What the routes read from a request.
 extension Request {
-    func idQuery(_ name: String) throws -> ID? {
-        try query(name).map { text in
-            guard let id = ID(text) else { throw Problem.badRequest("\(name) is not an id") }
-            return id
-        }
-    }
-
-    func timeQuery(_ name: String) throws -> Timestamp? {
-        try query(name).map { text in
-            guard let time = Timestamp(text) else { throw Problem.badRequest("\(name) is no RFC 3339 time") }
-            return time
-        }
-    }
-
     /// The version in `If-Match`, with or without quotes.
     var matchedVersion: Int64? { headers[.ifMatch].flatMap { Int64($0.filter(\.isNumber)) } }
 }
@@ -29,13 +15,6 @@ extension ServiceRequestContext {
     func id(_ what: String) throws -> ID {
         guard let id = ID(try parameters.require("id")) else { throw Problem.notFound(what) }
         return id
-    }
-}
-
-/// A body read under `Idempotency-Key`; an empty one is an empty object.
-func decodeBody<Value: Decodable>(_ type: Value.Type, _ bytes: [UInt8]) throws -> Value {
-    do { return try JSON.decode(type, from: bytes.isEmpty ? Array("{}".utf8) : bytes) } catch {
-        throw Problem.badRequest((error as? DecodingError)?.place ?? "the body is no JSON")
     }
 }
 

@@ -4,21 +4,20 @@ import Hummingbird
 import Messaging
 import NIOCore
 import Postgres
-import ServiceKit
 import Sodium
 
 /// `Idempotency-Key`: the same POST again gets the first answer; the key with another body is refused. The key, what it
-/// did and its answer are one transaction, so that no crash can do the work twice.
-struct Idempotency: Sendable {
+/// did and its answer are one transaction, so that no crash can do the work twice. They stand in the service's own table `idempotency` for a week.
+public struct Idempotency: Sendable {
     let bus: EventBus
 
-    typealias Work = @Sendable (EventTransaction, _ body: [UInt8]) async throws -> Answer
+    public typealias Work = @Sendable (EventTransaction, _ body: [UInt8]) async throws -> Answer
 
-    struct Answer: Sendable {
+    public struct Answer: Sendable {
         let status: Int
         let body: [UInt8]
 
-        init(_ status: HTTPResponse.Status, _ value: some Encodable) throws {
+        public init(_ status: HTTPResponse.Status, _ value: some Encodable) throws {
             self.status = status.code
             body = Array(try JSON.encode(value))
         }
@@ -35,11 +34,16 @@ struct Idempotency: Sendable {
         }
     }
 
+    public init(bus: EventBus) { self.bus = bus }
+
+    /// Throws away what is older than a week.
+    public static let housekeeping = Statement("DELETE FROM idempotency WHERE at < now() - interval '7 days'")
+
     private static let bodyLimit = 256 * 1024
     private static let keyLimit = 200
 
     /// Answers a POST; with `required` it must carry a key.
-    func run(
+    public func run(
         _ request: Request, _ caller: Caller, required: Bool = false, _ work: @escaping Work
     ) async throws -> Response {
         let body = try await request.bytes(limit: Self.bodyLimit)
@@ -58,7 +62,7 @@ struct Idempotency: Sendable {
     }
 
     /// Does `work` once per caller, route and key; later calls get its answer.
-    func once(
+    public func once(
         _ key: String, route: String, _ caller: Caller, _ body: [UInt8], _ work: @escaping Work
     ) async throws -> Answer {
         let digest = sha256(body)
@@ -103,5 +107,12 @@ struct Idempotency: Sendable {
                 .unprocessableContent, "idempotency-key", "This Idempotency-Key was used with another body")
         }
         return Answer(status: Int(try row.int("status")), body: try row.bytes("body"))
+    }
+}
+
+/// A body read under `Idempotency-Key`; an empty one is an empty object.
+public func decodeBody<Value: Decodable>(_ type: Value.Type, _ bytes: [UInt8]) throws -> Value {
+    do { return try JSON.decode(type, from: bytes.isEmpty ? Array("{}".utf8) : bytes) } catch {
+        throw Problem.badRequest((error as? DecodingError)?.place ?? "the body is no JSON")
     }
 }
