@@ -5,9 +5,10 @@ import Dispatch
 public struct SMTPClient: Sendable {
     public enum Outcome: Sendable {
         case accepted
-        /// The server may take it later: 4xx, no connection, a cut before the data was accepted.
+        /// The server may take it later: 4xx, no connection, a cut before the data was accepted; also when it refuses not the letter but us,
+        /// such as a password that is no longer right (RFC 4954, 6: 530, 534, 535, 538).
         case later(String)
-        /// The server will never take it: 5xx.
+        /// The server will never take this letter: 5xx for its sender, its recipient or its data.
         case refused(String)
     }
 
@@ -52,7 +53,8 @@ public struct SMTPClient: Sendable {
         var code = 0
         _ = throughline_curl_response(curl, &code)
         let words = String(cString: curl_easy_strerror(result)) + (code > 0 ? " (\(code))" : "")
-        return (500...599).contains(code) ? .refused(words) : .later(words)
+        let refusesUs = result == CURLE_LOGIN_DENIED || result == CURLE_REMOTE_ACCESS_DENIED || [530, 534, 535, 538].contains(code)
+        return (500...599).contains(code) && !refusesUs ? .refused(words) : .later(words)
     }
 
     private final class Source {

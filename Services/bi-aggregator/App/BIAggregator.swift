@@ -30,14 +30,19 @@ public struct BIAggregator: SuiteService {
         let host = context.settings.httpHost
         let isLocal = ["127.0.0.1", "localhost", "::1"].contains(host)
         // Bound beyond loopback the topics demand a reader's key.
-        let security: Security =
-            isLocal ? .plain : .server(try context.keys.curve(.biAggregator), domain: "reader")
+        // Anew for each consumer: the key may have been changed.
+        let security: @Sendable () throws -> Security = { [keys = context.keys] in
+            isLocal ? .plain : .server(try keys.curve(.biAggregator), domain: "reader")
+        }
+        _ = try security()
+        let posted = TopicsSlot()
         let readers: @Sendable () -> Void = { [authenticator = context.authenticator, keys = context.keys] in
-            authenticator.allow(keys.readers(), in: "reader")
+            let names = keys.readers()
+            authenticator.allow(names, in: "reader")
+            if !isLocal { posted.topics?.post(.allowed(Set(names.values), serverKey: try? keys.publicKey(.biAggregator))) }
         }
         readers()
         loadReaders = readers
-        let posted = TopicsSlot()
         let live = self.live
         let facts = FactHandlers { cells in
             posted.topics?.post(.changed(cells))
@@ -53,12 +58,17 @@ public struct BIAggregator: SuiteService {
         pages = try DashboardPages(pool: bus.pool, live: live, locale: context.settings.company.locale)
         let log = context.log
         topics = MetricTopics(context.zeromq, security: security, log: log) { prefix in
-            let rows = try? await bus.pool.query(
+            let rows = try await bus.pool.query(
                 """
                 SELECT \(Cell.columns) FROM cell WHERE starts_with('metric/' || metric || '/' || grain, $1)
-                ORDER BY metric, grain, period, dimensions LIMIT 50000
+                ORDER BY period DESC, metric, grain, dimensions LIMIT \(MetricTopics.presentLimit + 1)
                 """, [.text(prefix.filter { $0 != "\0" })])
-            return rows?.compactMap { try? Cell($0) } ?? []
+            if rows.count > MetricTopics.presentLimit {
+                log.warning(
+                    "a new subscriber gets the newest figures only: subscribe to less, or read the older ones over HTTP",
+                    metadata: ["topic": "\(prefix)", "figures": "\(MetricTopics.presentLimit)"])
+            }
+            return try rows.prefix(MetricTopics.presentLimit).map { try Cell($0) }
         }
         posted.set(topics)
         port = ConsumerPort(

@@ -6,7 +6,7 @@ import ServiceKit
 struct DatabaseCheck: Sendable {
     let service: ServiceIdentity
     let folder: KeyFolder
-    let port: Int
+    let database: DatabaseURL
 
     /// The longest that a role may let anything wait, in milliseconds.
     private static let limits = [
@@ -17,7 +17,7 @@ struct DatabaseCheck: Sendable {
         guard let password = try? folder.secret("database-\(service.name)") else {
             return [.init(check: "role \(service.schema)", ok: false, advice: "its password is missing")]
         }
-        let url = "postgres://\(service.schema):\(password)@127.0.0.1:\(port)/throughline"
+        let url = database.of(service, password: password)
         let findings = try? waiting {
             var configuration = PostgresConfiguration(url: url, applicationName: "doctor", schema: service.schema)
             configuration.statementTimeout = 600
@@ -29,7 +29,7 @@ struct DatabaseCheck: Sendable {
         return findings ?? [
             .init(
                 check: "role \(service.schema)", ok: false,
-                advice: "the database on port \(port) does not answer, or refuses: see postgres.log in the data folder")
+                advice: "the database at \(database.place) does not answer, or refuses: see its log, and whether DATABASE_URL is the suite's")
         ]
     }
 

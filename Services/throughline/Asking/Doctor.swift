@@ -28,10 +28,8 @@ struct Doctor: ParsableCommand {
         findings += alarms()
         findings += journal()
         if let bus = ServiceIdentity.busFolder(data) { findings += (try? doors(folder, bus)) ?? [] }
-        findings += ServiceIdentity.allCases.flatMap { service in
-            DatabaseCheck(service: service, folder: folder, port: ServiceIdentity.databasePort(base: suite.portBase))
-                .run()
-        }
+        let database = try database()
+        findings += ServiceIdentity.allCases.flatMap { DatabaseCheck(service: $0, folder: folder, database: database).run() }
         if suite.json {
             print(try JSON.text(findings))
         } else {
@@ -40,6 +38,15 @@ struct Doctor: ParsableCommand {
             }
         }
         if findings.contains(where: { !$0.ok }) { throw ExitCode(1) }
+    }
+
+    /// The database that the settings name, else the one that `throughline up` runs beside the data.
+    private func database() throws -> DatabaseURL {
+        let environment = ProcessInfo.processInfo.environment
+        let file = suite.config ?? environment["THROUGHLINE_CONFIG"]
+        let given = (try? SuiteSettings.load(file: file, environment: environment))?.databaseURL ?? environment["DATABASE_URL"]
+        let own = "postgres://127.0.0.1:\(ServiceIdentity.databasePort(base: suite.portBase))/\(Provisioning.database)"
+        return try DatabaseURL(given ?? own)
     }
 
     private func keys(_ folder: KeyFolder) -> [Finding] {

@@ -25,6 +25,13 @@ struct SuiteClient: Sendable {
         self.portBase = portBase
     }
 
+    /// Where the settings put the services of this host.
+    private static let ownHost: String = {
+        let environment = ProcessInfo.processInfo.environment
+        let settings = try? SuiteSettings.load(file: environment["THROUGHLINE_CONFIG"], environment: environment)
+        return settings?.reachableHost ?? "127.0.0.1"
+    }()
+
     func get(_ service: ServiceIdentity, _ path: String) async throws -> (status: Int, json: RawJSON) {
         try await send("GET", service, path, nil)
     }
@@ -38,7 +45,7 @@ struct SuiteClient: Sendable {
     ) {
         var headers = token.map { [("Authorization", "Bearer \($0)")] } ?? []
         if body != nil { headers.append(("Content-Type", "application/json")) }
-        let host = host ?? service.host(ProcessInfo.processInfo.environment)
+        let host = host ?? service.namedHosts(ProcessInfo.processInfo.environment)?.first ?? Self.ownHost
         let answer = try await HTTPClient().send(
             .init(
                 method, "http://\(host):\(service.httpPort(base: portBase))\(path)", headers: headers,

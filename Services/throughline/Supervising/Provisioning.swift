@@ -6,7 +6,7 @@ struct Provisioning: Sendable {
     let admin: String
     let keys: KeyFolder
 
-    private static let database = "throughline"
+    static let database = "throughline"
 
     /// The URL of each service's own role.
     func run() async throws -> [ServiceIdentity: String] {
@@ -27,15 +27,13 @@ struct Provisioning: Sendable {
         for service in ServiceIdentity.allCases {
             let password = try keys.secret("database-\(service.name)")
             try await connection.runScript(Self.role(service.schema, password))
+            try await connection.runScript(Self.membership(service.schema))
             try await connection.runScript(
                 """
                 CREATE SCHEMA IF NOT EXISTS \(service.schema) AUTHORIZATION \(service.schema);
                 GRANT CONNECT ON DATABASE \(parts.database) TO \(service.schema)
                 """)
-            var own = parts
-            own.user = service.schema
-            own.password = password
-            urls[service] = own.text
+            urls[service] = parts.of(service, password: password)
         }
         try await connection.runScript(Self.textSearch)
         let bi = ServiceIdentity.biAggregator.schema
@@ -66,6 +64,17 @@ struct Provisioning: Sendable {
         END $$
         """
 
+    /// Who is no superuser may give a schema only to a role that he is a member of.
+    private static func membership(_ name: String) -> String {
+        """
+        DO $$ BEGIN
+            IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+                EXECUTE format('GRANT \(name) TO %I', current_user);
+            END IF;
+        END $$
+        """
+    }
+
     /// Passwords are hexadecimal: nothing in them can end the literal.
     private static func role(_ name: String, _ password: String) -> String {
         """
@@ -74,7 +83,7 @@ struct Provisioning: Sendable {
                 CREATE ROLE \(name) LOGIN;
             END IF;
         END $$;
-        ALTER ROLE \(name) LOGIN PASSWORD '\(password)' NOSUPERUSER NOCREATEDB NOCREATEROLE;
+        ALTER ROLE \(name) LOGIN PASSWORD '\(password)';
         ALTER ROLE \(name) SET lock_timeout = '2s';
         ALTER ROLE \(name) SET statement_timeout = '10s';
         ALTER ROLE \(name) SET idle_in_transaction_session_timeout = '10s'
@@ -111,6 +120,14 @@ struct DatabaseURL {
             rest = rest[rest.index(after: at)...]
         }
         place = String(rest)
+    }
+
+    /// Where a service reaches its own schema.
+    func of(_ service: ServiceIdentity, password: String) -> String {
+        var own = self
+        (own.user, own.password) = (service.schema, password)
+        if own.database == "postgres" { own.database = Provisioning.database }
+        return own.text
     }
 
     var text: String { "postgres://\(user):\(password)@\(place)/\(database)\(options)" }

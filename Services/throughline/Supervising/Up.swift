@@ -18,6 +18,11 @@ struct Up: ParsableCommand {
             LogOutput.write("\(error)\n")
             throw ExitCode(78)
         }
+        // Five services would all want it.
+        guard environment["HTTP_PORT"] == nil else {
+            LogOutput.write("HTTP_PORT: is for a service that runs alone; here --port-base moves all ports\n")
+            throw ExitCode(78)
+        }
         try FileManager.default.createDirectory(atPath: data, withIntermediateDirectories: true)
         DiskReserve(data: data).look()
         let keys = KeyFolder(data: data)
@@ -50,7 +55,7 @@ struct Up: ParsableCommand {
                     .init(
                         name: service.name, path: Self.sibling(service.name), arguments: arguments, environment: child))
             }
-            let host = settings.httpHost == "0.0.0.0" ? "127.0.0.1" : settings.httpHost
+            let host = settings.reachableHost
             let base = suite.portBase
             let code = supervisor.run(
                 isReady: {

@@ -21,10 +21,11 @@ public enum ServiceIdentity: String, CaseIterable, Sendable {
     }
     /// The hosts where peers reach this service: `PEER_HOST_CRM_CORE`, several with commas when a standby runs on another
     /// host; else loopback.
-    public func hosts(_ environment: [String: String]) -> [String] {
-        (environment["PEER_HOST_\(schema.uppercased())"] ?? "127.0.0.1").split(separator: ",").map(String.init)
+    public func hosts(_ environment: [String: String]) -> [String] { namedHosts(environment) ?? ["127.0.0.1"] }
+    /// Nil when the environment names none.
+    public func namedHosts(_ environment: [String: String]) -> [String]? {
+        environment["PEER_HOST_\(schema.uppercased())"]?.split(separator: ",").map(String.init)
     }
-    public func host(_ environment: [String: String]) -> String { hosts(environment).first ?? "127.0.0.1" }
 
     public func httpPort(base: Int) -> Int { base + offset }
     public func publishPort(base: Int) -> Int { base + 100 + offset }

@@ -27,7 +27,7 @@ extension SuiteSettings {
             base: item.required("base"), driver: driver, login: hasLogin ? item.required("login") : "",
             password: hasLogin ? item.requiredSecret("password") : "",
             firstNumber: item.int("firstNumber", 1...99_999_999_999) ?? 1,
-            timeZone: item.string("timeZone") ?? "Europe/Moscow", departments: item.strings("departments"))
+            timeZone: timeZone(item) ?? "Europe/Moscow", departments: item.strings("departments"))
         let own: [(key: String, drivers: [Base.Driver])] = [
             ("url", [.odata]), ("mapping", [.odata]), ("timeoutSeconds", [.odata]), ("exchangeNode", [.odata]),
             ("ownOrdersSince", [.odata]),

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Glibc
 import Primitives
 import Yams
 
@@ -107,9 +108,21 @@ extension SuiteSettings {
                 section.complain("«\(text)» is no ISO 4217 code", "currency")
             }
         }
-        company.timeZone = section.string("timeZone") ?? company.timeZone
+        company.timeZone = timeZone(section) ?? company.timeZone
         company.locale = section.choice("locale", ["ru", "en"], default: "ru")
         return company
+    }
+
+    /// `timeZone: Europe/Moscow`, a name of the system's time zone database: of any other the C library makes UTC without a word.
+    static func timeZone(_ section: Section) -> String? {
+        guard let name = section.string("timeZone") else { return nil }
+        let parts = name.split(separator: "/", omittingEmptySubsequences: false)
+        var info = stat()
+        let isKnown =
+            parts.allSatisfy { $0.first?.isLetter == true } && stat("/usr/share/zoneinfo/\(name)", &info) == 0
+            && info.st_mode & S_IFMT == S_IFREG
+        if !isKnown { section.complain("«\(name)» is no time zone that this machine knows, such as Europe/Moscow", "timeZone") }
+        return name
     }
 
     /// `books: { payment: bp, shipment: ut }`: one base for each kind, for a mapping has each name once.

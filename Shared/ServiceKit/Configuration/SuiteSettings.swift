@@ -144,6 +144,14 @@ public struct SuiteSettings: Sendable {
     public var databaseURL: String?
     public var publicURL: String?
     public var httpHost = "127.0.0.1"
+    /// Where this host's own programs reach what is bound there, as it stands in a URL.
+    public var reachableHost: String {
+        switch httpHost {
+        case "0.0.0.0", "::": "127.0.0.1"
+        case _ where httpHost.contains(":"): "[\(httpHost)]"
+        default: httpHost
+        }
+    }
     public var logLevel = "info"
     public var logFormat = "text"
 

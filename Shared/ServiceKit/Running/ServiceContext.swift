@@ -40,7 +40,8 @@ public struct ServiceContext: Sendable {
 
     /// A service's HTTP address as its peers reach it.
     public func httpAddress(_ service: ServiceIdentity) -> String {
-        "http://\(service.host(options.environment)):\(service.httpPort(base: options.portBase))"
+        let host = service.namedHosts(options.environment)?.first ?? settings.reachableHost
+        return "http://\(host):\(service.httpPort(base: options.portBase))"
     }
 
     /// The bus as this service is on it: ipc in a private folder on one host, tcp between hosts.

@@ -11,9 +11,7 @@ struct FactHandlers: Sendable {
     func crm() -> EventHandlers {
         var handlers = EventHandlers()
         handlers.on(LeadCreated.self) { lead, event, transaction in
-            try await transaction.query(
-                "INSERT INTO journey_slice (journey_id, campaign) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-                [.id(lead.journeyId), .text(lead.slice.campaign)])
+            try await begin(lead.journeyId, lead.slice.campaign, in: transaction)
             let fact = Fact(
                 "leads.created", key: lead.leadId.description, at: event.at, slice: lead.slice,
                 journey: event.correlation, kind: "lead", ref: lead.leadId.description,
@@ -61,6 +59,10 @@ struct FactHandlers: Sendable {
 
     func gateway() -> EventHandlers {
         var handlers = EventHandlers()
+        // In the gateway's own order, before whatever is said on the line; crm-core may be behind.
+        handlers.on(JourneyOpened.self) { opened, _, transaction in
+            try await begin(opened.journeyId, opened.attribution?.campaign, in: transaction)
+        }
         handlers.on(MessageSent.self) { message, event, transaction in
             guard let seconds = message.responseSeconds, message.state == "sent" else { return }
             let campaign = try await transaction.query(
@@ -74,6 +76,13 @@ struct FactHandlers: Sendable {
             try await count([fact], event, in: transaction)
         }
         return handlers
+    }
+
+    /// What a line began with, for what is said on it.
+    private func begin(_ journey: ID, _ campaign: String?, in transaction: EventTransaction) async throws {
+        try await transaction.query(
+            "INSERT INTO journey_slice (journey_id, campaign) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            [.id(journey), .text(campaign)])
     }
 
     private func order(_ order: OrderChanged, _ event: ReceivedEvent, in transaction: EventTransaction) async throws {
@@ -115,12 +124,10 @@ struct FactHandlers: Sendable {
             journey: event.correlation, kind: "document", ref: payment.documentKey,
             number: payment.documentNumber)
         fact.counted = payment.counted
-        var facts = [fact]
         // Money of an order that is no deal's is no step of one.
-        if payment.kind == "payment", payment.counted, payment.dealId != nil {
-            facts.append(paidStep(fact))
-        }
-        try await count(facts, event, in: transaction)
+        let isStep = payment.kind == "payment" && payment.dealId != nil
+        try await count(isStep && payment.counted ? [fact, paidStep(fact)] : [fact], event, in: transaction)
+        if isStep, !payment.counted { try await takeBackPaid(fact, event, in: transaction) }
     }
 
     /// An order that was made in 1C is a deal's, or no deal's any more: so is its money, and what it has paid for of the funnel.
@@ -134,17 +141,22 @@ struct FactHandlers: Sendable {
         for one in paid {
             var left = one.fact
             left.journey = one.journey
-            var step = paidStep(left)
-            let isTold = try await !transaction.query(
-                """
-                SELECT 1 AS one FROM fact WHERE metric = $1 AND key = $2 AND counted AND NOT EXISTS (
-                    SELECT 1 FROM fact m WHERE m.metric = 'money.received' AND m.counted AND m.journey_id = $3)
-                """, [.text(step.metric), .text(step.key), .id(one.journey)]
-            ).isEmpty
-            guard isTold else { continue }
-            step.counted = false
-            try await count([step], event, in: transaction)
+            try await takeBackPaid(left, event, in: transaction)
         }
+    }
+
+    /// A line none of whose money counts any more has not reached the step «paid».
+    private func takeBackPaid(_ fact: Fact, _ event: ReceivedEvent, in transaction: EventTransaction) async throws {
+        var step = paidStep(fact)
+        let isTold = try await !transaction.query(
+            """
+            SELECT 1 AS one FROM fact WHERE metric = $1 AND key = $2 AND counted AND NOT EXISTS (
+                SELECT 1 FROM fact m WHERE m.metric = 'money.received' AND m.counted AND m.journey_id = $3)
+            """, [.text(step.metric), .text(step.key), .id(fact.journey)]
+        ).isEmpty
+        guard isTold else { return }
+        step.counted = false
+        try await count([step], event, in: transaction)
     }
 
     /// Money that has come takes its line to the step «paid».

@@ -73,6 +73,8 @@ enum Ledger {
             fact.manager = try old.string("manager")
             fact.organization = try old.string("organization")
             fact.step = try old.string("step")
+            // A step is reached once: what takes the line there again later says nothing new.
+            if fact.metric == "funnel.reached", fact.counted, try old.bool("counted"), try old.time("at") <= fact.at { return [] }
             if try old.bool("counted") {
                 var before = fact
                 before.currency = try old.optionalString("currency")
@@ -91,6 +93,7 @@ enum Ledger {
                 organization, step, currency, journey_id, kind, ref, number)
             VALUES ($1, $2, $3, $4::date, $5, $6::numeric, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
             ON CONFLICT (metric, key) DO UPDATE SET day = excluded.day, hour = excluded.hour,
+                at = CASE WHEN excluded.metric = 'funnel.reached' THEN excluded.at ELSE fact.at END,
                 amount = excluded.amount, unit = excluded.unit, counted = excluded.counted,
                 currency = excluded.currency, number = excluded.number
             """,

@@ -13,18 +13,26 @@ final class MetricTopics: Sendable {
         case close(consumer: Int)
         case changed([Cell])
         case present(consumer: Int, [Cell])
+        /// Whose keys may read, and with which key of ours: others are cut off.
+        case allowed(Set<String>, serverKey: String?)
     }
 
+    /// Figures that a new subscriber is told at most, the totals and the newest periods first; older ones are read over HTTP. It is
+    /// half of what may wait for a consumer.
+    static let presentLimit = 50_000
+    /// Seconds between attempts to read them.
+    private static let pause = 1.0
+
     private let context: ZeroMQContext
-    private let security: Security
+    private let security: @Sendable () throws -> Security
     private let log: Logger
     private let commands = Mutex<[Command]>([])
     private let waker = Waker()
-    private let presentValues: @Sendable (_ prefix: String) async -> [Cell]
+    private let presentValues: @Sendable (_ prefix: String) async throws -> [Cell]
 
     init(
-        _ context: ZeroMQContext, security: Security, log: Logger,
-        presentValues: @escaping @Sendable (_ prefix: String) async -> [Cell]
+        _ context: ZeroMQContext, security: @escaping @Sendable () throws -> Security, log: Logger,
+        presentValues: @escaping @Sendable (_ prefix: String) async throws -> [Cell]
     ) {
         self.context = context
         self.security = security
@@ -49,6 +57,8 @@ final class MetricTopics: Sendable {
     /// never goes back.
     private struct Consumer {
         let socket: Socket
+        /// Whose key let him in; nil until he has subscribed, and where no key is asked for.
+        var reader: String?
         var asked = 0
         var held: [Cell] = []
         /// Revisions of the present values that he was given while changes waited.
@@ -70,12 +80,14 @@ final class MetricTopics: Sendable {
 
     private func loop() throws {
         var consumers: [Int: Consumer] = [:]
+        var known: String?
         while true {
             let order = consumers.keys.sorted()
             let ready = try wait(for: order.compactMap { consumers[$0]?.socket }, or: waker, milliseconds: 1000)
             for (index, consumer) in order.enumerated() where ready[index] {
-                if let socket = consumers[consumer]?.socket {
-                    consumers[consumer]?.asked += try readSubscriptions(socket, consumer)
+                if var one = consumers[consumer] {
+                    try readSubscriptions(&one, consumer)
+                    consumers[consumer] = one
                 }
             }
             let pending = commands.withLock { commands -> [Command] in
@@ -86,7 +98,7 @@ final class MetricTopics: Sendable {
                 switch command {
                 case .open(let consumer, let endpoint, let ready):
                     do {
-                        let socket = try Socket(context, .xpub, security)
+                        let socket = try Socket(context, .xpub, security())
                         try socket.setSendLimit(100_000)
                         try socket.bind(endpoint)
                         consumers[consumer] = Consumer(socket: socket)
@@ -107,6 +119,10 @@ final class MetricTopics: Sendable {
                     }
                 case .changed: break
                 case .present(let consumer, let cells): try consumers[consumer]?.present(cells)
+                case .allowed(let readers, let serverKey):
+                    let isNew = known != nil && serverKey != nil && known != serverKey
+                    known = serverKey ?? known
+                    consumers = consumers.filter { _, one in !isNew && one.reader.map { readers.contains($0) } ?? true }
                 }
             }
         }
@@ -116,20 +132,25 @@ final class MetricTopics: Sendable {
         [Array(cell.topic.utf8), Array(try JSON.encode(cell))]
     }
 
-    /// Asks for the present values of each new subscription; how many.
-    private func readSubscriptions(_ socket: Socket, _ consumer: Int) throws -> Int {
-        var asked = 0
-        while let message = try socket.receive() {
+    /// Asks for the present values of each new subscription.
+    private func readSubscriptions(_ consumer: inout Consumer, _ number: Int) throws {
+        while let message = try consumer.socket.receive() {
+            consumer.reader = message.peer?.nonEmpty ?? consumer.reader
             guard let frame = message.frames.first, frame.first == 1 else { continue }
             let prefix = String(decoding: frame.dropFirst(), as: UTF8.self)
-            let presentValues = self.presentValues
-            Task {
-                let cells = await presentValues(prefix)
-                self.post(.present(consumer: consumer, cells))
-            }
-            asked += 1
+            Task { await present(prefix, to: number) }
+            consumer.asked += 1
         }
-        return asked
+    }
+
+    /// Reads until it succeeds: what does not move would else never be told to him.
+    private func present(_ prefix: String, to consumer: Int) async {
+        while true {
+            do { return post(.present(consumer: consumer, try await presentValues(prefix))) } catch {
+                log.warning("present figures could not be read", metadata: ["topic": "\(prefix)", "reason": "\(error)"])
+                try? await Task.sleep(for: .seconds(Self.pause))
+            }
+        }
     }
 }
 

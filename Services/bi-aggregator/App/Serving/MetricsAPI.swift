@@ -4,6 +4,7 @@ import Messaging
 import Postgres
 import Primitives
 import ServiceKit
+import Sodium
 
 /// The catalogue, the figures, and what each is made of.
 struct MetricsAPI: Sendable {
@@ -30,7 +31,7 @@ struct MetricsAPI: Sendable {
         router.get("/api/v1/metrics/:name") { request, context in
             try context.requireReader()
             let metric = try metric(context)
-            return try Response.json(Page(items: try await values(metric, request), next: nil))
+            return try Response.json(try await values(metric, request))
         }
         router.get("/api/v1/metrics/:name/origin") { request, context in
             try context.require("head", "accountant", "reader", "integrator")
@@ -56,7 +57,21 @@ struct MetricsAPI: Sendable {
         }
     }
 
-    private func values(_ metric: Metric, _ request: Request) async throws -> [Cell] {
+    /// Figures of one answer at most.
+    private static let limit = 5000
+
+    /// A day of `from` or `to`; a month's and an hour's period is within it when the part that both have is.
+    private func day(_ name: String, _ request: Request) throws -> String? {
+        try request.query(name).map { text in
+            let parts = text.split(separator: "-", omittingEmptySubsequences: false)
+            guard parts.map(\.count) == [4, 2, 2], parts.allSatisfy({ $0.allSatisfy { ("0"..."9").contains($0) } }) else {
+                throw Problem.badRequest("\(name) is a day, 2026-01-31")
+            }
+            return text
+        }
+    }
+
+    private func values(_ metric: Metric, _ request: Request) async throws -> Page<Cell> {
         let by = request.query("by") ?? ""
         guard by.isEmpty || metric.dimensions.contains(by) else {
             throw Problem.badRequest("by is one of \(metric.dimensions)")
@@ -66,18 +81,33 @@ struct MetricsAPI: Sendable {
             throw Problem.badRequest("grain is total, hour, day or month")
         }
         let wanted = Dictionary(try conditions(request, metric)) { $1 }
-        return try await pool.query(
+        let (from, to) = (try day("from", request), try day("to", request))
+        guard grain != "total" || (from == nil && to == nil) else {
+            throw Problem.badRequest("from and to need a grain of hour, day or month: a total is of all time")
+        }
+        let limit = request.query("limit") == nil ? Self.limit : try request.limit()
+        let after = try request.query("after").map { text in
+            guard let bytes = fromBase64URL(text), let parts = try? JSON.decode([String].self, from: bytes), parts.count == 2
+            else { throw Problem.badRequest("after is not a cursor of this list") }
+            return parts
+        }
+        let rows = try await pool.query(
             """
             SELECT \(Cell.columns) FROM cell
             WHERE metric = $1 AND grain = $2 AND by_dimensions = $3 AND dimensions::jsonb @> $4::jsonb
-                AND ($5::text IS NULL OR period >= $5) AND ($6::text IS NULL OR period <= $6)
-            ORDER BY period, dimensions LIMIT 5000
+                AND ($5::text IS NULL OR left(period, 10) >= left($5, length(left(period, 10))))
+                AND ($6::text IS NULL OR left(period, 10) <= left($6, length(left(period, 10))))
+                AND ($7::text IS NULL OR (period, dimensions) > ($7, $8))
+            ORDER BY period, dimensions LIMIT $9
             """,
             [
-                .text(metric.name), .text(grain), .text(by), .text(try JSON.text(wanted)),
-                .text(request.query("from")), .text(request.query("to")),
-            ]
-        ).map { try Cell($0) }
+                .text(metric.name), .text(grain), .text(by), .text(try JSON.text(wanted)), .text(from), .text(to),
+                .text(after?[0]), .text(after?[1]), .int(limit + 1),
+            ])
+        let page = rows.prefix(limit)
+        let next = try rows.count > limit
+            ? page.last.map { base64URL(Array(try JSON.encode([$0.string("period"), $0.string("dimensions")]))) } : nil
+        return Page(items: try page.map { try Cell($0) }, next: next)
     }
 
     /// The facts behind a cell; over all pages their sum is the cell's.
@@ -86,7 +116,7 @@ struct MetricsAPI: Sendable {
         let wanted = Dictionary(try conditions(request, metric)) { $1 }
         let period = request.query("period")
         let match: [Parameter] = [
-            .text(metric.name), .text(request.query("from")), .text(request.query("to")),
+            .text(metric.name), .text(try day("from", request)), .text(try day("to", request)),
             .text(wanted["channel"]), .text(wanted["campaign"]), .text(wanted["manager"]),
             .text(wanted["organization"]), .text(wanted["step"]), .text(wanted["currency"]),
             .text(period),

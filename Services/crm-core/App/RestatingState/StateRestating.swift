@@ -118,7 +118,7 @@ struct StateRestating: Sendable {
                 SELECT c.base, c.kind, c.onec_id, c.number, c.date, c.amount_minor, c.currency, c.as_of,
                     \(OrderDocuments.counts) AS counted
                 FROM document c JOIN sales_order o ON o.id = c.order_id
-                WHERE c.order_id = $1 AND c.kind IN ('payment', 'refund')
+                WHERE c.order_id = $1 AND c.kind IN ('payment', 'refund') ORDER BY c.as_of, c.date, c.onec_id
                 """, [.id(id)])
             for document in money {
                 guard let amount = try document.money("amount_minor") else { continue }

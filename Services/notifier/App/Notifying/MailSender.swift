@@ -14,9 +14,10 @@ struct MailSender: Sendable {
     let ledger: ConnectorLedger
     let log: Logger
 
-    /// Letters under way at a time, and attempts before one is given up (about three days).
+    /// Letters under way at a time.
     private static let parallel = 4
-    private static let attemptLimit: Int64 = 40
+    /// Attempts before one is given up: with pauses of up to an hour about three and a half days, longer than a weekend.
+    private static let attemptLimit: Int64 = 120
 
     static let way = ConnectorLedger.Way("mail", "smtp", "out")
 
@@ -72,9 +73,14 @@ struct MailSender: Sendable {
         case .accepted: ledger.note(Self.way)
         case .refused(let why), .later(let why): ledger.note(Self.way, trouble: why)
         }
-        do { try await settle(item, outcome) } catch {
-            log.warning(
-                "an outcome could not be written", metadata: ["notification": "\(item.id)", "reason": "\(error)"])
+        // Until it is written: what is forgotten here would be sent again.
+        var backoff = Backoff()
+        while true {
+            do { return try await settle(item, outcome) } catch {
+                log.warning(
+                    "an outcome could not be written yet", metadata: ["notification": "\(item.id)", "reason": "\(error)"])
+                guard (try? await Task.sleep(for: .seconds(backoff.next()))) != nil else { return }
+            }
         }
     }
 

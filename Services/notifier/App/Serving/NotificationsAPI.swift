@@ -44,8 +44,7 @@ struct NotificationsAPI: Sendable {
                     AND ($3::text IS NULL OR state = $3) ORDER BY id DESC LIMIT $4
                 """,
                 [
-                    .id(request.query("after").flatMap { ID($0) }),
-                    .id(request.query("journeyId").flatMap { ID($0) }), .text(request.query("state")),
+                    .id(try request.idQuery("after")), .id(try request.idQuery("journeyId")), .text(request.query("state")),
                     .int(limit + 1),
                 ])
             let items = try rows.prefix(limit).map {
@@ -66,7 +65,7 @@ struct NotificationsAPI: Sendable {
                 """
                 SELECT id, notification_id, at, outcome, reason FROM delivery
                 WHERE ($1::uuid IS NULL OR id < $1) ORDER BY id DESC LIMIT $2
-                """, [.id(request.query("after").flatMap { ID($0) }), .int(limit + 1)])
+                """, [.id(try request.idQuery("after")), .int(limit + 1)])
             let items = try rows.prefix(limit).map {
                 DeliveryView(
                     id: try $0.id("id"), notificationId: try $0.id("notification_id"),
@@ -75,6 +74,26 @@ struct NotificationsAPI: Sendable {
             }
             return try Response.json(
                 Page(items: items, next: rows.count > limit ? items.last?.id.description : nil))
+        }
+        router.post("/api/v1/notifications/:id/resend") { _, context in
+            try context.require("integrator", "head")
+            guard let id = ID(try context.text("id")) else { throw Problem.notFound("notification") }
+            // To the address that he has now.
+            let row = try await bus.pool.query(
+                """
+                UPDATE notification AS n SET state = 'ready', attempts = 0, reason = NULL, not_before = now(),
+                    email = coalesce((SELECT r.email FROM recipient r WHERE r.active AND r.name = n.recipient LIMIT 1), n.email)
+                WHERE id = $1 AND state = 'failed' RETURNING email
+                """, [.id(id)]
+            ).first
+            guard let row else { throw Problem.conflict("there is no letter of this id that has failed") }
+            guard try row.optionalString("email") != nil else {
+                try await bus.pool.query(
+                    "UPDATE notification SET state = 'failed', reason = 'у получателя нет адреса' WHERE id = $1", [.id(id)])
+                throw Problem.conflict("its recipient has no address")
+            }
+            signal.poke()
+            return Response(status: .accepted)
         }
         router.post("/api/v1/notifications") { request, context in
             try context.require("integrator", "head")
