@@ -63,7 +63,9 @@ struct OrderReportReader {
             } catch let refusal as XMLRefusal { refused.append(refusal.reason) }
         }
         (self.documents, self.passedOver, self.refused) = (documents, passedOver, refused)
-        dueDate = ([element] + subordinate).compactMap { OrderReport.day($0.value("СрокПлатежа")) }.max()
+        // The order's own word, and its bills'; УНФ writes into each payment the day of the payment itself.
+        let bills = subordinate.filter { Self.kinds[$0.value("ХозОперация")?.lowercased() ?? ""] == "invoice" }
+        dueDate = ([element] + bills).compactMap { OrderReport.day($0.value("СрокПлатежа")) }.max()
         hasSubordinates =
             !subordinate.isEmpty || schema == "2.10"
             || element.first("ПодчиненныеДокументы") != nil
@@ -97,20 +99,18 @@ struct OrderReportReader {
             unit: element.value("Единица") ?? element.value("БазоваяЕдиница"), sum: sum)
     }
 
+    /// What each `ХозОперация` is to us.
+    private static let kinds = [
+        "выплата наличных денег": "payment", "выплата безналичных денег": "payment", "эквайринговая операция": "payment",
+        "возврат наличных денег": "refund", "возврат безналичных денег": "refund", "отпуск товара": "shipment",
+        "возврат товара": "return", "счет на оплату": "invoice", "счёт на оплату": "invoice",
+    ]
+
     /// - Returns: nil for a kind that concerns no money or goods.
     /// - Throws: `XMLRefusal` when it should count and cannot be understood.
     private static func document(_ element: XMLElement, _ parent: Currency) throws -> ReportedDocument? {
         let operation = element.value("ХозОперация") ?? ""
-        var kind: String
-        switch operation.lowercased() {
-        case "выплата наличных денег", "выплата безналичных денег", "эквайринговая операция":
-            kind = "payment"
-        case "возврат наличных денег", "возврат безналичных денег": kind = "refund"
-        case "отпуск товара": kind = "shipment"
-        case "возврат товара": kind = "return"
-        case "счет на оплату", "счёт на оплату": kind = "invoice"
-        default: return nil
-        }
+        guard var kind = kinds[operation.lowercased()] else { return nil }
         func refusal(_ why: String) -> XMLRefusal {
             XMLRefusal(reason: "подчинённый документ «\(operation)»: \(why)", isIncomplete: false)
         }

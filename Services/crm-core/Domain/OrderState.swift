@@ -19,6 +19,8 @@ struct OrderState: Sendable, Equatable {
     let tellsShipments: Bool
     let paidFlag, shippedFlag: Bool?
     let paid, refunded, shipped, returned: Money
+    /// УНФ tells of shipments without their sums: goods left, how much of the order cannot be seen.
+    let isShippedUnpriced: Bool
     /// A bank's statement tells payments that the base cannot.
     private let isBanked: Bool
 
@@ -30,7 +32,8 @@ struct OrderState: Sendable, Equatable {
         self.total = total
         self.tellsPayments = tellsPayments
         // Of one base for all it is the same.
-        self.tellsShipments = tellsShipments ?? tellsPayments ?? true
+        isShippedUnpriced = documents.contains { $0.kind == "shipment" && $0.counts && $0.amount == nil }
+        self.tellsShipments = (tellsShipments ?? tellsPayments ?? true) && !isShippedUnpriced
         self.paidFlag = paidFlag
         self.shippedFlag = shippedFlag
         // Where the books tell each payment the bank's word for the same money is not added to it.
@@ -55,6 +58,8 @@ struct OrderState: Sendable, Equatable {
     }
     static let cannotTell =
         "эта база 1С не сообщает отдельные оплаты: видно только полную оплату, без сумм"
+
+    static let unpricedShipments = "1С сообщает об отгрузке этого заказа без суммы"
 
     var revenue: Money { shipped - returned }
     var owed: Money { total - paid + refunded }

@@ -92,6 +92,6 @@ extension OrderRequested {
         OrderRequested(
             orderId: orderId, number: number, kind: kind, base: base, organization: organization, dealId: dealId,
             currency: currency, total: total, lines: lines, counterparty: counterparty, contractId: contractId,
-            address: address, comment: comment ?? self.comment, slice: slice, by: by)
+            address: address, comment: comment ?? self.comment, bookingId: bookingId, slice: slice, by: by)
     }
 }

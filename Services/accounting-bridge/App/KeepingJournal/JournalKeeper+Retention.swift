@@ -78,9 +78,17 @@ extension JournalKeeper {
     /// What belongs to exchanges that are gone: sessions with their files, and what was set aside and is settled.
     func dropRest() async throws {
         let before = "now() - make_interval(days => $1::int)"
+        // A document that waits for a person is read again out of its file.
+        let overSessions = """
+            SELECT s.id FROM onec_session s WHERE s.started_at < \(before)
+                AND NOT EXISTS (SELECT 1 FROM parked_document p WHERE p.session = s.id AND p.settled_at IS NULL)
+            """
         for statement in [
-            "DELETE FROM file_piece WHERE session IN (SELECT id FROM onec_session WHERE started_at < \(before) LIMIT \(Self.step))",
-            "DELETE FROM onec_file WHERE state IN ('done', 'parked') AND session IN (SELECT id FROM onec_session WHERE started_at < \(before) LIMIT \(Self.step))",
+            "DELETE FROM file_piece WHERE session IN (\(overSessions) AND EXISTS (SELECT 1 FROM file_piece f WHERE f.session = s.id) LIMIT \(Self.step))",
+            """
+            DELETE FROM onec_file WHERE state IN ('done', 'parked') AND session IN (\(overSessions)
+                AND EXISTS (SELECT 1 FROM onec_file f WHERE f.session = s.id AND f.state IN ('done', 'parked')) LIMIT \(Self.step))
+            """,
             """
             DELETE FROM onec_session WHERE id IN (SELECT id FROM onec_session s WHERE started_at < \(before)
                 AND NOT EXISTS (SELECT 1 FROM onec_file f WHERE f.session = s.id)

@@ -112,6 +112,8 @@ struct ExchangeReplays: OwnReplays {
                 seen.wouldFail[refusal.reason, default: 0] += 1
             } catch let refusal as XMLRefusal {
                 seen.wouldFail[refusal.reason, default: 0] += 1
+            } catch let error where (error as? PostgresError)?.isTransient != true && !(error is CancellationError) {
+                seen.wouldFail["\(error)", default: 0] += 1
             }
         }
         try await pool.query(

@@ -154,7 +154,8 @@ extension OrderView {
         shipment = state.shipment
         let reason = state.knowsSums ? nil : OrderState.cannotTell
         paymentUnknown = payment == "unknown" ? reason : nil
-        let goodsReason = state.tellsShipments ? nil : OrderState.cannotTell
+        let goodsReason =
+            state.isShippedUnpriced ? OrderState.unpricedShipments : state.tellsShipments ? nil : OrderState.cannotTell
         shipmentUnknown = shipment == "unknown" ? goodsReason : nil
         askedTotal = asked
         total = told
