@@ -144,6 +144,21 @@ def test_cards_and_returns_of_unf_are_told_apart_by_their_operation(systems):
     assert sorted((d["kind"], d["amount"]["amount"]) for d in told) == [("payment", "122.00"), ("refund", "20.00"), ("return", "61.00")]
 
 
+def test_cards_and_cash_refunds_of_ut_are_read(ut):
+    order = placed(ut, "ut-cards")
+    given(ut, order)
+    cards, cash = "Document_ОперацияПоПлатежнойКарте", "Document_РасходныйКассовыйОрдер"
+    with ut.onec.lock:
+        settled = {"ОбъектРасчетов_Key": ut.onec.settlement(ut.key(order["number"]))}
+        for entity, number, operation, amount in [(cards, "k1", "ПоступлениеОплатыОтКлиента", 122), (cards, "k2", "ВозвратОплатыКлиенту", 20),
+                                                  (cash, "r1", "ВозвратОплатыКлиенту", 30), (cash, "r2", "ВыдачаПодотчетнику", 7)]:
+            ut.onec.add(entity, Number=number, ХозяйственнаяОперация=operation, Date="2026-11-20T10:00:00", Posted=True,
+                        РасшифровкаПлатежа=[{"LineNumber": "1", "Сумма": Decimal(amount), **settled}])
+    state = lambda: ut.suite.get("crm-core", f"/api/v1/orders/{order['orderId']}", ut.token)
+    told = wait_for(lambda: state()["documents"] if len(state()["documents"]) >= 3 else None, what="the documents")
+    assert sorted((d["kind"], d["amount"]["amount"]) for d in told) == [("payment", "122.00"), ("refund", "20.00"), ("refund", "30.00")]
+
+
 def test_an_invoice_of_bp_has_what_it_must_have(systems):
     bp = systems["bp"]
     document = given(bp, placed(bp, "invoice", vat="20", company=firm(bp, "ИП Петров", "771400000089")))

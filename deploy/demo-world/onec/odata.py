@@ -22,6 +22,8 @@ LIBRARY = {"Catalog_Пользователи": STANDARD + ["Description"],
 CATALOG, DOCUMENT = STANDARD + ["Code", "Description"], STANDARD + ["Number", "Date", "Posted"]
 
 # УТ 11.4, whose payments name the order itself and whose rows say the rate of VAT as a value.
+# Documents of УТ that are told apart by what is done with them.
+BY_OPERATION = ["Document_РасходныйКассовыйОрдер", "Document_ОперацияПоПлатежнойКарте"]
 UT114 = {
     "orders": "Document_ЗаказКлиента", "lines": "Товары", "payments": "Document_ПоступлениеБезналичныхДенежныхСредств",
     "refunds": "Document_СписаниеБезналичныхДенежныхСредств", "shipments": "Document_РеализацияТоваровУслуг",
@@ -48,6 +50,8 @@ UT114 = {
         "Document_ПриходныйКассовыйОрдер_РасшифровкаПлатежа": ["Ref_Key", "LineNumber", "Заказ", "Сумма"],
         "Document_СписаниеБезналичныхДенежныхСредств": DOCUMENT + ["Валюта_Key", "РасшифровкаПлатежа"],
         "Document_СписаниеБезналичныхДенежныхСредств_РасшифровкаПлатежа": ["Ref_Key", "LineNumber", "Заказ", "Сумма"],
+        **{name: DOCUMENT + ["ХозяйственнаяОперация", "Валюта_Key", "РасшифровкаПлатежа"] for name in BY_OPERATION},
+        **{f"{name}_РасшифровкаПлатежа": ["Ref_Key", "LineNumber", "Заказ", "Сумма"] for name in BY_OPERATION},
         "Document_РеализацияТоваровУслуг": DOCUMENT + ["ЗаказКлиента", "СуммаДокумента"],
         "Document_ВозвратТоваровОтКлиента": DOCUMENT + ["ДокументРеализации", "СуммаДокумента"],
         "AccumulationRegister_ВыручкаИСебестоимостьПродаж_RecordType": ["Recorder", "LineNumber", "Active", "ЗаказКлиента", "Стоимость", "СуммаВыручки"],
@@ -59,7 +63,8 @@ SETTLEMENTS, RATES = "Catalog_ОбъектыРасчетов", "Catalog_Став
 UT = {**UT114, "order": "ОбъектРасчетов_Key", "schema": {
     **UT114["schema"],
     **{f"Document_{name}_РасшифровкаПлатежа": ["Ref_Key", "LineNumber", "ОбъектРасчетов_Key", "Сумма"]
-       for name in ("ПоступлениеБезналичныхДенежныхСредств", "ПриходныйКассовыйОрдер", "СписаниеБезналичныхДенежныхСредств")},
+       for name in ("ПоступлениеБезналичныхДенежныхСредств", "ПриходныйКассовыйОрдер", "СписаниеБезналичныхДенежныхСредств",
+                    "РасходныйКассовыйОрдер", "ОперацияПоПлатежнойКарте")},
     "Document_ЗаказКлиента_Товары": ["СтавкаНДС_Key" if name == "СтавкаНДС" else name for name in UT114["schema"]["Document_ЗаказКлиента_Товары"]],
     SETTLEMENTS: STANDARD + ["Description", "Объект"], RATES: STANDARD + ["Description", "ПеречислениеСтавкаНДС"],
 }}

@@ -1,0 +1,134 @@
+"""Talks under strain: nobody is held up by another, nothing that was said is lost, and no stranger takes over what is another's."""
+import base64
+import json
+import socket
+import time
+import uuid
+
+import requests
+from suite import SECRET, wait_for
+from test_forms import lead, post
+
+
+def reader(suite, path, **params):
+    return requests.get(suite.url("crm-core") + path, params=params, headers={"Authorization": f"Bearer {suite.token()}"}, timeout=20)
+
+
+def test_an_input_that_no_number_holds_ends_no_process(suite):
+    before = suite.pids()
+    for position in [2**63 - 1, -1, 2**63]:
+        cursor = base64.urlsafe_b64encode(json.dumps({"crm-core": position}).encode()).decode().rstrip("=")
+        assert reader(suite, "/api/v1/events", after=cursor).status_code == 400, position
+    for number, date in [(91_001, 2**63 - 1), (91_002, -5), (91_003, 253_402_300_800)]:
+        update = {"update_id": number, "message": {"message_id": 1, "from": {"id": number, "first_name": "Я"}, "date": date,
+                                                  "chat": {"id": number, "type": "private"}, "text": "/start"}}
+        answer = requests.post(suite.url("bot-gateway") + "/telegram/shop/webhook", json=update, timeout=20,
+                               headers={"X-Telegram-Bot-Api-Secret-Token": SECRET})
+        assert answer.status_code == 200
+    kept = "SELECT count(*) FROM incoming WHERE state = 'kept' AND convert_from(body, 'UTF8') ~ '\"update_id\": ?9100[123]'"
+    wait_for(lambda: suite.sql("bot_gateway", kept) == [["3"]], what="what cannot be understood to be kept")
+    suite.say(91_004, 91_004, "/start")
+    assert suite.telegram.next()["chat_id"] == 91_004
+    assert suite.pids() == before, "nobody had to be started anew"
+
+
+def test_one_talk_with_many_replies_holds_no_other_up(suite):
+    suite.say(92_000, 92_000, "/start")
+    while suite.telegram.next()["chat_id"] != 92_000:
+        pass
+    talk = suite.sql("bot_gateway", "SELECT id FROM conversation WHERE external_id = '92000'")[0][0]
+    suite.sql("bot_gateway", f"""INSERT INTO outbox (id, connection, chat, conversation_id, method, payload, author, text)
+        SELECT gen_random_uuid(), 'shop', '92000', '{talk}', 'sendMessage', convert_to('{{"chat_id":92000,"text":"' || n || '"}}', 'UTF8'), 'bot', n::text
+        FROM generate_series(1, 400) AS n""")
+    said = time.monotonic()
+    suite.say(92_001, 92_001, "/start")
+    while suite.telegram.next()["chat_id"] != 92_001:
+        pass
+    assert time.monotonic() - said < 10, "the other's hundreds of replies leave at one a second"
+    suite.sql("bot_gateway", "DELETE FROM outbox WHERE chat = '92000' AND state = 'ready'")
+
+
+def test_a_reply_that_a_failing_telegram_refuses_is_tried_again_and_later_each_time(suite):
+    down = (500, {"ok": False, "error_code": 500, "description": "Internal Server Error"})
+    suite.telegram.plan = [down]
+    suite.say(93_000, 93_000, "/start")
+    waits = "SELECT attempts, state FROM outbox WHERE chat = '93000' AND method = 'sendMessage'"
+    wait_for(lambda: suite.sql("bot_gateway", waits) == [["1", "ready"]], what="the first attempt")
+    while suite.telegram.next()["chat_id"] != 93_000:
+        pass
+
+
+def test_a_managers_reply_with_a_key_is_said_once(suite):
+    token = suite.token()
+    made = suite.post("bot-gateway", "/api/v1/messages", "form-key", {"channel": "site", "conversationId": "once", "messageId": "1", "text": "здравствуйте"}, status=202)
+    path, key = f"/api/v1/conversations/{made['conversationId']}/messages", str(uuid.uuid4())
+    wait_for(lambda: suite.get("bot-gateway", path, token)["items"])
+    say = lambda text, key: requests.post(suite.url("bot-gateway") + path, json={"text": text}, timeout=20,
+                                          headers={"Authorization": f"Bearer {token}", **({"Idempotency-Key": key} if key else {})})
+    first, again = say("Добрый день", key), say("Добрый день", key)
+    assert first.status_code == again.status_code == 202 and first.json() == again.json()
+    assert say("Другое", key).status_code == 422
+    assert say("Без ключа", None).status_code == 202
+    texts = [m["text"] for m in suite.get("bot-gateway", path, token)["items"] if m["author"] == "manager"]
+    assert texts == ["Добрый день", "Без ключа"]
+    for bad in [{"journeyId": "x"}, {"updatedSince": "yesterday"}, {"after": "x"}]:
+        answer = requests.get(suite.url("bot-gateway") + "/api/v1/conversations", params=bad, headers={"Authorization": f"Bearer {token}"}, timeout=20)
+        assert answer.status_code == 400, bad
+
+
+def test_a_stranger_who_types_a_known_number_takes_nothing_over(suite):
+    ivan = {"name": "Иван Фёдоров", "phone": "+7 912 777 00 11", "email": "ivan@example.ru"}
+    first = post(suite, data=ivan).json()
+    theirs = lead(suite, first["journeyId"])
+    second = post(suite, data={"name": "Ольга Чужая", "phone": "+7 912 777 00 11", "email": "olga@example.ru"}).json()
+    other = lead(suite, second["journeyId"])
+    assert second["journeyId"] != first["journeyId"] and other["name"] == "Ольга Чужая"
+    assert lead(suite, first["journeyId"])["name"] == "Иван Фёдоров"
+    contact = suite.get("crm-core", f"/api/v1/contacts/{theirs['contactId']}", suite.token())
+    assert (contact["name"], contact["email"]) == ("Иван Фёдоров", "ivan@example.ru")
+    assert post(suite, data={**ivan, "text": "ещё вопрос"}).json()["journeyId"] == first["journeyId"], "he himself goes on"
+
+
+def test_a_cookie_writes_through_no_spelling_of_the_api(suite):
+    session = requests.Session()
+    session.post(suite.url("crm-core") + "/api/v1/sessions", json={"login": "admin", "password": "admin-password"}, timeout=20)
+    for path in ["/api/v1/companies", "//api/v1/companies", "///api//v1/companies", "/api//v1/companies"]:
+        request = requests.Request("POST", suite.url("crm-core"), json={"name": "Чужая"}, cookies=session.cookies).prepare()
+        request.url = suite.url("crm-core") + path
+        assert session.send(request, timeout=20).status_code in (401, 404), path
+    assert all(c["name"] != "Чужая" for c in suite.get("crm-core", "/api/v1/companies", suite.token())["items"])
+
+
+def test_an_order_that_is_too_large_to_be_told_is_refused_in_words(suite):
+    token = suite.token()
+    found = suite.lead(token, "too large")
+    deal = suite.post("crm-core", f"/api/v1/leads/{found['id']}/convert", token, {})
+    ask = lambda lines: requests.post(suite.url("crm-core") + f"/api/v1/deals/{deal['id']}/orders", json={"currency": "RUB", "lines": lines}, timeout=30,
+                                      headers={"Authorization": f"Bearer {token}", "Idempotency-Key": str(uuid.uuid4())})
+    body = [{"sku": str(n), "name": "я" * 96, "quantity": "1", "price": "1.00"} for n in range(1000)]
+    compact = json.dumps({"currency": "RUB", "lines": body}, ensure_ascii=False, separators=(",", ":")).encode()
+    assert len(compact) < 256 * 1024
+    answer = requests.post(suite.url("crm-core") + f"/api/v1/deals/{deal['id']}/orders", data=compact, timeout=30,
+                           headers={"Authorization": f"Bearer {token}", "Idempotency-Key": "large", "Content-Type": "application/json"})
+    assert answer.status_code == 422 and "262144" in answer.json()["detail"], answer.text
+    answer = ask([{"sku": str(n), "name": "x", "quantity": "1", "price": "90000000000"} for n in range(200)])
+    assert answer.status_code == 422 and "line 112" in answer.json()["detail"], answer.text
+    assert suite.get("crm-core", f"/api/v1/deals/{deal['id']}", token)["orderIds"] == []
+
+
+def test_pages_that_were_closed_keep_no_place(suite):
+    """A page that is closed says nothing: only a sign of life that finds nobody tells."""
+    token, port = suite.token(), suite.base + 3
+    request = f"GET /dashboard/live HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+
+    def open_page():
+        page = socket.create_connection(("127.0.0.1", port), timeout=20)
+        page.sendall(request)
+        return page, page.recv(200).split()[1]
+
+    pages = [open_page() for _ in range(300)]
+    assert {status for _, status in pages} == {b"200"}
+    assert open_page()[1] == b"503", "there is room for 300"
+    for page, _ in pages:
+        page.close()
+    wait_for(lambda: open_page()[1] == b"200", 40, "a place")
