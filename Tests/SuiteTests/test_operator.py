@@ -1,10 +1,15 @@
 """The operator's command, and what each role of the database may reach."""
 import json
+import os
+import shutil
+import signal
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 import requests
-from suite import BIN, SERVICES, OneC, wait_for
+from suite import BIN, SERVICES, OneC, Suite, wait_for
 
 
 def command(suite, *words, code=0):
@@ -66,18 +71,57 @@ def test_a_role_reaches_its_own_schema_only(suite):
 
 def test_wrong_settings_are_all_named_at_once(suite, tmp_path):
     wrong = tmp_path / "wrong.yaml"
-    wrong.write_text("company: { currency: ROUBLE }\nsmpt: {}\nbots:\n  - { name: a, token: x, receive: push }\n"
+    wrong.write_text("company: { currency: ROUBLE, timeZone: Europe/Moskow }\nsmpt: {}\nbots:\n  - { name: a, token: x, receive: push }\n"
                      "organizations:\n  - { code: a, name: A, base: ut, books: { payment: bp, gift: ut } }\nonec:\n  - { base: ut, login: a, password: b }\n")
     run = subprocess.run([BIN / "throughline", "up", "--config", wrong, "--data", tmp_path / "d"],
                          capture_output=True, text=True, timeout=60)
     assert run.returncode == 78
-    for word in ["line 1, column", "ROUBLE", "smpt", "token", "push", "books.gift: unknown", "names the base «bp»"]:
+    for word in ["line 1, column", "ROUBLE", "Europe/Moskow", "smpt", "token", "push", "books.gift: unknown", "names the base «bp»"]:
         assert word in run.stderr, run.stderr
 
 
+def test_a_port_for_five_is_refused(tmp_path):
+    run = subprocess.run([BIN / "throughline", "up", "--data", tmp_path / "d"], capture_output=True, text=True, timeout=60,
+                         env={**os.environ, "HTTP_PORT": "9000"})
+    assert run.returncode == 78 and "--port-base" in run.stderr
+
+
+def test_a_database_of_ones_own_whose_user_is_no_superuser(tmp_path_factory):
+    """As managed servers give one: a role that may make roles, and a database that is its own."""
+    folder = tmp_path_factory.mktemp("managed")
+    folder.chmod(0o755)
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1]
+    lower = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"] if os.geteuid() == 0 else []
+    # Where the server's own user may go: the folders of tests are root's.
+    home = tempfile.TemporaryDirectory(prefix="tl-managed-")
+    place = Path(home.name)
+    if lower:
+        shutil.chown(place, "postgres", "postgres")
+    subprocess.run([*lower, programs / "initdb", "-D", place, "-U", "root", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"], check=True, cwd="/",
+                   stdout=subprocess.DEVNULL)
+    suite = Suite(folder)
+    port = suite.base + 390
+    server = subprocess.Popen([*lower, programs / "postgres", "-D", place, "-p", str(port), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off",
+                               "-c", "unix_socket_directories="], stderr=subprocess.DEVNULL, cwd="/")
+    ask = lambda database, words: subprocess.run(["psql", "-X", "-q", "-h", "127.0.0.1", "-p", str(port), "-U", "root", "-d", database, "-c", words],
+                                                 capture_output=True).returncode == 0
+    try:
+        wait_for(lambda: ask("postgres", "SELECT 1"), 30, "the server")
+        assert ask("postgres", "CREATE ROLE tl LOGIN CREATEROLE PASSWORD 'p'") and ask("postgres", "CREATE DATABASE crm OWNER tl")
+        os.environ["DATABASE_URL"] = f"postgres://tl:p@127.0.0.1:{port}/crm"
+        suite.start()
+        suite.lead(suite.token(), "in a database of one's own")
+        findings = json.loads(command(suite, "doctor", "--json"))
+        assert all(f["ok"] for f in findings) and any(f["check"].startswith("log crm-core/main: ") for f in findings)
+    finally:
+        os.environ.pop("DATABASE_URL", None)
+        suite.stop()
+        server.send_signal(signal.SIGINT)
+        server.wait(20)
+        home.cleanup()
+
+
 def test_a_killed_service_is_back_within_a_second_and_sigterm_drains(suite):
-    import os
-    import signal
     for name in SERVICES:
         old = suite.pids()[name]
         os.kill(old, signal.SIGKILL)
