@@ -8,6 +8,8 @@ final class Subscriber: Sendable {
     enum Input: Sendable {
         case heard(Inbound)
         case decided(Settling, @Sendable (Result<Void, any Error>) -> Void)
+
+        var byteCount: Int { if case .heard(let inbound) = self { inbound.byteCount } else { 0 } }
     }
     /// A person's decision on its way.
     struct Settling: Sendable {
@@ -25,7 +27,7 @@ final class Subscriber: Sendable {
     private let isDiskLow: @Sendable () -> Bool
     private let turns: @Sendable () -> Int
     private let name: String
-    private let inputs = InputQueue<Input>(limit: 1024)
+    private let inputs = InputQueue<Input>(limit: 1024, bytes: 16 * 1024 * 1024) { $0.byteCount }
     private let report = Mutex(SubscriptionStatus())
     private let busy = Mutex<ContinuousClock.Instant?>(nil)
     private let settling = Mutex<Settling?>(nil)
