@@ -16,6 +16,8 @@ final class LetterDesk: Sendable {
     private let snapshot: Snapshot?
     private let log: Logger
     private let positions = Mutex<[Position.Place: Position]>([:])
+    /// Who has said his place since it was last written down.
+    private let heard = Mutex<Set<Position.Place>>([])
     /// The last answer to each asker's wish for a snapshot: asked again, it is said again and not made again.
     private let snapshots = Mutex<[String: (at: ContinuousClock.Instant, answer: Control)]>([:])
     /// Askers whose snapshot is being said.
@@ -43,6 +45,7 @@ final class LetterDesk: Sendable {
     func serve(_ letters: InputQueue<(Inbound, String)>, _ post: @escaping @Sendable (BusThread.Command) -> Void) async
     {
         await withDiscardingTaskGroup { group in
+            await readPositions()
             var written = ContinuousClock.now
             while !Task.isCancelled {
                 for (letter, peer) in PublisherDecisions.newestQuestions(await letters.next(seconds: 5)) {
@@ -90,6 +93,7 @@ final class LetterDesk: Sendable {
             return try await reader.page(request).map { try Wire.letter("PAGE", $0.header, $0.bodies) }
         case .position(let position) where mayRead(position.stream):
             positions.withLock { $0[position.place] = position }
+            _ = heard.withLock { $0.insert(position.place) }
             return nil
         case .control(let control, let bodies) where mayRead(control.stream):
             guard control.what == .copies else { return nil }
@@ -129,8 +133,25 @@ final class LetterDesk: Sendable {
     /// Where subscribers are, as they last said.
     var places: [Position] { positions.withLock { Array($0.values) } }
 
+    /// Those who are away since before this process began are known as well.
+    private func readPositions() async {
+        let rows = try? await pool.query("SELECT subscriber, stream, lane, seq FROM subscriber_position")
+        let known = rows?.compactMap { row -> Position? in
+            guard let lane = Lane(rawValue: (try? row.string("lane")) ?? "") else { return nil }
+            return try? Position(
+                from: row.string("subscriber"), stream: row.string("stream"), lane: lane, seq: row.int("seq"))
+        }
+        positions.withLock { positions in
+            for one in known ?? [] where positions[one.place] == nil { positions[one.place] = one }
+        }
+    }
+
     private func writePositions() async {
-        let said = places
+        let fresh = heard.withLock { heard in
+            defer { heard = [] }
+            return heard
+        }
+        let said = places.filter { fresh.contains($0.place) }
         guard !said.isEmpty, lease.missing == nil else { return }
         _ = try? await pool.transaction(.relaxed) { transaction in
             try await transaction.query(

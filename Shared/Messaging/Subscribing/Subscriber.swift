@@ -191,7 +191,11 @@ final class Subscriber: Sendable {
                     await perform(machine.copyFound(seq, link, now: now), &machine)
                 case .sendCopies(let seq):
                     let bodies = try await applier.copies(from: seq, upTo: machine.durable.seq, pool)
-                    tell(.copies, seq: seq, bodies)
+                    if bodies.isEmpty {
+                        await perform(machine.copiesEnded(now: now), &machine)
+                    } else {
+                        tell(.copies, seq: seq, bodies)
+                    }
                 case .askSnapshot: tell(.snapshot, seq: machine.durable.seq)
                 case .settle(_, let place): try await settle(at: place, &machine)
                 }
@@ -203,7 +207,10 @@ final class Subscriber: Sendable {
 
     private func settle(at place: SubscriptionMachine.Cursor, _ machine: inout SubscriptionMachine) async throws {
         guard let settling = settling.withLock({ $0 }) else { return }
-        try await applier.settle(settling, from: machine.durable, to: place)
+        do { try await applier.settle(settling, from: machine.durable, to: place) } catch {
+            // A COMMIT whose answer was lost: asked again, the cursor is no longer where we left it.
+            guard try await applier.isRecorded(settling.id, pool) else { throw error }
+        }
         self.settling.withLock { $0 = nil }
         if let (cursor, _) = await readCursor() { await perform(machine.restart(from: cursor, now: now), &machine) }
     }
