@@ -1,6 +1,7 @@
 """Talks under strain: nobody is held up by another, nothing that was said is lost, and no stranger takes over what is another's."""
 import base64
 import json
+import re
 import socket
 import time
 import uuid
@@ -74,6 +75,54 @@ def test_a_managers_reply_with_a_key_is_said_once(suite):
     for bad in [{"journeyId": "x"}, {"updatedSince": "yesterday"}, {"after": "x"}]:
         answer = requests.get(suite.url("bot-gateway") + "/api/v1/conversations", params=bad, headers={"Authorization": f"Bearer {token}"}, timeout=20)
         assert answer.status_code == 400, bad
+
+
+def test_a_button_that_is_pressed_twice_says_it_once(suite):
+    made = suite.post("bot-gateway", "/api/v1/messages", "form-key", {"channel": "site", "conversationId": "twice", "messageId": "1", "text": "алло"}, status=202)
+    found = lead(suite, made["journeyId"])
+    session = requests.Session()
+    session.post(suite.url("crm-core") + "/login", data={"login": "admin", "password": "admin-password"}, timeout=20)
+    page = session.get(suite.url("crm-core") + f"/leads/{found['id']}", timeout=20).text
+    form = dict(re.findall(r'name="(csrf|journey|page)" value="([^"]*)"', page))
+    for text in ["Слушаю", "Слушаю", "Чем помочь?"]:
+        answer = session.post(suite.url("crm-core") + f"/conversations/{made['conversationId']}/reply", data={**form, "text": text}, timeout=20)
+        assert answer.status_code == 200, answer.text
+    said = lambda: [m["text"] for m in suite.get("bot-gateway", f"/api/v1/conversations/{made['conversationId']}/messages", suite.token())["items"]
+                    if m["author"] == "manager"]
+    assert wait_for(lambda: said() if "Чем помочь?" in said() else None) == ["Слушаю", "Чем помочь?"]
+
+
+def test_a_manager_sees_his_own_clients_and_those_who_are_nobodys(suite):
+    token, maria, oleg = suite.token(), suite.token("maria"), suite.token("oleg")
+    found = suite.lead(token, "чей-то клиент")
+    owner, other = (maria, oleg) if found["responsible"] == "Мария Петрова" else (oleg, maria)
+    mine = lambda who: {c["id"] for c in suite.get("crm-core", "/api/v1/contacts", who, limit=200)["items"]}
+    assert found["responsibleId"] and found["contactId"] in mine(owner) and found["contactId"] not in mine(other)
+    url = suite.url("crm-core") + f"/api/v1/contacts/{found['contactId']}"
+    for who, status in [(owner, 200), (other, 404), (token, 200)]:
+        assert requests.get(url, headers={"Authorization": f"Bearer {who}"}, timeout=20).status_code == status
+    changed = requests.patch(url, json={"name": "Моё"}, headers={"Authorization": f"Bearer {other}", "If-Match": "1"}, timeout=20)
+    assert changed.status_code == 404
+    nobodys = suite.post("crm-core", "/api/v1/contacts", token, {"name": "Ничей"}, status=201)["id"]
+    assert nobodys in mine(maria) and nobodys in mine(oleg)
+
+
+def test_the_lines_of_a_client_are_a_list_as_others(suite):
+    token = suite.token()
+    for number in range(3):
+        suite.post("bot-gateway", "/api/v1/messages", "form-key", {"channel": "site", "conversationId": f"again {number}", "messageId": "1", "text": "?",
+                                                                  "sender": {"name": "Повтор", "phone": "+79125550011"}}, status=202)
+    leads = wait_for(lambda: (lambda r: r if len(r) == 3 else None)(
+        [l for l in suite.get("crm-core", "/api/v1/leads", token, limit=200)["items"] if l["name"] == "Повтор"]))
+    suite.sql("crm_core", f"UPDATE lead SET contact_id = '{leads[0]['contactId']}' WHERE name = 'Повтор'")
+    walked, after = [], None
+    while True:
+        page = suite.get("crm-core", "/api/v1/journeys", token, contactId=leads[0]["contactId"], limit=1, **({"after": after} if after else {}))
+        walked += [line["id"] for line in page["items"]]
+        after = page["next"]
+        if not after:
+            break
+    assert sorted(walked) == sorted(l["journeyId"] for l in leads)
 
 
 def test_a_stranger_who_types_a_known_number_takes_nothing_over(suite):

@@ -53,7 +53,13 @@ struct CompanyPage: Sendable {
                 """, [.id(company.id)]),
         ])
         let orders = try await OrderView.load(company: company.id, in: pool)
-        let settlements = try await Settlements(pool: pool).answer(company.id, from: nil, to: nil)
+        // More documents than an act can be made of are said in words; the rest of the page stands.
+        var settlements: Settlements.Answer?
+        var notes: [String] = []
+        do { settlements = try await Settlements(pool: pool).answer(company.id, from: nil, to: nil) } catch let problem as Problem {
+            notes.append(problem.detail ?? problem.title)
+        }
+        if orders.count == OrderView.companyLimit { notes.append(ScreenTexts.word("newestOrdersOnly", language)) }
         let live = orders.filter { !["cancelled", "failed"].contains($0.status) }
         func sum(_ amount: (OrderView) -> Money?) -> String {
             var totals: [Currency: Money] = [:]
@@ -71,11 +77,12 @@ struct CompanyPage: Sendable {
                 ["key": ScreenTexts.word("paid", language), "value": sum(\.paid)],
                 ["key": ScreenTexts.word("owed", language), "value": sum(\.owed)],
             ],
-            "anyDifference": !settlements.differences.isEmpty,
-            "differences": settlements.differences.map {
+            "notes": notes.map { ["words": $0] },
+            "anyDifference": settlements?.differences.isEmpty == false,
+            "differences": (settlements?.differences ?? []).map {
                 "\(ScreenTexts.word("differ.\($0.kind)", language)) \(HumanText.money($0.amount, language)), \(ScreenTexts.word("order", language).lowercased()) № \($0.orderNumber)"
             },
-            "acts": settlements.acts.map { Self.fields($0, language) },
+            "acts": (settlements?.acts ?? []).map { Self.fields($0, language) },
             "unknown": live.contains { $0.paidUnknown != nil }
                 ? ScreenTexts.word("paymentsUnknown", language) : "",
             "history": try answers[2].map { row in

@@ -144,6 +144,7 @@ enum ScreenTexts {
         "newOwnOrder": ("Новый заказ", "New order"), "makeOrder": ("Оформить", "Make the order"),
         "writeDown": ("Записать", "Write down"), "takeBack": ("отменить", "take back"),
         "whatHappened": ("Что произошло", "What happened"), "sum": ("Сумма", "Sum"), "day": ("Дата", "Day"),
+        "newestOrdersOnly": ("Суммы — по последним 2000 заказам", "The sums are of the newest 2,000 orders"),
         "paymentsUnknown": (
             "Часть оплат неизвестна: \(OrderState.cannotTell)",
             "Some payments are unknown: this 1C base tells full payment only, without sums"

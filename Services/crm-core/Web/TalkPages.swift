@@ -5,6 +5,7 @@ import Messaging
 import Postgres
 import Primitives
 import ServiceKit
+import Sodium
 
 /// The chat and the line of a journey: shown on a lead's and a deal's page, moving while one looks.
 struct TalkPages: Sendable {
@@ -42,13 +43,21 @@ struct TalkPages: Sendable {
             guard !text.isEmpty, text.count <= Self.replyLimit, let user = caller.userID else {
                 throw Problem.invalid("ответ — от 1 до \(Self.replyLimit) знаков")
             }
-            try await command(
-                ReplyRequested(
-                    conversationId: id, replyId: .make(), text: text, userId: user, by: caller.name), id, caller)
+            // A button that was pressed twice says it once; other words from the same page are another reply.
+            let key = hex(sha256(Array(((form["page"] ?? ID.make().description) + text).utf8)))
+            _ = try await Idempotency(bus: bus).once(key, route: "/conversations/\(id)/reply", caller, []) {
+                transaction, _ in
+                let reply = ReplyRequested(
+                    conversationId: id, replyId: .make(), text: text, userId: user, by: caller.name)
+                try await command(reply, id, caller, in: transaction)
+                return try .init(.accepted, ["id": reply.replyId.description])
+            }
             return "/journeys/\(form["journey"] ?? "")"
         }
         router.action("/conversations/:id/release", sessions) { id, form, caller in
-            try await command(ReleaseRequested(conversationId: id, by: caller.name), id, caller)
+            try await bus.transaction {
+                try await command(ReleaseRequested(conversationId: id, by: caller.name), id, caller, in: $0)
+            }
             return "/journeys/\(form["journey"] ?? "")"
         }
     }
@@ -57,7 +66,7 @@ struct TalkPages: Sendable {
     func fields(_ journey: ID, _ caller: Caller, _ language: Language) async throws -> [String: Any] {
         let parts = try await parts(journey, language)
         return [
-            "journey": journey.description, "chat": parts.chat, "line": parts.line,
+            "journey": journey.description, "page": ID.make().description, "chat": parts.chat, "line": parts.line,
             "held": parts.held ?? "", "conversation": parts.conversation?.description ?? "",
         ]
     }
@@ -80,22 +89,22 @@ struct TalkPages: Sendable {
     }
 
     /// A command to the gateway, in answer to what was said last on the journey.
-    private func command(_ data: some EventContract, _ conversation: ID, _ caller: Caller) async throws {
-        try await bus.transaction { transaction in
-            guard
-                let row = try await transaction.query(
-                    """
-                    SELECT journey_id, (SELECT s.id FROM journey_step s WHERE s.journey_id = c.journey_id
-                        ORDER BY s.at DESC, s.id DESC LIMIT 1) AS last
-                    FROM conversation c WHERE id = $1 FOR UPDATE
-                    """, [.id(conversation)]
-                ).first
-            else { throw Problem.notFound("conversation") }
-            let journey = try row.id("journey_id")
-            try await JourneyRoutes.mustSee(journey, caller, bus.pool)
-            try transaction.emit(
-                data, key: conversation.description, correlation: journey,
-                causation: try row.optionalID("last"), target: "bot-gateway")
-        }
+    private func command(
+        _ data: some EventContract, _ conversation: ID, _ caller: Caller, in transaction: EventTransaction
+    ) async throws {
+        guard
+            let row = try await transaction.query(
+                """
+                SELECT journey_id, (SELECT s.id FROM journey_step s WHERE s.journey_id = c.journey_id
+                    ORDER BY s.at DESC, s.id DESC LIMIT 1) AS last
+                FROM conversation c WHERE id = $1 FOR UPDATE
+                """, [.id(conversation)]
+            ).first
+        else { throw Problem.notFound("conversation") }
+        let journey = try row.id("journey_id")
+        try await JourneyRoutes.mustSee(journey, caller, bus.pool)
+        try transaction.emit(
+            data, key: conversation.description, correlation: journey,
+            causation: try row.optionalID("last"), target: "bot-gateway")
     }
 }

@@ -32,26 +32,30 @@ struct JourneyRoutes: Sendable {
         if rows.isEmpty { throw Problem.notFound("journey") }
     }
 
-    /// Journeys of one list at most: each is drawn whole.
-    private static let listLimit = 50
-
     private func list(_ request: Request, _ caller: Caller) async throws -> Page<JourneyView> {
         let contact = try request.idQuery("contactId")
         let company = try request.idQuery("companyId")
         guard contact != nil || company != nil else {
             throw Problem.badRequest("contactId or companyId is wanted")
         }
+        let limit = try request.limit()
         let rows = try await pool.query(
             """
             SELECT DISTINCT l.journey_id FROM lead l LEFT JOIN deal d ON d.journey_id = l.journey_id
             WHERE (l.contact_id = $1 OR d.company_id = $2 OR l.company_id = $2)
                 AND ($3::uuid IS NULL OR l.responsible_id = $3 OR d.responsible_id = $3)
-            ORDER BY l.journey_id DESC LIMIT \(Self.listLimit)
-            """, [.id(contact), .id(company), .id(try caller.ownerFilter())])
+                AND ($4::uuid IS NULL OR l.journey_id < $4)
+            ORDER BY l.journey_id DESC LIMIT $5
+            """,
+            [
+                .id(contact), .id(company), .id(try caller.ownerFilter()), .id(try request.idQuery("after")),
+                .int(limit + 1),
+            ])
+        let ids = try rows.prefix(limit).map { try $0.id("journey_id") }
         var lines: [JourneyView] = []
-        for row in rows {
-            if let line = try await JourneyView.load(try row.id("journey_id"), pool, .ru) { lines.append(line) }
+        for id in ids {
+            if let line = try await JourneyView.load(id, pool, .ru) { lines.append(line) }
         }
-        return Page(items: lines, next: nil)
+        return Page(items: lines, next: rows.count > limit ? ids.last?.description : nil)
     }
 }

@@ -114,8 +114,11 @@ struct Directory: Sendable {
         }
     }
 
-    func contact(_ id: ID) async throws -> ContactView {
-        guard let row = try await runner.query("\(ContactView.select) WHERE id = $1", [.id(id)]).first else {
+    /// - Parameter owner: the manager who asks, when he sees only his own.
+    func contact(_ id: ID, owner: ID? = nil) async throws -> ContactView {
+        let rows = try await runner.query(
+            "\(ContactView.select) WHERE id = $1 AND \(ContactView.isSeen("$2"))", [.id(id), .id(owner)])
+        guard let row = rows.first else {
             throw Problem.notFound("contact")
         }
         return try ContactView(row)

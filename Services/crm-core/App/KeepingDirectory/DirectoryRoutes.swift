@@ -50,11 +50,11 @@ struct DirectoryRoutes: Sendable {
     private func addContacts(_ router: Router<ServiceRequestContext>) {
         let directory = Directory(runner: bus.pool)
         router.get("/api/v1/contacts") { request, context in
-            try context.require("manager", "head", "accountant", "reader", "integrator")
+            let caller = try context.require("manager", "head", "accountant", "reader", "integrator")
             let limit = try request.limit()
             let rows = try await bus.pool.query(
-                "\(ContactView.select) WHERE ($1::uuid IS NULL OR id < $1) ORDER BY id DESC LIMIT $2",
-                [.id(try request.idQuery("after")), .int(limit + 1)])
+                "\(ContactView.select) WHERE ($1::uuid IS NULL OR id < $1) AND \(ContactView.isSeen("$3")) ORDER BY id DESC LIMIT $2",
+                [.id(try request.idQuery("after")), .int(limit + 1), .id(try caller.ownerFilter())])
             return try Response.json(page(try rows.map { try ContactView($0) }, limit) { $0.id.description })
         }
         router.post("/api/v1/contacts") { request, context in
@@ -65,13 +65,15 @@ struct DirectoryRoutes: Sendable {
             }
         }
         router.get("/api/v1/contacts/:id") { _, context in
-            try context.requireReader()
-            return try Response.json(try await directory.contact(try context.id("contact")))
+            let caller = try context.requireReader()
+            return try Response.json(
+                try await directory.contact(try context.id("contact"), owner: try caller.ownerFilter()))
         }
         router.patch("/api/v1/contacts/:id") { request, context in
             let caller = try context.require("manager", "head")
             let body = try await request.json(Directory.ContactBody.self)
             let (id, version) = (try context.id("contact"), request.matchedVersion)
+            _ = try await directory.contact(id, owner: try caller.ownerFilter())
             return try Response.json(
                 try await RefusedWrites(pool: bus.pool).guarding(by: caller.name) {
                     try await bus.transaction {

@@ -38,15 +38,20 @@ extension OrderView {
 
     static func load(company: ID, in runner: some StatementRunner) async throws -> [OrderView] {
         // The newest of them: what is owed now is asked for.
-        try await load("id IN (\(BornOrders.ofCompany))", .id(company), newestFirst: true, in: runner).reversed()
+        try await load(
+            "id IN (\(BornOrders.ofCompany))", .id(company), newestFirst: true, limit: companyLimit, in: runner
+        ).reversed()
     }
 
     /// Orders of one record at most.
     private static let limit = 200
+    /// Orders of a company that its sums are of.
+    static let companyLimit = 2000
 
     /// Orders with their documents in one round trip, oldest first.
     private static func load(
-        _ condition: String, _ parameter: Parameter, newestFirst: Bool = false, in runner: some StatementRunner
+        _ condition: String, _ parameter: Parameter, newestFirst: Bool = false, limit: Int = limit,
+        in runner: some StatementRunner
     ) async throws
         -> [OrderView]
     {
