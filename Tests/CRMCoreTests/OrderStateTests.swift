@@ -24,6 +24,17 @@ import Testing
 
     @Test func anUnpostedPaymentDoesNotCount() { #expect(state([("payment", 5_000_000, false)]).payment == "none") }
 
+    /// УНФ tells of a shipment without its sum: goods left, and how much of the order cannot be seen.
+    @Test func aShipmentWithoutASumIsNotNothing() {
+        func state(_ flag: Bool?) -> OrderState {
+            OrderState(
+                total: Money(minor: 10_000, currency: .rub), tellsPayments: true, paidFlag: nil, shippedFlag: flag,
+                documents: [.init(kind: "shipment", amount: nil, counts: true)])
+        }
+        #expect(state(nil).shipment == "unknown" && !state(nil).tellsShipments && state(true).shipment == "full")
+        #expect(state(nil).payment == "none", "of money nothing has changed")
+    }
+
     @Test func whatABaseCannotTellIsUnknownAndNotZero() {
         #expect(state(tells: false, []).payment == "unknown")
         #expect(state(tells: false, paidFlag: true, []).payment == "full")

@@ -37,11 +37,13 @@ def test_an_order_that_1c_has_not_fetched_is_taken_back(suite):
 
 
 def test_an_order_that_waits_becomes_another_one(suite):
-    order = suite.order(suite.token(), "changes-2")
+    order = suite.order(suite.token(), "changes-2", bookingId="бронь-2")
     lines = [{"sku": "B-1", "name": "Фреза", "quantity": "2", "price": "7.50"}]
     assert ask(suite, order, "revisions", {"lines": []}, status=422)
     ask(suite, order, "revisions", {"lines": lines, "comment": "другое"})
     answered(suite, order, "revision", "taken")
+    # What it is booked under stays with it, for the receipts that name it.
+    assert suite.sql("accounting_bridge", f"SELECT request->>'bookingId' FROM order_out WHERE number = '{order['number']}'") == [["бронь-2"]]
     now = state(suite, order)
     assert (now["askedTotal"]["amount"], now["lines"][0]["name"], now["status"]) == ("15.00", "Фреза", "requested")
     onec = OneC(suite)

@@ -61,6 +61,8 @@ final class CatalogReader: XMLReader.Handler {
     private(set) var sawRoot = false
 
     private var record = XMLRecordBuilder(limit: recordLimit)
+    /// Open elements of the record that is read, and of one that is too large and passed over: it must not keep the others away.
+    private var (depth, skipped) = (0, 0)
     /// Names of the open elements outside of records.
     private var path: [String] = []
     /// Groups that are open: their ids, once they have been read.
@@ -102,7 +104,14 @@ final class CatalogReader: XMLReader.Handler {
             }
             schemaVersion = attributes["ВерсияСхемы"] ?? ""
         }
-        if record.isOpen || isRecord(name) { return try record.start(name, attributes) }
+        if skipped > 0 {
+            skipped += 1
+            return
+        }
+        if record.isOpen || isRecord(name) {
+            depth += 1
+            return keep { try record.start(name, attributes) }
+        }
         if name == "Группа", path.last == "Группы" { groups.append((nil, nil)) }
         if ["Каталог", "ПакетПредложений", "ИзмененияПакетаПредложений"].contains(name) {
             isChangesOnly =
@@ -114,13 +123,27 @@ final class CatalogReader: XMLReader.Handler {
     }
 
     func text(_ text: UnsafeBufferPointer<UInt8>) throws {
-        if record.isOpen { return try record.text(text) }
+        if skipped > 0 { return }
+        if record.isOpen { return keep { try record.text(text) } }
         guard let count = field?.count, count + text.count <= Self.fieldLimit else { return }
         field?.append(contentsOf: text)
     }
 
+    private func keep(_ piece: () throws -> Void) {
+        do { try piece() } catch {
+            refuse((error as? XMLRefusal)?.reason ?? "\(error)")
+            (depth, skipped) = (0, depth)
+            record = XMLRecordBuilder(limit: Self.recordLimit)
+        }
+    }
+
     func end(_ name: String) throws {
+        if skipped > 0 {
+            skipped -= 1
+            return
+        }
         if record.isOpen {
+            depth -= 1
             if let closed = record.end() {
                 heldBytes += record.size
                 understand(closed)
