@@ -159,11 +159,13 @@ private final class Exchange {
             // A time-out may lie before the first byte: while it was connecting.
             var bytes = 0
             _ = throughline_curl_request_bytes(curl, &bytes)
-            let unsent = (result == CURLE_OPERATION_TIMEDOUT && bytes == 0) || [
-                CURLE_COULDNT_CONNECT, CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY,
-                CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL, CURLE_SSL_CONNECT_ERROR,
-                CURLE_PEER_FAILED_VERIFICATION,
-            ].contains(result)
+            let unsent =
+                (result == CURLE_OPERATION_TIMEDOUT && bytes == 0)
+                || [
+                    CURLE_COULDNT_CONNECT, CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY,
+                    CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL, CURLE_SSL_CONNECT_ERROR,
+                    CURLE_PEER_FAILED_VERIFICATION,
+                ].contains(result)
             throw HTTPClient.Failure(
                 mayHaveArrived: !unsent,
                 description: isTooLarge

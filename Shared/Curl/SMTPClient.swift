@@ -53,7 +53,8 @@ public struct SMTPClient: Sendable {
         var code = 0
         _ = throughline_curl_response(curl, &code)
         let words = String(cString: curl_easy_strerror(result)) + (code > 0 ? " (\(code))" : "")
-        let refusesUs = result == CURLE_LOGIN_DENIED || result == CURLE_REMOTE_ACCESS_DENIED || [530, 534, 535, 538].contains(code)
+        let refusesUs =
+            result == CURLE_LOGIN_DENIED || result == CURLE_REMOTE_ACCESS_DENIED || [530, 534, 535, 538].contains(code)
         return (500...599).contains(code) && !refusesUs ? .refused(words) : .later(words)
     }
 

@@ -160,7 +160,9 @@ final class BusThread: Sendable {
     /// A connection that libzmq has given up is made again.
     private func watch(_ link: BusSockets.Link, _ hasNews: Bool) throws {
         let now = start.duration(to: .now).seconds
-        if hasNews { while let (event, endpoint) = try link.monitor.next() { link.watch.saw(event, at: endpoint, now: now) } }
+        if hasNews {
+            while let (event, endpoint) = try link.monitor.next() { link.watch.saw(event, at: endpoint, now: now) }
+        }
         guard let reason = link.watch.reasonToReconnect(now: now) else { return }
         counters.withLock {
             $0.reconnects += 1

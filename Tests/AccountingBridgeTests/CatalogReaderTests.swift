@@ -77,7 +77,8 @@ import XMLStream
         let long = String(repeating: "я", count: CatalogReader.recordLimit)
         let text = Self.catalog.replacing("Станок &quot;Ш-1&quot;", with: long)
         let (reader, records) = try read(Array(text.utf8), step: 65_536)
-        #expect(reader.refused == ["запись «Товар» больше \(CatalogReader.recordLimit) байт", "«Товар» без Ид: Без Ид"])
+        #expect(
+            reader.refused == ["запись «Товар» больше \(CatalogReader.recordLimit) байт", "«Товар» без Ид: Без Ид"])
         #expect(records.count == whole - 1)
     }
 

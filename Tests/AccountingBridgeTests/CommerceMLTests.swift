@@ -98,20 +98,26 @@ import XMLStream
         func line(_ name: String, _ vat: String?, _ sum: Int64) throws -> OrderLine {
             OrderLine(
                 sku: name, name: name, quantity: try #require(Quantity("1")),
-                price: try #require(Quantity(Money(minor: sum, currency: .rub).amount)), unit: nil, vat: vat, discount: nil,
+                price: try #require(Quantity(Money(minor: sum, currency: .rub).amount)), unit: nil, vat: vat,
+                discount: nil,
                 sum: Money(minor: sum, currency: .rub))
         }
         func document(_ lines: [OrderLine]) throws -> XMLElement {
             let order = OrderRequested(
                 orderId: .make(), number: "12", kind: "goods", base: "ut", organization: "ooo", dealId: .make(),
-                currency: .rub, total: Money(minor: lines.reduce(0) { $0 + $1.sum.minor }, currency: .rub), lines: lines,
+                currency: .rub, total: Money(minor: lines.reduce(0) { $0 + $1.sum.minor }, currency: .rub),
+                lines: lines,
                 counterparty: Counterparty(
                     id: .make(), name: "ООО", isFirm: true, inn: nil, kpp: nil, phone: nil, email: nil), slice: Slice())
-            return try read(Array(CommerceMLWriter.orders([.init(order: order, day: "2026-01-31")], at: .now()).utf8)).documents[0]
+            return try read(Array(CommerceMLWriter.orders([.init(order: order, day: "2026-01-31")], at: .now()).utf8))
+                .documents[0]
         }
-        let taxed = try document([line("двадцать", "20", 120_000), line("без", nil, 5000), line("десять", "10", 11_000)])
+        let taxed = try document([
+            line("двадцать", "20", 120_000), line("без", nil, 5000), line("десять", "10", 11_000),
+        ])
         let tax = try #require(taxed.first("Налоги")?.first("Налог"))
-        #expect(tax.value("Наименование") == "НДС" && tax.value("УчтеноВСумме") == "true" && tax.value("Сумма") == "210.00")
+        #expect(
+            tax.value("Наименование") == "НДС" && tax.value("УчтеноВСумме") == "true" && tax.value("Сумма") == "210.00")
         let goods = try #require(taxed.first("Товары")?.all("Товар"))
         #expect(goods.map { $0.value("Наименование") } == ["без", "двадцать", "десять"])
         #expect(goods.map { $0.first("СтавкиНалогов") != nil } == [false, true, true])

@@ -120,7 +120,8 @@ struct LogKeeperTests {
         let log = try await Log(days: [5, 4, 3])
         try await log.connection.query("INSERT INTO stream_head (stream, lane, term) VALUES ('p', 'bulk', 1)")
         try await log.connection.query(
-            "INSERT INTO day_range (stream, lane, day, first, last) SELECT 'p', 'bulk', day, 1, 1 FROM day_range ORDER BY day DESC LIMIT 1")
+            "INSERT INTO day_range (stream, lane, day, first, last) SELECT 'p', 'bulk', day, 1, 1 FROM day_range ORDER BY day DESC LIMIT 1"
+        )
         let bulk = StreamHead(stream: "p", lane: .bulk, epoch: 1, term: 1, seq: 1, link: .zero)
         var heads = [log.head, bulk]
         let keeper = log.keeper(megabytes: 0)

@@ -37,7 +37,8 @@ enum CommerceMLWriter {
         let taxed = order.lines.filter { $0.rate != nil }
         guard !taxed.isEmpty else { return "" }
         let sum = taxed.reduce(Money.zero(order.currency)) { $0 + $1.vatSum }
-        return "    <Налоги>\n      <Налог>\n" + tag("Наименование", "НДС") + tag("УчтеноВСумме", "true") + tag("Сумма", sum.amount)
+        return "    <Налоги>\n      <Налог>\n" + tag("Наименование", "НДС") + tag("УчтеноВСумме", "true")
+            + tag("Сумма", sum.amount)
             + "      </Налог>\n    </Налоги>\n"
     }
 

@@ -59,5 +59,7 @@ extension OrderReport {
 
     /// The day of `2021-02-18T9:49:02`.
     /// Nil also for 1C's empty date, 0001-01-01.
-    static func day(_ text: String?) -> String? { text.flatMap { Timestamp($0)?.day }.flatMap { $0 > "0001-01-02" ? $0 : nil } }
+    static func day(_ text: String?) -> String? {
+        text.flatMap { Timestamp($0)?.day }.flatMap { $0 > "0001-01-02" ? $0 : nil }
+    }
 }

@@ -39,7 +39,9 @@ public struct BIAggregator: SuiteService {
         let readers: @Sendable () -> Void = { [authenticator = context.authenticator, keys = context.keys] in
             let names = keys.readers()
             authenticator.allow(names, in: "reader")
-            if !isLocal { posted.topics?.post(.allowed(Set(names.values), serverKey: try? keys.publicKey(.biAggregator))) }
+            if !isLocal {
+                posted.topics?.post(.allowed(Set(names.values), serverKey: try? keys.publicKey(.biAggregator)))
+            }
         }
         readers()
         loadReaders = readers

@@ -29,7 +29,9 @@ struct DatabaseCheck: Sendable {
         return findings ?? [
             .init(
                 check: "role \(service.schema)", ok: false,
-                advice: "the database at \(database.place) does not answer, or refuses: see its log, and whether DATABASE_URL is the suite's")
+                advice:
+                    "the database at \(database.place) does not answer, or refuses: see its log, and whether DATABASE_URL is the suite's"
+            )
         ]
     }
 

@@ -29,7 +29,9 @@ struct Doctor: ParsableCommand {
         findings += journal()
         if let bus = ServiceIdentity.busFolder(data) { findings += (try? doors(folder, bus)) ?? [] }
         let database = try database()
-        findings += ServiceIdentity.allCases.flatMap { DatabaseCheck(service: $0, folder: folder, database: database).run() }
+        findings += ServiceIdentity.allCases.flatMap {
+            DatabaseCheck(service: $0, folder: folder, database: database).run()
+        }
         if suite.json {
             print(try JSON.text(findings))
         } else {
@@ -44,7 +46,8 @@ struct Doctor: ParsableCommand {
     private func database() throws -> DatabaseURL {
         let environment = ProcessInfo.processInfo.environment
         let file = suite.config ?? environment["THROUGHLINE_CONFIG"]
-        let given = (try? SuiteSettings.load(file: file, environment: environment))?.databaseURL ?? environment["DATABASE_URL"]
+        let given =
+            (try? SuiteSettings.load(file: file, environment: environment))?.databaseURL ?? environment["DATABASE_URL"]
         let own = "postgres://127.0.0.1:\(ServiceIdentity.databasePort(base: suite.portBase))/\(Provisioning.database)"
         return try DatabaseURL(given ?? own)
     }

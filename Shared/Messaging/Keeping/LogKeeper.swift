@@ -62,13 +62,17 @@ final class LogKeeper: Sendable {
         for index in heads.indices {
             do {
                 if let alarm = try await seal(heads[index], connection) { words[heads[index].sequence] = alarm }
-                if let alarm = try await drop(&heads[index], oldest, connection) { words[heads[index].sequence] = alarm }
+                if let alarm = try await drop(&heads[index], oldest, connection) {
+                    words[heads[index].sequence] = alarm
+                }
             } catch let error as PostgresError where error.sqlState != nil {
                 // What the server refuses must not stop the numbering.
                 words[heads[index].sequence] = "its days could not be kept in order: \(error)"
             }
         }
-        do { if isCaughtUp { try await dropEmptied(connection) } } catch let error as PostgresError where error.sqlState != nil {
+        do { if isCaughtUp { try await dropEmptied(connection) } } catch let error as PostgresError
+            where error.sqlState != nil
+        {
             log.warning("old days wait", metadata: ["reason": "\(error)"])
         }
         let found = words
@@ -150,7 +154,9 @@ final class LogKeeper: Sendable {
     /// subscriber.
     ///
     /// - Parameter oldest: the one day that is given up when the log is too large.
-    private func drop(_ head: inout StreamHead, _ oldest: String?, _ connection: PostgresConnection) async throws -> String? {
+    private func drop(_ head: inout StreamHead, _ oldest: String?, _ connection: PostgresConnection) async throws
+        -> String?
+    {
         let stream = head.stream
         let lane = head.lane.rawValue
         let days = try await connection.query(

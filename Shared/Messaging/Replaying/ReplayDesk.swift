@@ -53,13 +53,13 @@ public struct ReplayDesk: Sendable {
                 "INSERT INTO replay (id, planned_by, filter, state) VALUES ($1, $2, $3, 'planned')",
                 [.id(id), .text(by), .text(words)])
             var freeze = Statement(
-                    """
-                    INSERT INTO replay_item (replay_id, place, source, publisher, stream, lane, seq, event_id, type, key,
-                        correlation, at, body)
-                    SELECT '\(id)'::uuid, row_number() OVER (ORDER BY publisher, stream, lane, seq), c.* FROM (
-                        \(choose.sql)
-                        LIMIT \(Self.itemLimit + 1)) AS c
-                    """, choose.parameters)
+                """
+                INSERT INTO replay_item (replay_id, place, source, publisher, stream, lane, seq, event_id, type, key,
+                    correlation, at, body)
+                SELECT '\(id)'::uuid, row_number() OVER (ORDER BY publisher, stream, lane, seq), c.* FROM (
+                    \(choose.sql)
+                    LIMIT \(Self.itemLimit + 1)) AS c
+                """, choose.parameters)
             freeze.patience = Double(Self.choosingLimit) + 5
             let frozen = try await transaction.run([freeze])[0]
             guard frozen.affected <= Self.itemLimit else {

@@ -121,7 +121,9 @@ extension SuiteSettings {
         let isKnown =
             parts.allSatisfy { $0.first?.isLetter == true } && stat("/usr/share/zoneinfo/\(name)", &info) == 0
             && info.st_mode & S_IFMT == S_IFREG
-        if !isKnown { section.complain("«\(name)» is no time zone that this machine knows, such as Europe/Moscow", "timeZone") }
+        if !isKnown {
+            section.complain("«\(name)» is no time zone that this machine knows, such as Europe/Moscow", "timeZone")
+        }
         return name
     }
 

@@ -6,7 +6,9 @@ extension Response {
     /// sign of life.
     ///
     /// - Parameter news: of ``Listeners``; 503 when there is no place for one more page.
-    public static func live<News: Sendable>(_ news: AsyncStream<News?>?, data: @escaping @Sendable (News) -> String) throws -> Response {
+    public static func live<News: Sendable>(_ news: AsyncStream<News?>?, data: @escaping @Sendable (News) -> String)
+        throws -> Response
+    {
         guard let news else { throw Problem(.serviceUnavailable, "too-many-pages", "Too many pages are open") }
         let body = ResponseBody { writer in
             try await writer.write(ByteBuffer(string: ": open\n\n"))

@@ -89,7 +89,8 @@ extension Repair {
             try await transaction.query(
                 "UPDATE order_out SET state = 'ready', offered = 0, reason = NULL, ready_since = now() WHERE id = $1",
                 [.id(id)])
-            return "1С получит заказ \(number) снова и узнает его по номеру; то, что бухгалтер изменил в нём сам, 1С может заменить нашим"
+            return
+                "1С получит заказ \(number) снова и узнает его по номеру; то, что бухгалтер изменил в нём сам, 1С может заменить нашим"
         }
     }
 }

@@ -74,7 +74,9 @@ enum Ledger {
             fact.organization = try old.string("organization")
             fact.step = try old.string("step")
             // A step is reached once: what takes the line there again later says nothing new.
-            if fact.metric == "funnel.reached", fact.counted, try old.bool("counted"), try old.time("at") <= fact.at { return [] }
+            if fact.metric == "funnel.reached", fact.counted, try old.bool("counted"), try old.time("at") <= fact.at {
+                return []
+            }
             if try old.bool("counted") {
                 var before = fact
                 before.currency = try old.optionalString("currency")

@@ -147,7 +147,8 @@ final class MetricTopics: Sendable {
     private func present(_ prefix: String, to consumer: Int) async {
         while true {
             do { return post(.present(consumer: consumer, try await presentValues(prefix))) } catch {
-                log.warning("present figures could not be read", metadata: ["topic": "\(prefix)", "reason": "\(error)"])
+                log.warning(
+                    "present figures could not be read", metadata: ["topic": "\(prefix)", "reason": "\(error)"])
                 try? await Task.sleep(for: .seconds(Self.pause))
             }
         }

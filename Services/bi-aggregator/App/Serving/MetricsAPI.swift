@@ -64,7 +64,8 @@ struct MetricsAPI: Sendable {
     private func day(_ name: String, _ request: Request) throws -> String? {
         try request.query(name).map { text in
             let parts = text.split(separator: "-", omittingEmptySubsequences: false)
-            guard parts.map(\.count) == [4, 2, 2], parts.allSatisfy({ $0.allSatisfy { ("0"..."9").contains($0) } }) else {
+            guard parts.map(\.count) == [4, 2, 2], parts.allSatisfy({ $0.allSatisfy { ("0"..."9").contains($0) } })
+            else {
                 throw Problem.badRequest("\(name) is a day, 2026-01-31")
             }
             return text
@@ -87,7 +88,8 @@ struct MetricsAPI: Sendable {
         }
         let limit = request.query("limit") == nil ? Self.limit : try request.limit()
         let after = try request.query("after").map { text in
-            guard let bytes = fromBase64URL(text), let parts = try? JSON.decode([String].self, from: bytes), parts.count == 2
+            guard let bytes = fromBase64URL(text), let parts = try? JSON.decode([String].self, from: bytes),
+                parts.count == 2
             else { throw Problem.badRequest("after is not a cursor of this list") }
             return parts
         }
@@ -105,7 +107,8 @@ struct MetricsAPI: Sendable {
                 .text(after?[0]), .text(after?[1]), .int(limit + 1),
             ])
         let page = rows.prefix(limit)
-        let next = try rows.count > limit
+        let next =
+            try rows.count > limit
             ? page.last.map { base64URL(Array(try JSON.encode([$0.string("period"), $0.string("dimensions")]))) } : nil
         return Page(items: try page.map { try Cell($0) }, next: next)
     }

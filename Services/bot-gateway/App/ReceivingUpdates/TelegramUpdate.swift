@@ -76,7 +76,8 @@ struct TelegramUpdate: Decodable, Sendable {
             // Seconds; a year that has five digits is none that can be said or stored.
             let date = try container.decode(Int64.self, forKey: .date)
             guard (0..<253_402_300_800).contains(date) else {
-                throw DecodingError.dataCorruptedError(forKey: .date, in: container, debugDescription: "no time of ours")
+                throw DecodingError.dataCorruptedError(
+                    forKey: .date, in: container, debugDescription: "no time of ours")
             }
             at = Timestamp(milliseconds: date * 1000)
             text = try container.decodeIfPresent(String.self, forKey: .text)

@@ -210,7 +210,8 @@ struct OutboxSender: Sendable {
 
     /// Puts it back. Each failure of the other side doubles the pause; a way that stands still is no attempt of the reply's own.
     private func wait(
-        _ id: ID, _ attempts: Int64, _ seconds: Double, _ reason: String, _ blame: Blame, in transaction: EventTransaction
+        _ id: ID, _ attempts: Int64, _ seconds: Double, _ reason: String, _ blame: Blame,
+        in transaction: EventTransaction
     ) async throws {
         let pause = blame == .way ? seconds : min(Self.longestPause, seconds * pow(2, Double(attempts - 1)))
         try await transaction.query(

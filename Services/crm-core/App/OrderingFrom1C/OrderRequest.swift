@@ -148,7 +148,9 @@ struct OrderRequest: Sendable {
                 return money
             }
             total += sum.minor - (discount?.minor ?? 0)
-            guard total <= Money.limit else { throw Problem.invalid("\(place): the order's sum is over what can be kept") }
+            guard total <= Money.limit else {
+                throw Problem.invalid("\(place): the order's sum is over what can be kept")
+            }
             return OrderLine(
                 sku: line.sku, name: line.name, quantity: line.quantity, price: line.price,
                 unit: line.unit, vat: line.vat, discount: discount,

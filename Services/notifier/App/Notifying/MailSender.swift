@@ -78,7 +78,8 @@ struct MailSender: Sendable {
         while true {
             do { return try await settle(item, outcome) } catch {
                 log.warning(
-                    "an outcome could not be written yet", metadata: ["notification": "\(item.id)", "reason": "\(error)"])
+                    "an outcome could not be written yet",
+                    metadata: ["notification": "\(item.id)", "reason": "\(error)"])
                 guard (try? await Task.sleep(for: .seconds(backoff.next()))) != nil else { return }
             }
         }

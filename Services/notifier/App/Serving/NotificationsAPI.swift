@@ -44,7 +44,8 @@ struct NotificationsAPI: Sendable {
                     AND ($3::text IS NULL OR state = $3) ORDER BY id DESC LIMIT $4
                 """,
                 [
-                    .id(try request.idQuery("after")), .id(try request.idQuery("journeyId")), .text(request.query("state")),
+                    .id(try request.idQuery("after")), .id(try request.idQuery("journeyId")),
+                    .text(request.query("state")),
                     .int(limit + 1),
                 ])
             let items = try rows.prefix(limit).map {
@@ -89,7 +90,8 @@ struct NotificationsAPI: Sendable {
             guard let row else { throw Problem.conflict("there is no letter of this id that has failed") }
             guard try row.optionalString("email") != nil else {
                 try await bus.pool.query(
-                    "UPDATE notification SET state = 'failed', reason = 'у получателя нет адреса' WHERE id = $1", [.id(id)])
+                    "UPDATE notification SET state = 'failed', reason = 'у получателя нет адреса' WHERE id = $1",
+                    [.id(id)])
                 throw Problem.conflict("its recipient has no address")
             }
             signal.poke()
