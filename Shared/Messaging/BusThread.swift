@@ -168,7 +168,7 @@ final class BusThread: Sendable {
             $0.reconnects += 1
             $0.lastReconnect = "\(link.peer): \(reason)"
         }
-        try link.reconnect()
+        try link.reconnect(now: now)
     }
 
     private func perform(_ command: Command, _ sockets: BusSockets) throws {
@@ -182,7 +182,7 @@ final class BusThread: Sendable {
                 $0.reconnects += 1
                 $0.lastReconnect = "\(peer): silent, or its answers do not come"
             }
-            try sockets.reconnect(peer)
+            try sockets.reconnect(peer, now: start.duration(to: .now).seconds)
         case .beacon, .stop, .rekey: break
         }
     }

@@ -29,6 +29,12 @@ struct ConnectionWatch: Sendable {
         }
     }
 
+    /// It could not be made again just now.
+    mutating func failed(now: Double) {
+        lost[""] = now
+        lastReason = "it could not be made again"
+    }
+
     /// Why the connection must be made again now; nil while it lives or libzmq tries by itself.
     mutating func reasonToReconnect(now: Double) -> String? {
         guard let first = lost.values.min(), now - first >= Self.patience, now >= notBefore else { return nil }
