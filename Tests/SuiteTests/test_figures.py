@@ -79,7 +79,7 @@ def test_letters_wait_for_a_password_and_can_be_sent_again(suite):
     token, mailbox = suite.token(), suite.mailbox
     mailbox.controller.SMTP_kwargs["authenticator"] = lambda *_: AuthResult(success=False, handled=False)
     try:
-        body = {"to": "maria@example.ru", "template": "new_lead", "data": {"number": "7"}, "dedupeKey": "password"}
+        body = {"to": "maria@example.ru", "template": "new_lead", "data": {"number": "7", "name": ""}, "dedupeKey": "password"}
         suite.post("notifier", "/api/v1/notifications", token, body, status=202)
         mine = lambda: next(n for n in suite.get("notifier", "/api/v1/notifications", token)["items"] if n["dedupeKey"] == "api/password")
         waiting = wait_for(lambda: mine() if mine()["attempts"] >= 1 and mine()["reason"] else None, what="the first attempt")
@@ -87,6 +87,7 @@ def test_letters_wait_for_a_password_and_can_be_sent_again(suite):
     finally:
         mailbox.controller.SMTP_kwargs["authenticator"] = mailbox.check
     wait_for(lambda: mine()["state"] == "sent", 30, "the letter to leave")
+    assert "Новая заявка № 7" in [str(letter["Subject"]) for letter in mailbox.letters], "what is empty leaves nothing behind"
     again = requests.post(suite.url("notifier") + f"/api/v1/notifications/{mine()['id']}/resend", timeout=20, headers={"Authorization": f"Bearer {token}"})
     assert again.status_code == 409, "what was sent is not sent again"
     suite.sql("notifier", f"UPDATE notification SET state = 'failed', reason = 'mailbox unavailable' WHERE id = '{mine()['id']}'")

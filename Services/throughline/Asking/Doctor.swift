@@ -80,7 +80,7 @@ struct Doctor: ParsableCommand {
                 check: "disk: \(free) MiB free", ok: free > limit,
                 advice: free > limit
                     ? nil
-                    : "less than \(limit) MiB are left, mass work is slowed: make room, or keep fewer days (retention.days)"
+                    : "less than \(limit) MiB are left: make room, or keep fewer days (retention.days)"
             )
         ]
     }

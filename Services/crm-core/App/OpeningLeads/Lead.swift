@@ -16,7 +16,7 @@ struct Lead: Sendable {
     let responsible: String?
     let channel: String
     let campaign: String?
-    let name, phone, text: String?
+    let name, phone, email, text: String?
     let isReady, isComplete: Bool
     var lastEvent: ID?
 
@@ -26,7 +26,7 @@ struct Lead: Sendable {
         try await runner.query(
             """
             SELECT l.id, l.number, l.journey_id, l.contact_id, l.company_id, l.conversation_id, l.status,
-                l.responsible_id, s.name AS responsible, l.channel, l.campaign, l.name, l.phone, l.text,
+                l.responsible_id, s.name AS responsible, l.channel, l.campaign, l.name, l.phone, l.email, l.text,
                 l.is_ready, l.is_complete, l.last_event
             FROM lead l LEFT JOIN staff s ON s.id = l.responsible_id
             WHERE l.id = $1 OR l.journey_id = $2 \(lock ? "FOR UPDATE OF l" : "")
@@ -41,6 +41,7 @@ struct Lead: Sendable {
                 responsible: try row.optionalString("responsible"),
                 channel: try row.string("channel"), campaign: try row.optionalString("campaign"),
                 name: try row.optionalString("name"), phone: try row.optionalString("phone"),
+                email: try row.optionalString("email"),
                 text: try row.optionalString("text"), isReady: try row.bool("is_ready"),
                 isComplete: try row.bool("is_complete"),
                 lastEvent: try row.optionalID("last_event"))

@@ -173,9 +173,15 @@ struct LeadOpening: Sendable {
                 UPDATE contact c SET name = CASE WHEN EXISTS (SELECT 1 FROM data_owner WHERE field = 'name' AND owner = 'onec')
                         -- 1C's to say: he has a card there.
                         AND EXISTS (SELECT 1 FROM external_id x WHERE x.client_id = c.id AND x.kind = '\(ClientCards.kind)')
-                    THEN name ELSE coalesce($2, name) END, email = coalesce($3, email),
+                    THEN name
+                    -- What he said himself he may say otherwise; what a person has put right stays.
+                    WHEN name IS NULL OR name = $4 THEN coalesce($2, name) ELSE name END,
+                    email = CASE WHEN email IS NULL OR email = $5 THEN coalesce($3, email) ELSE email END,
                     version = version + 1 WHERE id = $1
-                """, [.id(lead.contactID), .text(changed.name), .text(changed.email)]),
+                """,
+                [
+                    .id(lead.contactID), .text(changed.name), .text(changed.email), .text(lead.name), .text(lead.email),
+                ]),
         ])
         if let phone = changed.phone {
             try await ContactLinking.learn(

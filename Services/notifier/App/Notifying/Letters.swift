@@ -125,7 +125,9 @@ struct LetterText: Sendable {
         // Plain text: nothing is to be escaped as HTML.
         let source = String(decoding: bytes, as: UTF8.self)
         let template = try MustacheTemplate(string: "{{%CONTENT_TYPE:TEXT}}" + source)
-        let lines = template.render(fields).split(separator: "\n", omittingEmptySubsequences: false)
+        // To the template an empty text is a text: its line would stand there with nothing in it.
+        let filled = fields.filter { ($0.value as? String)?.isEmpty != true }
+        let lines = template.render(filled).split(separator: "\n", omittingEmptySubsequences: false)
         subject = String(lines.first ?? "")
         body = lines.dropFirst().joined(separator: "\n")
     }
