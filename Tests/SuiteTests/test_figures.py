@@ -77,6 +77,7 @@ def test_a_campaign_is_known_before_the_crm_tells_of_its_lead(suite):
 
 def test_letters_wait_for_a_password_and_can_be_sent_again(suite):
     token, mailbox = suite.token(), suite.mailbox
+    wait_for(lambda: suite.sql("notifier", "SELECT 1 FROM recipient WHERE email = 'maria@example.ru'"), what="the staff to be known")
     mailbox.controller.SMTP_kwargs["authenticator"] = lambda *_: AuthResult(success=False, handled=False)
     try:
         body = {"to": "maria@example.ru", "template": "new_lead", "data": {"number": "7", "name": ""}, "dedupeKey": "password"}
