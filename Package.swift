@@ -174,7 +174,8 @@ let package = Package(
                 "Migrations/V009_authority.sql", "Migrations/V010_ownership.sql",
                 "Migrations/V011_order_changes.sql",
                 "Migrations/V012_invoices.sql", "Migrations/V013_born_in_1c.sql",
-                "Migrations/V014_payment_of_deals.sql", "Migrations/V015_who_named_it.sql", "App/openapi.yaml",
+                "Migrations/V014_payment_of_deals.sql", "Migrations/V015_who_named_it.sql",
+                "Migrations/V016_whose_clients.sql", "App/openapi.yaml",
             ]
                 + crmTemplates)
         + service(

@@ -32,6 +32,11 @@ final class BusSockets {
             for endpoint in endpoints { try socket.connect(endpoint) }
         }
 
+        /// libzmq names an endpoint now as it was given and now by its address: only of several doors does it matter which one.
+        func saw(_ event: ConnectionEvent, at endpoint: String, now: Double) {
+            watch.saw(event, at: endpoints.count > 1 ? endpoint : "", now: now)
+        }
+
         /// Connects with a new socket. One that is merely disconnected and connected again ends the process when half a message
         /// stood in it: libzmq 4.3.4, `Assertion failed: !_more (fq.cpp)`, its issues 2163 and 3485.
         ///

@@ -161,7 +161,7 @@ final class BusThread: Sendable {
     private func watch(_ link: BusSockets.Link, _ hasNews: Bool) throws {
         let now = start.duration(to: .now).seconds
         if hasNews {
-            while let (event, endpoint) = try link.monitor.next() { link.watch.saw(event, at: endpoint, now: now) }
+            while let (event, endpoint) = try link.monitor.next() { link.saw(event, at: endpoint, now: now) }
         }
         guard let reason = link.watch.reasonToReconnect(now: now) else { return }
         counters.withLock {

@@ -94,10 +94,25 @@ class Telegram:
             def log_message(self, *args):
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.handler = Handler
+        self.come(0)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def come(self, port):
+        self.server = ThreadingHTTPServer(("127.0.0.1", port), self.handler)
+        self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @contextmanager
+    def away(self):
+        """Nobody listens as long as the block lasts."""
+        port = self.server.server_address[1]
+        self.server.shutdown()
+        self.server.server_close()
+        try:
+            yield
+        finally:
+            self.come(port)
 
     def answer(self, method, body, bot):
         if method == "getUpdates":

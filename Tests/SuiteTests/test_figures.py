@@ -67,7 +67,7 @@ def test_a_campaign_is_known_before_the_crm_tells_of_its_lead(suite):
     crm = suite.pids()["crm-core"]
     os.kill(crm, signal.SIGSTOP)
     try:
-        body = {"channel": "site", "conversationId": "campaign", "messageId": "1", "text": "цена?", "attribution": {"campaign": "весна"}}
+        body = {"channel": "site", "conversationId": "campaign", "messageId": "1", "text": "цена?", "attribution": {"ref": "весна"}}
         journey = suite.post("bot-gateway", "/api/v1/messages", "form-key", body, status=202)["journeyId"]
         begun = f"SELECT campaign FROM journey_slice WHERE journey_id = '{journey}'"
         assert wait_for(lambda: suite.sql("bi_aggregator", begun), what="what the line began with") == [["весна"]]

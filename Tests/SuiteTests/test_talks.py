@@ -47,15 +47,27 @@ def test_one_talk_with_many_replies_holds_no_other_up(suite):
         pass
     assert time.monotonic() - said < 10, "the other's hundreds of replies leave at one a second"
     suite.sql("bot_gateway", "DELETE FROM outbox WHERE chat = '92000' AND state = 'ready'")
+    wait_for(lambda: suite.sql("bot_gateway", "SELECT count(*) FROM outbox WHERE state = 'sending'") == [["0"]], what="what is under way to arrive")
 
 
-def test_a_reply_that_a_failing_telegram_refuses_is_tried_again_and_later_each_time(suite):
+def test_a_reply_that_telegram_fails_on_is_tried_again_and_later_each_time(suite):
     down = (500, {"ok": False, "error_code": 500, "description": "Internal Server Error"})
-    suite.telegram.plan = [down]
+    suite.telegram.plan = [down, down, down]
     suite.say(93_000, 93_000, "/start")
-    waits = "SELECT attempts, state FROM outbox WHERE chat = '93000' AND method = 'sendMessage'"
-    wait_for(lambda: suite.sql("bot_gateway", waits) == [["1", "ready"]], what="the first attempt")
+    waits = "SELECT attempts, state, not_before > now() + interval '4 s' FROM outbox WHERE chat = '93000' AND method = 'sendMessage'"
+    # After 3 and 6 seconds; then it is 12.
+    wait_for(lambda: suite.sql("bot_gateway", waits) == [["3", "ready", "t"]], what="the third attempt, and a longer pause")
     while suite.telegram.next()["chat_id"] != 93_000:
+        pass
+
+
+def test_a_reply_waits_for_a_telegram_that_cannot_be_reached(suite):
+    """However often it is tried, none of it is an attempt of the reply's own."""
+    row = "SELECT attempts, state, reason IS NOT NULL FROM outbox WHERE chat = '93001' AND method = 'sendMessage'"
+    with suite.telegram.away():
+        suite.say(93_001, 93_001, "/start")
+        wait_for(lambda: suite.sql("bot_gateway", row) == [["0", "ready", "t"]], what="the reply to be put back")
+    while suite.telegram.next()["chat_id"] != 93_001:
         pass
 
 
@@ -136,6 +148,26 @@ def test_a_stranger_who_types_a_known_number_takes_nothing_over(suite):
     contact = suite.get("crm-core", f"/api/v1/contacts/{theirs['contactId']}", suite.token())
     assert (contact["name"], contact["email"]) == ("Иван Фёдоров", "ivan@example.ru")
     assert post(suite, data={**ivan, "text": "ещё вопрос"}).json()["journeyId"] == first["journeyId"], "he himself goes on"
+    # A talk from when forms went by the number alone goes on, too.
+    suite.sql("bot_gateway", f"UPDATE conversation SET external_id = 'form:+79127770011' WHERE journey_id = '{first['journeyId']}'")
+    assert post(suite, data={**ivan, "text": "и ещё"}).json()["journeyId"] == first["journeyId"]
+    assert post(suite, data={**ivan, "name": "Пётр"}).json()["journeyId"] not in (first["journeyId"], second["journeyId"])
+
+
+def test_what_a_person_put_right_stays(suite):
+    token = suite.token()
+    person = {"name": "ваня", "phone": "+7 912 777 00 22", "email": "old@example.ru"}
+    found = lead(suite, post(suite, data=person).json()["journeyId"])
+    contact = lambda: suite.get("crm-core", f"/api/v1/contacts/{found['contactId']}", token)
+    changed = requests.patch(suite.url("crm-core") + f"/api/v1/contacts/{found['contactId']}", json={"name": "Иван Петров"}, timeout=20,
+                             headers={"Authorization": f"Bearer {token}", "If-Match": str(contact()["version"])})
+    assert changed.status_code == 200, changed.text
+    suite.post("crm-core", f"/api/v1/leads/{found['id']}/reject", token, {"reason": "проба"})
+    wait_for(lambda: suite.sql("bot_gateway", f"SELECT journey_open FROM conversation WHERE journey_id = '{found['journeyId']}'") == [["f"]])
+    again = lead(suite, post(suite, data={**person, "email": "new@example.ru", "text": "снова"}).json()["journeyId"])
+    assert again["id"] != found["id"] and again["contactId"] == found["contactId"]
+    wait_for(lambda: contact()["email"] == "new@example.ru", what="his own new address")
+    assert contact()["name"] == "Иван Петров"
 
 
 def test_a_cookie_writes_through_no_spelling_of_the_api(suite):

@@ -23,7 +23,7 @@ enum CommerceMLWriter {
         if !comment.isEmpty { out += tag("Комментарий", String(comment.joined(separator: "\n").prefix(3000))) }
         out += taxes(order)
         // Those without VAT first: УТ gives a row that names no rate the rate of the row before it.
-        let lines = order.lines.filter { $0.rate == nil } + order.lines.filter { $0.rate != nil }
+        let lines = order.lines.filter { $0.vatRate == nil } + order.lines.filter { $0.vatRate != nil }
         out += "    <Товары>\n" + lines.map { line($0, outgoing.goods) }.joined() + "    </Товары>\n"
         out += "    <ЗначенияРеквизитов>\n"
         out += requisite("Вид заказа", OrderKind.words(order.kind))
@@ -34,7 +34,7 @@ enum CommerceMLWriter {
 
     /// That the sums hold VAT, and how much: without it УНФ makes an order free of VAT, and УТ adds the tax on top at the next recalculation.
     private static func taxes(_ order: OrderRequested) -> String {
-        let taxed = order.lines.filter { $0.rate != nil }
+        let taxed = order.lines.filter { $0.vatRate != nil }
         guard !taxed.isEmpty else { return "" }
         let sum = taxed.reduce(Money.zero(order.currency)) { $0 + $1.vatSum }
         return "    <Налоги>\n      <Налог>\n" + tag("Наименование", "НДС") + tag("УчтеноВСумме", "true")
@@ -72,7 +72,7 @@ enum CommerceMLWriter {
         out += tag("Наименование", line.name)
         out += "        " + unit(line.unit ?? "шт") + "\n"
         // What every good has comes first, then what it is in this order: УТ reads by the schema's sequence.
-        if let rate = line.rate {
+        if let rate = line.vatRate.map({ String($0) }) {
             out += "        <СтавкиНалогов>\n      <СтавкаНалога>\n" + tag("Наименование", "НДС") + tag("Ставка", rate)
             out += "      </СтавкаНалога>\n        </СтавкиНалогов>\n"
         }
@@ -111,11 +111,6 @@ enum CommerceMLWriter {
     private static func tag(_ name: String, _ text: String) -> String {
         "    <\(name)>\(XMLText.escape(text))</\(name)>\n"
     }
-}
-
-extension OrderLine {
-    /// Percents of VAT; nil without.
-    fileprivate var rate: String? { vat.map { $0.filter { $0.isASCII && $0.isNumber } }?.nonEmpty }
 }
 
 extension Quantity {

@@ -12,7 +12,7 @@ struct OrderReportReader {
     let requisites: [String: String]
     let documents: [ReportedDocument]
     let hasSubordinates: Bool
-    /// The last day of payment that the order or its subordinate documents name (СрокПлатежа, fact 50).
+    /// The last day of payment that the order, or a bill for it, names (СрокПлатежа).
     let dueDate: String?
     /// The client, as the base's own card names him (reference a.8).
     let client: ClientCard?

@@ -37,7 +37,8 @@ public struct BIAggregator: SuiteService {
         _ = try security()
         let posted = TopicsSlot()
         let readers: @Sendable () -> Void = { [authenticator = context.authenticator, keys = context.keys] in
-            let names = keys.readers()
+            // By its key, not by its name, which may have got another one.
+            let names = Dictionary(keys.readers().keys.map { ($0, $0) }) { $1 }
             authenticator.allow(names, in: "reader")
             if !isLocal {
                 posted.topics?.post(.allowed(Set(names.values), serverKey: try? keys.publicKey(.biAggregator)))

@@ -28,7 +28,11 @@ struct SuiteClient: Sendable {
     /// Where the settings put the services of this host.
     private static let ownHost: String = {
         let environment = ProcessInfo.processInfo.environment
-        let settings = try? SuiteSettings.load(file: environment["THROUGHLINE_CONFIG"], environment: environment)
+        // As every command takes it.
+        let words = CommandLine.arguments
+        let named = words.firstIndex(of: "--config").flatMap { words.indices.contains($0 + 1) ? words[$0 + 1] : nil }
+        let file = named ?? environment["THROUGHLINE_CONFIG"]
+        let settings = try? SuiteSettings.load(file: file, environment: environment)
         return settings?.reachableHost ?? "127.0.0.1"
     }()
 

@@ -25,9 +25,14 @@ public struct OrderLine: Codable, Sendable, Hashable {
         self.sum = sum
     }
 
+    /// VAT in per cent as a number, also of `20%`; nil for without, and for what names no rate.
+    public var vatRate: Int64? {
+        vat.flatMap { Int64($0.filter { $0.isASCII && $0.isNumber }) }.flatMap { (0...100).contains($0) ? $0 : nil }
+    }
+
     /// How much of the sum is VAT, rounded half up.
     public var vatSum: Money {
-        guard let rate = vat.flatMap({ Int64($0) }), (1...100).contains(rate) else { return .zero(sum.currency) }
+        guard let rate = vatRate, rate > 0 else { return .zero(sum.currency) }
         let (tax, whole) = (abs(sum.minor) * rate, 100 + rate)
         let rounded = (tax * 2 + whole) / (whole * 2)
         return Money(minor: sum.minor < 0 ? -rounded : rounded, currency: sum.currency)

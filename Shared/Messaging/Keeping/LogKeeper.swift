@@ -43,7 +43,14 @@ final class LogKeeper: Sendable {
     /// Follows the chains of days that are on their way to their seals a little further.
     func followOn(_ connection: PostgresConnection, _ heads: [StreamHead]) async throws {
         for head in heads where sealing.withLock({ $0[head.sequence] != nil }) {
-            guard let alarm = try await seal(head, connection) else { continue }
+            var words: String?
+            do { words = try await seal(head, connection) } catch let error as PostgresError where error.sqlState != nil
+            {
+                // What the server refuses must not stop the numbering; the next round begins anew.
+                _ = sealing.withLock { $0.removeValue(forKey: head.sequence) }
+                words = "its days could not be kept in order: \(error)"
+            }
+            guard let alarm = words else { continue }
             alarmed.withLock { $0[head.sequence] = alarm }
             log.error("log alarm", metadata: ["stream": "\(head.sequence)", "what": "\(alarm)"])
         }
@@ -67,6 +74,7 @@ final class LogKeeper: Sendable {
                 }
             } catch let error as PostgresError where error.sqlState != nil {
                 // What the server refuses must not stop the numbering.
+                _ = sealing.withLock { $0.removeValue(forKey: heads[index].sequence) }
                 words[heads[index].sequence] = "its days could not be kept in order: \(error)"
             }
         }
@@ -194,6 +202,8 @@ final class LogKeeper: Sendable {
                         outcome: "\(day) up to #\(last) is no longer kept"),
                 ])
             }
+            // What is given up needs no seal.
+            sealing.withLock { if $0[head.sequence]?.day == day { $0[head.sequence] = nil } }
             head.oldest = last + 1
             // The room is counted anew after the day is gone.
             if isTooLarge { break }

@@ -61,7 +61,7 @@ struct FactHandlers: Sendable {
         var handlers = EventHandlers()
         // In the gateway's own order, before whatever is said on the line; crm-core may be behind.
         handlers.on(JourneyOpened.self) { opened, _, transaction in
-            try await begin(opened.journeyId, opened.attribution?.campaign, in: transaction)
+            try await begin(opened.journeyId, opened.attribution?.campaignName, in: transaction)
         }
         handlers.on(MessageSent.self) { message, event, transaction in
             guard let seconds = message.responseSeconds, message.state == "sent" else { return }

@@ -13,7 +13,7 @@ final class MetricTopics: Sendable {
         case close(consumer: Int)
         case changed([Cell])
         case present(consumer: Int, [Cell])
-        /// Whose keys may read, and with which key of ours: others are cut off.
+        /// Which keys may read, and with which key of ours: others are cut off.
         case allowed(Set<String>, serverKey: String?)
     }
 
@@ -57,7 +57,7 @@ final class MetricTopics: Sendable {
     /// never goes back.
     private struct Consumer {
         let socket: Socket
-        /// Whose key let him in; nil until he has subscribed, and where no key is asked for.
+        /// The key that let him in; nil until he has subscribed, and where no key is asked for.
         var reader: String?
         var asked = 0
         var held: [Cell] = []

@@ -43,9 +43,9 @@ struct FlowTalk: Sendable {
     var phone: Phone? { answer(to: "phone").flatMap { Phone($0) } }
     var email: String? { answer(to: "email") }
 
-    /// What was said to the step of this kind, however it is called.
+    /// What was said to the step of this kind, however it is called, or to the one that is called so.
     private func answer(to kind: String) -> String? {
-        flow.steps.last { $0.kind == kind && answers[$0.id] != nil }.flatMap { answers[$0.id] }
+        flow.steps.last { $0.kind == kind && answers[$0.id] != nil }.flatMap { answers[$0.id] } ?? answers[kind]
     }
     /// Where it stands: a step's id, `consent`, or nil at the end.
     var place: String? {

@@ -1,6 +1,5 @@
 import Contracts
 import Curl
-import Glibc
 import Logging
 import Messaging
 import Postgres
@@ -34,7 +33,7 @@ struct OutboxSender: Sendable {
 
     /// Requests under way at a time.
     private static let parallel = 8
-    /// Attempts that the other side answered with a failure of its own before a reply is given up: about two and a half hours.
+    /// Attempts that the other side answered with a failure of its own before a reply is given up: about two hours.
     private static let attemptLimit = 20
     /// Seconds that a reply waits for a way that stands still: what is older comes too late to be an answer.
     private static let ageLimit = 86_400.0
@@ -213,7 +212,11 @@ struct OutboxSender: Sendable {
         _ id: ID, _ attempts: Int64, _ seconds: Double, _ reason: String, _ blame: Blame,
         in transaction: EventTransaction
     ) async throws {
-        let pause = blame == .way ? seconds : min(Self.longestPause, seconds * pow(2, Double(attempts - 1)))
+        var pause = seconds
+        if blame == .reply {
+            var backoff = Backoff(first: seconds, limit: Self.longestPause, jitter: 0)
+            for _ in 0..<attempts { pause = backoff.next() }
+        }
         try await transaction.query(
             """
             UPDATE outbox SET state = 'ready', reason = $2, attempts = $3,

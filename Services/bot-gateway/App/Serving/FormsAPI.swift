@@ -41,7 +41,9 @@ struct FormsAPI: Sendable {
                 throw Problem.invalid("a form has at most \(Self.fieldLimit) fields; it is kept")
             }
             let channel = try context.text("channel")
-            let accepted = try await messages.take(try Self.message(fields, channel), bytes, from: caller)
+            var message = try Self.message(fields, channel)
+            if let older = try await messages.talk(before: message) { message.conversationId = older }
+            let accepted = try await messages.take(message, bytes, from: caller)
             guard request.headers[.accept]?.contains("text/html") == true else {
                 return try Response.json(accepted, .accepted)
             }

@@ -19,7 +19,9 @@ struct MessagesAPI: Sendable {
             let given: Bool?
             let text: String?
         }
-        let channel, conversationId, messageId: String
+        let channel: String
+        var conversationId: String
+        let messageId: String
         let direction, author: String?
         private(set) var sender: Sender?
         private(set) var text: String?
@@ -79,6 +81,17 @@ struct MessagesAPI: Sendable {
         let accepted = try await take(body.clean, bytes)
         ledger.note(.init("messages", body.channel, "in"))
         return accepted
+    }
+
+    /// The talk of this person's forms from when they went by the number alone: `form:+7…`, under the same name.
+    func talk(before message: Body) async throws -> String? {
+        let parts = message.conversationId.split(separator: ":")
+        guard parts.count == 3, let name = message.sender?.name?.lowercased().trimmed else { return nil }
+        let rows = try await bus.pool.query(
+            "SELECT external_id, sender->>'name' AS name FROM conversation WHERE connection = $1 AND external_id = $2",
+            [.text(message.channel), .text(parts.prefix(2).joined(separator: ":"))])
+        guard let row = rows.first, try row.optionalString("name")?.lowercased().trimmed == name else { return nil }
+        return try row.string("external_id")
     }
 
     /// Takes what we have fetched ourselves, once. What a shop does with an order after its journey has ended opens no other.

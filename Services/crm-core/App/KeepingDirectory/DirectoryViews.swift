@@ -18,12 +18,15 @@ struct ContactView: AnswerShape {
             version FROM contact
         """
 
-    /// Whom a manager sees: his own clients, and those who are nobody's. `owner` is the place of his id, which is NULL for who sees all.
+    /// Whom a manager sees: his own clients, and those who are nobody's; one that was found to be another is that other's. `owner` is the
+    /// place of his id, which is NULL for who sees all.
     static func isSeen(_ owner: String) -> String {
         """
-        (\(owner)::uuid IS NULL OR EXISTS (SELECT 1 FROM lead l WHERE l.contact_id = contact.id AND (l.responsible_id = \(owner) OR l.responsible_id IS NULL))
-            OR NOT EXISTS (SELECT 1 FROM lead l WHERE l.contact_id = contact.id)
-            OR company_id IN (SELECT d.company_id FROM deal d WHERE d.responsible_id = \(owner)))
+        (\(owner)::uuid IS NULL
+            OR EXISTS (SELECT 1 FROM lead AS l WHERE l.contact_id = coalesce(contact.merged_into, contact.id)
+                AND (l.responsible_id = \(owner) OR l.responsible_id IS NULL))
+            OR NOT EXISTS (SELECT 1 FROM lead AS l WHERE l.contact_id = coalesce(contact.merged_into, contact.id))
+            OR company_id IN (SELECT d.company_id FROM deal AS d WHERE d.responsible_id = \(owner)))
         """
     }
 

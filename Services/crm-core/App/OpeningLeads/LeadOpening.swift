@@ -174,13 +174,16 @@ struct LeadOpening: Sendable {
                         -- 1C's to say: he has a card there.
                         AND EXISTS (SELECT 1 FROM external_id x WHERE x.client_id = c.id AND x.kind = '\(ClientCards.kind)')
                     THEN name
-                    -- What he said himself he may say otherwise; what a person has put right stays.
-                    WHEN name IS NULL OR name = $4 THEN coalesce($2, name) ELSE name END,
-                    email = CASE WHEN email IS NULL OR email = $5 THEN coalesce($3, email) ELSE email END,
+                    -- What a person has put right stays, whatever he himself says later.
+                    WHEN (SELECT h.source FROM client_change AS h WHERE h.client_id = c.id AND h.field = 'name' ORDER BY h.id DESC LIMIT 1)
+                        = 'crm' THEN name ELSE coalesce($2, name) END,
+                    -- What he said himself he may say otherwise.
+                    email = CASE WHEN email IS NULL OR email = $4 OR EXISTS (SELECT 1 FROM lead AS l WHERE l.contact_id = c.id AND l.email = c.email)
+                        THEN coalesce($3, email) ELSE email END,
                     version = version + 1 WHERE id = $1
                 """,
                 [
-                    .id(lead.contactID), .text(changed.name), .text(changed.email), .text(lead.name), .text(lead.email),
+                    .id(lead.contactID), .text(changed.name), .text(changed.email), .text(lead.email),
                 ]),
         ])
         if let phone = changed.phone {

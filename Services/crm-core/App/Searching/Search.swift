@@ -48,7 +48,7 @@ struct Search: Sendable {
             UNION ALL
             SELECT 'contact', id, number::text, coalesce(name, phone, 'без имени'), NULL, created_at
             FROM contact WHERE (phone LIKE $2 OR name ILIKE $3 OR email ILIKE $3) AND merged_into IS NULL
-                AND ($4::uuid IS NULL OR id IN (SELECT contact_id FROM lead WHERE responsible_id = $4))
+                AND \(ContactView.isSeen("$4"))
             UNION ALL
             SELECT 'company', id, number::text, name || coalesce(', ИНН ' || inn, ''), NULL, created_at
             FROM company WHERE name ILIKE $3 OR inn = $1

@@ -79,20 +79,17 @@ struct NotificationsAPI: Sendable {
         router.post("/api/v1/notifications/:id/resend") { _, context in
             try context.require("integrator", "head")
             guard let id = ID(try context.text("id")) else { throw Problem.notFound("notification") }
-            // To the address that he has now.
-            let row = try await bus.pool.query(
+            // To the address that he has now, if only one person has this name.
+            let found = try await bus.pool.query(
                 """
-                UPDATE notification AS n SET state = 'ready', attempts = 0, reason = NULL, not_before = now(),
-                    email = coalesce((SELECT r.email FROM recipient r WHERE r.active AND r.name = n.recipient LIMIT 1), n.email)
-                WHERE id = $1 AND state = 'failed' RETURNING email
-                """, [.id(id)]
-            ).first
-            guard let row else { throw Problem.conflict("there is no letter of this id that has failed") }
-            guard try row.optionalString("email") != nil else {
-                try await bus.pool.query(
-                    "UPDATE notification SET state = 'failed', reason = 'у получателя нет адреса' WHERE id = $1",
-                    [.id(id)])
-                throw Problem.conflict("its recipient has no address")
+                UPDATE notification AS n SET state = 'ready', attempts = 0, reason = NULL, not_before = now(), email = a.email
+                FROM (SELECT m.id, coalesce((SELECT min(r.email) FROM recipient AS r WHERE r.active AND r.name = m.recipient
+                        HAVING count(*) = 1), m.email) AS email FROM notification AS m WHERE m.id = $1) AS a
+                WHERE n.id = a.id AND n.state = 'failed' AND a.email IS NOT NULL RETURNING 1 AS one
+                """, [.id(id)])
+            guard !found.isEmpty else {
+                throw Problem.conflict(
+                    "there is no letter of this id that has failed and whose recipient has an address")
             }
             signal.poke()
             return Response(status: .accepted)
