@@ -5,34 +5,23 @@ import Synchronization
 final class InputQueue<Element: Sendable>: Sendable {
     private struct State {
         var elements: [Element] = []
-        var bytes = 0
         var dropped = 0
     }
     private let state = Mutex(State())
     private let signal = Signal()
-    private let limit, byteLimit: Int
-    private let size: @Sendable (Element) -> Int
+    private let limit: Int
 
-    /// - Parameters:
-    ///   - limit: elements that wait at most.
-    ///   - bytes: their bytes together at most; one that is larger is taken alone.
-    init(limit: Int, bytes: Int, size: @escaping @Sendable (Element) -> Int) {
-        self.limit = limit
-        byteLimit = bytes
-        self.size = size
-    }
+    init(limit: Int) { self.limit = limit }
 
     /// False when it is full.
     @discardableResult
     func push(_ element: Element) -> Bool {
-        let bytes = size(element)
         let isTaken = state.withLock { state -> Bool in
-            guard state.elements.isEmpty || state.elements.count < limit && state.bytes + bytes <= byteLimit else {
+            guard state.elements.count < limit else {
                 state.dropped += 1
                 return false
             }
             state.elements.append(element)
-            state.bytes += bytes
             return true
         }
         signal.poke()
@@ -49,7 +38,7 @@ final class InputQueue<Element: Sendable>: Sendable {
 
     private func take() -> [Element]? {
         state.withLock { state in
-            defer { (state.elements, state.bytes) = ([], 0) }
+            defer { state.elements = [] }
             return state.elements.isEmpty ? nil : state.elements
         }
     }

@@ -8,8 +8,6 @@ final class Subscriber: Sendable {
     enum Input: Sendable {
         case heard(Inbound)
         case decided(Settling, @Sendable (Result<Void, any Error>) -> Void)
-
-        var byteCount: Int { if case .heard(let inbound) = self { inbound.byteCount } else { 0 } }
     }
     /// A person's decision on its way.
     struct Settling: Sendable {
@@ -27,7 +25,7 @@ final class Subscriber: Sendable {
     private let isDiskLow: @Sendable () -> Bool
     private let turns: @Sendable () -> Int
     private let name: String
-    private let inputs = InputQueue<Input>(limit: 1024, bytes: 16 * 1024 * 1024) { $0.byteCount }
+    private let inputs = InputQueue<Input>(limit: 1024)
     private let report = Mutex(SubscriptionStatus())
     private let busy = Mutex<ContinuousClock.Instant?>(nil)
     private let settling = Mutex<Settling?>(nil)
@@ -191,11 +189,7 @@ final class Subscriber: Sendable {
                     await perform(machine.copyFound(seq, link, now: now), &machine)
                 case .sendCopies(let seq):
                     let bodies = try await applier.copies(from: seq, upTo: machine.durable.seq, pool)
-                    if bodies.isEmpty {
-                        await perform(machine.copiesEnded(now: now), &machine)
-                    } else {
-                        tell(.copies, seq: seq, bodies)
-                    }
+                    tell(.copies, seq: seq, bodies)
                 case .askSnapshot: tell(.snapshot, seq: machine.durable.seq)
                 case .settle(_, let place): try await settle(at: place, &machine)
                 }
@@ -207,10 +201,7 @@ final class Subscriber: Sendable {
 
     private func settle(at place: SubscriptionMachine.Cursor, _ machine: inout SubscriptionMachine) async throws {
         guard let settling = settling.withLock({ $0 }) else { return }
-        do { try await applier.settle(settling, from: machine.durable, to: place) } catch {
-            // A COMMIT whose answer was lost: asked again, the cursor is no longer where we left it.
-            guard try await applier.isRecorded(settling.id, pool) else { throw error }
-        }
+        try await applier.settle(settling, from: machine.durable, to: place)
         self.settling.withLock { $0 = nil }
         if let (cursor, _) = await readCursor() { await perform(machine.restart(from: cursor, now: now), &machine) }
     }
