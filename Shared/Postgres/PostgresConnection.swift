@@ -9,7 +9,16 @@ public actor PostgresConnection: StatementRunner {
         executor.asUnownedSerialExecutor()
     }
 
-    private var handle: OpaquePointer?
+    private var owned: Handle?
+    private var handle: OpaquePointer? { owned?.pointer }
+
+    /// Ends libpq's connection with the one who holds it. An isolated `deinit` of the actor would do the same, but of it the optimizer of Swift 6.3
+    /// asks in a circle when another module lets go of a connection (`error: circular reference`, release builds only).
+    private final class Handle {
+        let pointer: OpaquePointer
+        init(_ pointer: OpaquePointer) { self.pointer = pointer }
+        deinit { PQfinish(pointer) }
+    }
     private let canceller = Canceller()
     private var prepared = PreparedNames()
     private(set) public var isBroken = false
@@ -28,8 +37,6 @@ public actor PostgresConnection: StatementRunner {
         silenceLimit = Double(configuration.statementTimeout) + 5
         try open(configuration)
     }
-
-    isolated deinit { if let handle { PQfinish(handle) } }
 
     private func open(_ configuration: PostgresConfiguration) throws {
         let pairs = configuration.keywords
@@ -50,7 +57,7 @@ public actor PostgresConnection: StatementRunner {
             PQfinish(opened)
             throw PostgresError.disconnected("pipeline mode is not available")
         }
-        handle = opened
+        owned = Handle(opened)
         canceller.set(UInt(bitPattern: PQgetCancel(opened)))
     }
 
@@ -63,8 +70,7 @@ public actor PostgresConnection: StatementRunner {
 
     public func close() {
         canceller.set(0)
-        if let handle { PQfinish(handle) }
-        handle = nil
+        owned = nil
         isBroken = true
     }
 
