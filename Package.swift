@@ -110,6 +110,7 @@ let package = Package(
                 .embedInCode("Migrations/V102_parked_by_event.sql"),
                 .embedInCode("Migrations/V103_leaner_log.sql"),
                 .embedInCode("Migrations/V104_copies_in_runs.sql"),
+                .embedInCode("Migrations/V105_replay_attempts.sql"),
             ]),
         shared("Curl", ["CCurl"]),
         shared(

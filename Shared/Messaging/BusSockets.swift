@@ -32,12 +32,22 @@ final class BusSockets {
             for endpoint in endpoints { try socket.connect(endpoint) }
         }
 
+        /// libzmq names an endpoint now as it was given and now by its address: only of several doors does it matter which one.
+        func saw(_ event: ConnectionEvent, at endpoint: String, now: Double) {
+            watch.saw(event, at: endpoints.count > 1 ? endpoint : "", now: now)
+        }
+
         /// Connects with a new socket. One that is merely disconnected and connected again ends the process when half a message
         /// stood in it: libzmq 4.3.4, `Assertion failed: !_more (fq.cpp)`, its issues 2163 and 3485.
-        func reconnect() throws {
-            let fresh = try make()
-            let reporter = try SocketMonitor(context, fresh, name: "link.\(ID.make())")
-            for endpoint in endpoints { try fresh.connect(endpoint) }
+        ///
+        /// Without a descriptor for it the old one stays, and it is tried again: others give theirs back.
+        func reconnect(now: Double) throws {
+            let (fresh, reporter): (Socket, SocketMonitor)
+            do {
+                fresh = try make()
+                reporter = try SocketMonitor(context, fresh, name: "link.\(ID.make())")
+                for endpoint in endpoints { try fresh.connect(endpoint) }
+            } catch let error as ZeroMQError where error.isOutOfDescriptors { return watch.failed(now: now) }
             // The old monitor ends before the old socket: decision 0004.
             monitor = reporter
             socket = fresh
@@ -90,7 +100,7 @@ final class BusSockets {
     }
 
     /// Makes every connection to a peer anew.
-    func reconnect(_ peer: String) throws {
-        for link in links where link.peer == peer { try link.reconnect() }
+    func reconnect(_ peer: String, now: Double) throws {
+        for link in links where link.peer == peer { try link.reconnect(now: now) }
     }
 }

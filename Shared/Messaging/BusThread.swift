@@ -160,13 +160,15 @@ final class BusThread: Sendable {
     /// A connection that libzmq has given up is made again.
     private func watch(_ link: BusSockets.Link, _ hasNews: Bool) throws {
         let now = start.duration(to: .now).seconds
-        if hasNews { while let event = try link.monitor.next() { link.watch.saw(event, now: now) } }
+        if hasNews {
+            while let (event, endpoint) = try link.monitor.next() { link.saw(event, at: endpoint, now: now) }
+        }
         guard let reason = link.watch.reasonToReconnect(now: now) else { return }
         counters.withLock {
             $0.reconnects += 1
             $0.lastReconnect = "\(link.peer): \(reason)"
         }
-        try link.reconnect()
+        try link.reconnect(now: now)
     }
 
     private func perform(_ command: Command, _ sockets: BusSockets) throws {
@@ -180,7 +182,7 @@ final class BusThread: Sendable {
                 $0.reconnects += 1
                 $0.lastReconnect = "\(peer): silent, or its answers do not come"
             }
-            try sockets.reconnect(peer)
+            try sockets.reconnect(peer, now: start.duration(to: .now).seconds)
         case .beacon, .stop, .rekey: break
         }
     }

@@ -55,7 +55,7 @@ public enum DoorTest {
         let end = ContinuousClock.now + .seconds(patience)
         while ContinuousClock.now < end {
             _ = try wait(for: [monitor.pollable], or: waker, milliseconds: 100)
-            while let event = try monitor.next() {
+            while let (event, _) = try monitor.next() {
                 if event == .handshakeSucceeded { return true }
                 if case .handshakeFailed = event { return false }
             }

@@ -32,6 +32,7 @@ public final class EventBus: Sendable {
             Migration(102, "V102_parked_by_event.sql", PackageResources.V102_parked_by_event_sql),
             Migration(103, "V103_leaner_log.sql", PackageResources.V103_leaner_log_sql),
             Migration(104, "V104_copies_in_runs.sql", PackageResources.V104_copies_in_runs_sql),
+            Migration(105, "V105_replay_attempts.sql", PackageResources.V105_replay_attempts_sql),
         ]
     }
 

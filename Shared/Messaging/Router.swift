@@ -7,7 +7,7 @@ import Synchronization
 final class Router: Sendable {
     private let name: String
     private let byStream = Mutex<[StreamName: Subscriber]>([:])
-    let letters = InputQueue<(Inbound, String)>(limit: 2000)
+    let letters = InputQueue<(Inbound, String)>(limit: 2000, bytes: 16 * 1024 * 1024) { $0.0.byteCount }
 
     init(name: String) { self.name = name }
 

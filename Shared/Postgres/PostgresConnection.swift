@@ -26,6 +26,9 @@ public actor PostgresConnection: StatementRunner {
     /// have spoken by then.
     private let silenceLimit: Double
 
+    /// The same for the statements that are under way.
+    private var patience = 0.0
+
     /// Seconds that a cancelled statement may stay without an answer.
     private static let cancelPatience = 3.0
 
@@ -109,6 +112,7 @@ public actor PostgresConnection: StatementRunner {
         guard let handle, !isBroken else { throw PostgresError.disconnected("connection closed") }
         if Task.isCancelled { throw CancellationError() }
         if prepared.given > Self.preparedLimit { throw broken("too many different statements") }
+        patience = statements.reduce(silenceLimit) { max($0, $1.patience ?? 0) }
         // Before anything is sent: half a pipeline would give its answers to whoever comes next.
         for statement in statements { try statement.checkTexts() }
         var expected: [Bool] = []
@@ -209,7 +213,7 @@ public actor PostgresConnection: StatementRunner {
             guard poll(&descriptor, 1, 500) >= 0 || errno == EINTR else { throw broken() }
             if descriptor.revents != 0 {
                 heard = .now
-            } else if ContinuousClock.now - heard > .seconds(Task.isCancelled ? Self.cancelPatience : silenceLimit) {
+            } else if ContinuousClock.now - heard > .seconds(Task.isCancelled ? Self.cancelPatience : patience) {
                 throw broken("the server has not answered in time")
             } else if Task.isCancelled {
                 // A cancellation that reached the server before the statement did was of no use.

@@ -7,6 +7,9 @@ public struct Statement: Sendable {
     /// Answered in PostgreSQL's binary form: bodies cost half as much. Columns of integers, bytes, ids, booleans and texts only.
     public var isAnsweredInBinary = false
 
+    /// Seconds that the server may take for this one without a word, where its time-out allows more than the session's own.
+    public var patience: Double?
+
     public init(_ sql: String, _ parameters: [Parameter] = []) {
         self.sql = sql
         self.parameters = parameters

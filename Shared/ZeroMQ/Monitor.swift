@@ -29,26 +29,29 @@ public final class SocketMonitor {
 
     public var pollable: Socket { pair }
 
-    /// The next event, or nil when none is there. Events of no interest to us are passed over.
-    public func next() throws -> ConnectionEvent? {
+    /// The next event with the endpoint that it happened at, or nil when none is there. Events of no interest to us are passed over.
+    public func next() throws -> (event: ConnectionEvent, endpoint: String)? {
         while let message = try pair.receive() {
             guard let head = message.frames.first, head.count >= 6 else { continue }
             let code = Int32(UInt16(head[0]) | UInt16(head[1]) << 8)
             let value = head[2...5].reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
-            switch code {
-            case ZMQ_EVENT_CONNECTED: return .connected
-            case ZMQ_EVENT_CONNECT_RETRIED: return .retried
-            case ZMQ_EVENT_DISCONNECTED: return .disconnected
-            case ZMQ_EVENT_ACCEPTED: return .accepted
-            case ZMQ_EVENT_HANDSHAKE_SUCCEEDED: return .handshakeSucceeded
-            case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: return .handshakeFailed("refused with \(value)")
-            case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
-                return .handshakeFailed("protocol error \(value)")
-            case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-                return .handshakeFailed("connection lost in the handshake")
-            default: continue
-            }
+            guard let event = Self.event(code, value) else { continue }
+            return (event, message.frames.count > 1 ? String(decoding: message.frames[1], as: UTF8.self) : "")
         }
         return nil
+    }
+
+    private static func event(_ code: Int32, _ value: UInt32) -> ConnectionEvent? {
+        switch code {
+        case ZMQ_EVENT_CONNECTED: .connected
+        case ZMQ_EVENT_CONNECT_RETRIED: .retried
+        case ZMQ_EVENT_DISCONNECTED: .disconnected
+        case ZMQ_EVENT_ACCEPTED: .accepted
+        case ZMQ_EVENT_HANDSHAKE_SUCCEEDED: .handshakeSucceeded
+        case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: .handshakeFailed("refused with \(value)")
+        case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL: .handshakeFailed("protocol error \(value)")
+        case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL: .handshakeFailed("connection lost in the handshake")
+        default: nil
+        }
     }
 }

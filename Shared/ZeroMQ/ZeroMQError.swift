@@ -1,4 +1,5 @@
 internal import CZeroMQ
+import Glibc
 
 /// A refused call of libzmq, with what was being done.
 public struct ZeroMQError: Error, CustomStringConvertible, Sendable {
@@ -8,6 +9,9 @@ public struct ZeroMQError: Error, CustomStringConvertible, Sendable {
     static func last(_ doing: String) -> ZeroMQError {
         ZeroMQError(doing: doing, code: zmq_errno())
     }
+
+    /// The process, or the machine, has no descriptors left.
+    public var isOutOfDescriptors: Bool { code == EMFILE || code == ENFILE }
 
     public var description: String { "\(doing): \(String(cString: zmq_strerror(code)))" }
 }

@@ -170,7 +170,11 @@ class Load:
         return time.monotonic() - begun
 
     def complaints(self):
-        return "\n".join(f"{m.log.name} {'lives' if m.lives else m.process.returncode}: {m.words[:1500]}" for m in self.members[-4:])
+        """How each began to complain, and how it ended."""
+        def said(member):
+            words = member.words
+            return words if len(words) < 1600 else words[:800] + "\n…\n" + words[-800:]
+        return "\n".join(f"{m.log.name} {'lives' if m.lives else m.process.returncode}: {said(m)}" for m in self.members[-4:])
 
     def verdict(self, index=1):
         said = Counter(int(r[0]) for r in self.ask(self.publishers, "SELECT number FROM load_p.ledger"))

@@ -2,6 +2,7 @@
 import contextlib
 import json
 import os
+import resource
 import socket
 import subprocess
 import time
@@ -158,6 +159,30 @@ def test_two_thousand_connections(load, row):
             one.close()
     lives(load, row, f"the publisher held {memory:.0f} MB")
     assert memory < 128
+
+
+def test_descriptors_run_out(load, row):
+    """Neither side gets one more: no door opens, no session begins. What has begun goes on, and the rest when there are some again."""
+    over_tcp(load, rate=100)
+    members = [load.talker, load.taker]
+    own = resource.prlimit(load.talker.pid, resource.RLIMIT_NOFILE)
+    for one in members:
+        highest = max(int(name) for name in os.listdir(f"/proc/{one.pid}/fd"))
+        resource.prlimit(one.pid, resource.RLIMIT_NOFILE, (highest + 1, own[1]))
+    host, port = load.tcp.split(",")[0].split(":")
+    held = [socket.create_connection((host, int(port)), timeout=10) for _ in range(20)]
+    try:
+        # Each loses a session, which it cannot begin anew.
+        for place in (load.publishers, load.takers):
+            load.ask(place, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ~ '^load-' AND datname = current_database()")
+        lasting(3)
+        assert all(one.lives for one in members), load.complaints()
+    finally:
+        for one in held:
+            one.close()
+        for one in filter(lambda one: one.lives, members):
+            resource.prlimit(one.pid, resource.RLIMIT_NOFILE, own)
+    lives(load, row, "of the publisher and of the subscriber, their sessions ended meanwhile")
 
 
 def test_garbage_on_the_port(busy_tcp, row):

@@ -10,14 +10,14 @@ import Testing
 /// Days of a log: sealed when they are over, dropped when the policy says so and nobody needs them.
 @Suite(.serialized, .enabled(if: testDatabase != nil, "THROUGHLINE_TEST_DATABASE is not set: run deploy/test"))
 struct LogKeeperTests {
-    /// A schema with five events on each of some days past.
+    /// A schema with some events, five unless told otherwise, on each of some days past.
     private struct Log {
         let schema = "k\(UInt32.random(in: 0 ... .max))"
         let connection: PostgresConnection
         let key = SigningKey(seed: randomBytes(32))!
         var head: StreamHead
 
-        init(days: [Int]) async throws {
+        init(days: [Int], perDay: Int = 5) async throws {
             let configuration = PostgresConfiguration(
                 url: testDatabase ?? "", applicationName: "keeper", schema: schema)
             connection = try await PostgresConnection(configuration)
@@ -28,12 +28,12 @@ struct LogKeeperTests {
             await pool.close()
             head = StreamHead(stream: "p", lane: .main, epoch: 1, term: 1, seq: 0, link: .zero)
             try await connection.query("INSERT INTO stream_head (stream, lane, term) VALUES ('p', 'main', 1)")
-            for day in days { try await fill(day) }
+            for day in days { try await fill(day, perDay) }
             try await connection.query(
                 "UPDATE stream_head SET seq = $1, link = $2", [.int(head.seq), .bytes(head.link.bytes)])
         }
 
-        private mutating func fill(_ daysAgo: Int) async throws {
+        private mutating func fill(_ daysAgo: Int, _ count: Int) async throws {
             let day = "((now() AT TIME ZONE 'UTC')::date - \(daysAgo))"
             let date = try await connection.query("SELECT \(day)::text AS day, to_char(\(day), 'YYYYMMDD') AS name")[0]
             for parent in ["event", "event_run", "inbox_run"] {
@@ -42,7 +42,7 @@ struct LogKeeperTests {
                 )
             }
             let (first, before) = (head.seq + 1, head.link)
-            for _ in 0..<5 {
+            for _ in 0..<count {
                 head.seq += 1
                 let body = Array("event \(head.seq)".utf8)
                 head.link = head.link.next(seq: head.seq, body: body)
@@ -113,6 +113,40 @@ struct LogKeeperTests {
         let keeper = log.keeper(megabytes: 0)
         _ = try await keeper.keep(log.connection, &heads)
         #expect(heads[0].oldest == 6 && keeper.alarms["p/main"]?.contains("dropped below a subscriber") == true)
+    }
+
+    /// Each round one day, the oldest of all sequences, and its room with it.
+    @Test func aLogBeyondItsSizeGivesUpNoMoreThanItMust() async throws {
+        let log = try await Log(days: [5, 4, 3])
+        try await log.connection.query("INSERT INTO stream_head (stream, lane, term) VALUES ('p', 'bulk', 1)")
+        try await log.connection.query(
+            "INSERT INTO day_range (stream, lane, day, first, last) SELECT 'p', 'bulk', day, 1, 1 FROM day_range ORDER BY day DESC LIMIT 1"
+        )
+        let bulk = StreamHead(stream: "p", lane: .bulk, epoch: 1, term: 1, seq: 1, link: .zero)
+        var heads = [log.head, bulk]
+        let keeper = log.keeper(megabytes: 0)
+        _ = try await keeper.keep(log.connection, &heads)
+        #expect(heads[0].oldest == 6 && heads[1].oldest == bulk.oldest, "its only day is younger than others")
+        #expect(try await log.numbers("SELECT count(*) AS n FROM event") == [10], "the room is free at once")
+        _ = try await keeper.keep(log.connection, &heads)
+        #expect(heads[0].oldest == 11 && heads[1].oldest == bulk.oldest)
+        #expect(try await log.numbers("SELECT count(*) AS n FROM event") == [5])
+        // What is not numbered yet may lie in a day that nothing points to: then no file goes.
+        _ = try await keeper.keep(log.connection, &heads, isCaughtUp: false)
+        #expect(try await log.numbers("SELECT count(*) AS n FROM event") == [5])
+    }
+
+    /// The numbering waits for some pages of a chain, never for a day of a mass.
+    @Test func aLargeDayIsSealedInParts() async throws {
+        let log = try await Log(days: [2], perDay: 5600)
+        var heads = [log.head]
+        let keeper = log.keeper()
+        _ = try await keeper.keep(log.connection, &heads)
+        #expect(keeper.isSealing)
+        #expect(try await log.numbers("SELECT count(*) AS n FROM segment") == [0])
+        try await keeper.followOn(log.connection, heads)
+        #expect(!keeper.isSealing && keeper.alarms.isEmpty)
+        #expect(try await log.numbers("SELECT count AS n FROM segment") == [5600])
     }
 
     /// A day whose numbers are gone is not numbered again when the log comes to another cluster.

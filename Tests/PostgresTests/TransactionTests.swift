@@ -109,6 +109,20 @@ struct TransactionTests {
         #expect(ContinuousClock.now - start < .seconds(40), "it ended by being cancelled")
     }
 
+    /// A statement that was given more time than the session is not taken for a server that has fallen silent.
+    @Test func aStatementMayBeGivenMoreTime() async throws {
+        var hasty = configuration()
+        hasty.statementTimeout = 1
+        let connection = try await PostgresConnection(hasty)
+        try await connection.query("SET statement_timeout = 0")
+        var slow = Statement("SELECT pg_sleep(7)::text AS x")
+        await #expect(throws: PostgresError.self) { try await connection.run([slow]) }
+        let other = try await PostgresConnection(hasty)
+        try await other.query("SET statement_timeout = 0")
+        slow.patience = 30
+        #expect(try await other.run([slow])[0].count == 1)
+    }
+
     @Test func aBackendKilledInTheMiddleIsAPassingError() async throws {
         let connection = try await PostgresConnection(configuration())
         let other = try await PostgresConnection(configuration())

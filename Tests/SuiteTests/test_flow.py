@@ -57,6 +57,11 @@ def test_what_failed_is_planned_looked_at_and_done_exactly_once(suite):
     assert plan["state"] == "planned" and plan["count"] >= 1 and plan["differences"]["wouldSucceed"] == 0
     assert any("planted" in reason for reason in plan["differences"]["wouldFail"])
 
+    # What is set aside is none of what was taken: it would be done past its own order, and then once more.
+    aside = {row[0] for row in suite.sql("bi_aggregator", "SELECT id FROM parked WHERE settled_at IS NULL")}
+    wish = {"filter": {"source": "taken", "journeyId": lead["journeyId"]}, "dryRun": True}
+    assert aside.isdisjoint(i["eventId"] for i in suite.post("bi-aggregator", "/api/v1/replays", token, wish, status=201)["items"])
+
     suite.sql("bi_aggregator", "ALTER TABLE fact DROP CONSTRAINT planted")
     facts = "SELECT count(*) FROM fact WHERE metric = 'leads.created'"
     before = suite.sql("bi_aggregator", facts)
@@ -103,6 +108,21 @@ def test_a_message_is_changed_by_one_that_supersedes_it(suite):
     assert suite.sql("bi_aggregator", channel) == [["corrected"]]
     # Both stay visible.
     assert suite.sql("bi_aggregator", f"SELECT settled_by FROM parked WHERE id = '{row[0]}'") == [[plan["id"]]]
+
+
+def test_a_message_that_ends_each_process_does_not_end_the_next(suite):
+    """As if three processes had died of it; the rest of the list is done."""
+    token = suite.token()
+    lead = suite.lead(token, "deadly")
+    wait_for(lambda: suite.sql("bi_aggregator", f"SELECT 1 FROM fact WHERE key = '{lead['id']}'"))
+    wish = {"filter": {"source": "taken", "journeyId": lead["journeyId"]}, "dryRun": True}
+    plan = suite.post("bi-aggregator", "/api/v1/replays", token, wish, status=201)
+    assert plan["count"] >= 2
+    suite.sql("bi_aggregator", f"UPDATE replay_item SET attempts = 3 WHERE replay_id = '{plan['id']}' AND place = 1")
+    suite.post("bi-aggregator", f"/api/v1/replays/{plan['id']}/apply", token, {}, status=202)
+    done = wait_for(lambda: (lambda r: r if r["state"] == "applied" else None)(suite.get("bi-aggregator", f"/api/v1/replays/{plan['id']}", token)))
+    assert done["counts"] == {"failed": 1, "done": plan["count"] - 1}
+    assert "the process ended 3 times" in done["items"][0]["reason"]
 
 
 def test_bad_wishes_get_clear_answers(suite):

@@ -109,7 +109,7 @@ private func deliver(_ socket: Socket, _ text: String, seconds: Double = 5) thro
             !events.contains(where: { if case .handshakeFailed = $0 { true } else { false } })
         {
             _ = try wait(for: [monitor.pollable], or: Waker(), milliseconds: 50)
-            while let event = try monitor.next() { events.append(event) }
+            while let (event, _) = try monitor.next() { events.append(event) }
         }
         #expect(events.contains { if case .handshakeFailed = $0 { true } else { false } }, "\(events)")
         withExtendedLifetime(door) {}

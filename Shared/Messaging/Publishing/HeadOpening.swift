@@ -55,19 +55,24 @@ enum HeadOpening {
         return (head, "\(stream)/\(lane.rawValue) came from another cluster: epoch \(head.epoch), \(count) numbered")
     }
 
+    /// Seconds in which the whole log is looked through for what has no number.
+    private static let rebasePatience = 6 * 3600.0
+
     /// Transaction numbers of another cluster mean nothing here: what is not numbered yet is numbered now, by id, under a
     /// lock that keeps writers out, and from here on only newer rows are looked at. A new epoch says so to everybody.
     private static func rebase(_ head: inout StreamHead, _ transaction: Transaction) async throws -> Int {
         let name: [Parameter] = [.text(head.stream), .text(head.lane.rawValue)]
         try await transaction.query("SET LOCAL statement_timeout = 0")
         try await transaction.query("LOCK TABLE event IN SHARE MODE")
-        let waiting = try await transaction.query(
+        var look = Statement(
             """
             SELECT e.id, e.day::text AS day, e.digest FROM event AS e
             LEFT JOIN event_no AS n ON n.stream = $1 AND n.lane = $2 AND n.event_day = e.day AND n.event_id = e.id
             WHERE e.stream = $1 AND e.lane = $2 AND n.seq IS NULL
                 AND e.day >= coalesce((SELECT min(day) FROM day_range), '-infinity') ORDER BY e.id
             """, name)
+        look.patience = Self.rebasePatience
+        let waiting = try await transaction.run([look])[0]
         let before = head
         var numbered: [NumberedEvent] = []
         for row in waiting {

@@ -20,7 +20,9 @@ struct Leadership: Sendable {
         if try rows[0].bool("mine") { return }
         let holder = try await connection.query(
             """
-            SELECT a.pid, extract(epoch FROM clock_timestamp() - a.state_change) AS silent
+            -- While the server works for it, and does not wait for it in the middle of a statement, it is not silent.
+            SELECT a.pid, CASE WHEN a.state = 'active' AND a.wait_event_type IS DISTINCT FROM 'Client' THEN 0
+                ELSE extract(epoch FROM clock_timestamp() - a.state_change) END AS silent
             FROM (SELECT hashtextextended($1 || '/lease', 0) AS key) AS k
             JOIN pg_locks AS l ON l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
                 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())

@@ -148,12 +148,13 @@ final class Stamper: Sendable {
                 for other in heads.indices where other != index { passed[other] += count }
             }
             if nextKeeping < .now {
-                nextKeeping = try await keeper.keep(connection, &heads)
+                nextKeeping = try await keeper.keep(connection, &heads, isCaughtUp: unfinished.isEmpty)
                 days = try await StampingTick.EventDay.all(connection)
                 passed = passed.map { _ in Self.passedLimit + 1 }
                 lease.take(heads)
             }
-            if unfinished.isEmpty { await signal.wait(seconds: Self.pollPause) }
+            if keeper.isSealing { try await keeper.followOn(connection, heads) }
+            if unfinished.isEmpty, !keeper.isSealing { await signal.wait(seconds: Self.pollPause) }
         }
     }
 

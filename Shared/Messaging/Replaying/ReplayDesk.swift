@@ -2,6 +2,7 @@ import Contracts
 import Logging
 import Postgres
 import Primitives
+import Synchronization
 
 /// Does messages again: those that a filter chose are frozen as a list, looked at in a transaction that is rolled back, and then
 /// done, exactly those, one transaction each. Every replay is its own record.
@@ -16,7 +17,16 @@ public struct ReplayDesk: Sendable {
     let pool: PostgresPool
     let handlers: [StreamName: EventHandlers]
     let transaction: EventBus.Speaking
+    /// Seconds in which the messages of a replay are found: copies are looked through one by one.
+    private static let choosingLimit = 60
     private let signal = Signal()
+    private let begun = Begun()
+
+    /// Messages that this process has begun, so that each counts once for it.
+    private final class Begun: Sendable {
+        private let places = Mutex<Set<String>>([])
+        func isNew(_ place: String) -> Bool { places.withLock { $0.insert(place).inserted } }
+    }
 
     init(
         name: String, pool: PostgresPool, handlers: [StreamName: EventHandlers],
@@ -38,20 +48,20 @@ public struct ReplayDesk: Sendable {
         let choose = try filter.chosen()
         let words = try JSON.text(filter)
         let count = try await pool.transaction { transaction in
-            try await transaction.query("SET LOCAL statement_timeout = '60s'")
+            try await transaction.query("SET LOCAL statement_timeout = '\(Self.choosingLimit)s'")
             try await transaction.query(
                 "INSERT INTO replay (id, planned_by, filter, state) VALUES ($1, $2, $3, 'planned')",
                 [.id(id), .text(by), .text(words)])
-            let frozen = try await transaction.run([
-                Statement(
-                    """
-                    INSERT INTO replay_item (replay_id, place, source, publisher, stream, lane, seq, event_id, type, key,
-                        correlation, at, body)
-                    SELECT '\(id)'::uuid, row_number() OVER (ORDER BY publisher, stream, lane, seq), c.* FROM (
-                        \(choose.sql)
-                        LIMIT \(Self.itemLimit + 1)) AS c
-                    """, choose.parameters)
-            ])[0]
+            var freeze = Statement(
+                """
+                INSERT INTO replay_item (replay_id, place, source, publisher, stream, lane, seq, event_id, type, key,
+                    correlation, at, body)
+                SELECT '\(id)'::uuid, row_number() OVER (ORDER BY publisher, stream, lane, seq), c.* FROM (
+                    \(choose.sql)
+                    LIMIT \(Self.itemLimit + 1)) AS c
+                """, choose.parameters)
+            freeze.patience = Double(Self.choosingLimit) + 5
+            let frozen = try await transaction.run([freeze])[0]
             guard frozen.affected <= Self.itemLimit else {
                 throw ReplayRefused("more than \(Self.itemLimit) messages are chosen: narrow the filter")
             }
@@ -148,6 +158,7 @@ public struct ReplayDesk: Sendable {
     }
 
     private func doAgain(_ item: ReplayItem, _ body: [UInt8], _ replay: ID) async throws {
+        guard try await begin(item, replay) else { return }
         do {
             try await transaction(.flushed) { transaction in
                 // Locked, so that a cancellation either comes before it or waits for it.
@@ -173,6 +184,24 @@ public struct ReplayDesk: Sendable {
                 WHERE replay_id = $1 AND place = $2 AND outcome = 'waiting'
                 """, [.id(replay), .int(item.place), .text("\(error)")])
         }
+    }
+
+    /// Marks that this process begins the message. One that ended the process each time it was begun is not begun again, or it would end
+    /// every instance for ever: it fails, and the list goes on.
+    private func begin(_ item: ReplayItem, _ replay: ID) async throws -> Bool {
+        guard begun.isNew("\(replay)/\(item.place)") else { return true }
+        let row = try await pool.query(
+            """
+            UPDATE replay_item SET attempts = attempts + 1, outcome = CASE WHEN attempts < $3 THEN outcome ELSE 'failed' END,
+                reason = CASE WHEN attempts < $3 THEN reason ELSE $4 END, done_at = CASE WHEN attempts < $3 THEN done_at ELSE now() END
+            WHERE replay_id = $1 AND place = $2 AND outcome = 'waiting' RETURNING outcome
+            """,
+            [
+                .id(replay), .int(item.place), .int(Subscriber.deathLimit),
+                .text("the process ended \(Subscriber.deathLimit) times while this message was being done"),
+            ]
+        ).first
+        return try row?.string("outcome") == "waiting"
     }
 
     private struct Cancelled: Error {}

@@ -83,7 +83,10 @@ public struct ReplayFilter: Codable, Sendable {
                     SELECT publisher, stream, lane, seq, event_id, type, at, body, '' AS reason,
                         convert_from(body, 'UTF8')::json ->> 'partitionkey' AS key,
                         (convert_from(body, 'UTF8')::json ->> 'correlationid')::uuid AS correlation
-                    FROM inbox) AS taken
+                    FROM inbox AS i
+                    -- What is set aside was not done yet: it has its own source, and its own order.
+                    WHERE NOT EXISTS (SELECT 1 FROM parked AS p WHERE p.settled_at IS NULL
+                        AND (p.publisher, p.stream, p.lane, p.seq) = (i.publisher, i.stream, i.lane, i.seq))) AS taken
                 WHERE \(condition)
                 """, parameters)
         }

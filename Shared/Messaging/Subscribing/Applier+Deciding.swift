@@ -60,6 +60,10 @@ extension Applier {
         }
     }
 
+    func isRecorded(_ decision: ID, _ pool: PostgresPool) async throws -> Bool {
+        try await !pool.query("SELECT 1 AS one FROM bus_decision WHERE id = $1", [.id(decision)]).isEmpty
+    }
+
     /// Pausing outlives the process.
     func note(_ settling: Subscriber.Settling, pausedBy: String?) async throws {
         try await transaction(.flushed) { transaction in

@@ -5,23 +5,34 @@ import Synchronization
 final class InputQueue<Element: Sendable>: Sendable {
     private struct State {
         var elements: [Element] = []
+        var bytes = 0
         var dropped = 0
     }
     private let state = Mutex(State())
     private let signal = Signal()
-    private let limit: Int
+    private let limit, byteLimit: Int
+    private let size: @Sendable (Element) -> Int
 
-    init(limit: Int) { self.limit = limit }
+    /// - Parameters:
+    ///   - limit: elements that wait at most.
+    ///   - bytes: their bytes together at most; one that is larger is taken alone.
+    init(limit: Int, bytes: Int, size: @escaping @Sendable (Element) -> Int) {
+        self.limit = limit
+        byteLimit = bytes
+        self.size = size
+    }
 
     /// False when it is full.
     @discardableResult
     func push(_ element: Element) -> Bool {
+        let bytes = size(element)
         let isTaken = state.withLock { state -> Bool in
-            guard state.elements.count < limit else {
+            guard state.elements.isEmpty || state.elements.count < limit && state.bytes + bytes <= byteLimit else {
                 state.dropped += 1
                 return false
             }
             state.elements.append(element)
+            state.bytes += bytes
             return true
         }
         signal.poke()
@@ -38,7 +49,7 @@ final class InputQueue<Element: Sendable>: Sendable {
 
     private func take() -> [Element]? {
         state.withLock { state in
-            defer { state.elements = [] }
+            defer { (state.elements, state.bytes) = ([], 0) }
             return state.elements.isEmpty ? nil : state.elements
         }
     }

@@ -8,6 +8,8 @@ final class Subscriber: Sendable {
     enum Input: Sendable {
         case heard(Inbound)
         case decided(Settling, @Sendable (Result<Void, any Error>) -> Void)
+
+        var byteCount: Int { if case .heard(let inbound) = self { inbound.byteCount } else { 0 } }
     }
     /// A person's decision on its way.
     struct Settling: Sendable {
@@ -25,7 +27,7 @@ final class Subscriber: Sendable {
     private let isDiskLow: @Sendable () -> Bool
     private let turns: @Sendable () -> Int
     private let name: String
-    private let inputs = InputQueue<Input>(limit: 1024)
+    private let inputs = InputQueue<Input>(limit: 1024, bytes: 16 * 1024 * 1024) { $0.byteCount }
     private let report = Mutex(SubscriptionStatus())
     private let busy = Mutex<ContinuousClock.Instant?>(nil)
     private let settling = Mutex<Settling?>(nil)
@@ -189,7 +191,11 @@ final class Subscriber: Sendable {
                     await perform(machine.copyFound(seq, link, now: now), &machine)
                 case .sendCopies(let seq):
                     let bodies = try await applier.copies(from: seq, upTo: machine.durable.seq, pool)
-                    tell(.copies, seq: seq, bodies)
+                    if bodies.isEmpty {
+                        await perform(machine.copiesEnded(now: now), &machine)
+                    } else {
+                        tell(.copies, seq: seq, bodies)
+                    }
                 case .askSnapshot: tell(.snapshot, seq: machine.durable.seq)
                 case .settle(_, let place): try await settle(at: place, &machine)
                 }
@@ -201,7 +207,10 @@ final class Subscriber: Sendable {
 
     private func settle(at place: SubscriptionMachine.Cursor, _ machine: inout SubscriptionMachine) async throws {
         guard let settling = settling.withLock({ $0 }) else { return }
-        try await applier.settle(settling, from: machine.durable, to: place)
+        do { try await applier.settle(settling, from: machine.durable, to: place) } catch {
+            // A COMMIT whose answer was lost: asked again, the cursor is no longer where we left it.
+            guard try await applier.isRecorded(settling.id, pool) else { throw error }
+        }
         self.settling.withLock { $0 = nil }
         if let (cursor, _) = await readCursor() { await perform(machine.restart(from: cursor, now: now), &machine) }
     }

@@ -158,6 +158,15 @@ extension SubscriptionMachine {
         }
     }
 
+    /// We keep no copies from where the next page would begin: what there was is sent.
+    mutating func copiesEnded(now: Double) -> [Action] {
+        guard case .settling(var settlement) = phase, case .copying = settlement.step else { return [] }
+        settlement.askedAt = now
+        settlement.step = .moving(settlement.low)
+        phase = .settling(settlement)
+        return [.settle(settlement.decision, at: settlement.low)]
+    }
+
     /// Asks again what was not answered.
     mutating func settlingTick(now: Double) -> [Action] {
         guard case .settling(var settlement) = phase, now - settlement.askedAt >= Self.settlingPause else { return [] }

@@ -102,4 +102,13 @@ enum Inbound: Sendable {
     case pullPage(PullPage)
     case position(Position)
     case control(Control, bodies: [[UInt8]])
+
+    /// Of the bodies that it carries.
+    var byteCount: Int {
+        switch self {
+        case .events(let batch), .page(let batch): batch.bodies.reduce(0) { $0 + $1.count }
+        case .control(_, let bodies): bodies.reduce(0) { $0 + $1.count }
+        case .beacon, .hello, .welcome, .pullPage, .position: 0
+        }
+    }
 }
