@@ -56,7 +56,9 @@ struct CompanyPage: Sendable {
         // More documents than an act can be made of are said in words; the rest of the page stands.
         var settlements: Settlements.Answer?
         var notes: [String] = []
-        do { settlements = try await Settlements(pool: pool).answer(company.id, from: nil, to: nil) } catch let problem
+        do {
+            settlements = try await Settlements(pool: pool).answer(company.id, from: nil, to: nil, orders: orders)
+        } catch let problem
             as Problem
         {
             notes.append(problem.detail ?? problem.title)

@@ -54,7 +54,8 @@ struct Settlements: Sendable {
     /// - Parameters:
     ///   - from: the first day; what was before is the opening balance.
     ///   - to: the last day.
-    func answer(_ company: ID, from: String?, to: String?) async throws -> Answer {
+    ///   - orders: the company's, when they have been loaded already.
+    func answer(_ company: ID, from: String?, to: String?, orders known: [OrderView]? = nil) async throws -> Answer {
         let rows = try await pool.query(
             """
             SELECT o.number AS order_number, c.base, c.kind, c.number, c.date::text AS date, c.amount_minor, c.currency
@@ -72,7 +73,8 @@ struct Settlements: Sendable {
                 kind: try row.string("kind"), orderNumber: try row.string("order_number"), base: try row.string("base"),
                 amount: amount)
         }
-        let orders = try await OrderView.load(company: company, in: pool)
+        var orders = known ?? []
+        if known == nil { orders = try await OrderView.load(company: company, in: pool) }
         return Answer(
             companyId: company, from: from, to: to, acts: Self.acts(entries, from: from, to: to),
             differences: orders.flatMap(Self.differences))
