@@ -30,7 +30,9 @@ struct SuiteClient: Sendable {
         let environment = ProcessInfo.processInfo.environment
         // As every command takes it.
         let words = CommandLine.arguments
-        let named = words.firstIndex(of: "--config").flatMap { words.indices.contains($0 + 1) ? words[$0 + 1] : nil }
+        let named =
+            words.firstIndex(of: "--config").flatMap { words.indices.contains($0 + 1) ? words[$0 + 1] : nil }
+            ?? words.first { $0.hasPrefix("--config=") }.map { String($0.dropFirst("--config=".count)) }
         let file = named ?? environment["THROUGHLINE_CONFIG"]
         let settings = try? SuiteSettings.load(file: file, environment: environment)
         return settings?.reachableHost ?? "127.0.0.1"
