@@ -111,6 +111,7 @@ let package = Package(
                 .embedInCode("Migrations/V103_leaner_log.sql"),
                 .embedInCode("Migrations/V104_copies_in_runs.sql"),
                 .embedInCode("Migrations/V105_replay_attempts.sql"),
+                .embedInCode("Migrations/V106_retaken.sql"),
             ]),
         shared("Curl", ["CCurl"]),
         shared(

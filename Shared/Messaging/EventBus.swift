@@ -33,6 +33,7 @@ public final class EventBus: Sendable {
             Migration(103, "V103_leaner_log.sql", PackageResources.V103_leaner_log_sql),
             Migration(104, "V104_copies_in_runs.sql", PackageResources.V104_copies_in_runs_sql),
             Migration(105, "V105_replay_attempts.sql", PackageResources.V105_replay_attempts_sql),
+            Migration(106, "V106_retaken.sql", PackageResources.V106_retaken_sql),
         ]
     }
 
@@ -65,10 +66,11 @@ public final class EventBus: Sendable {
             publish: { head, before, entries in publisher.publish(head, before, entries) })
         self.stamper = stamper
         let lease = stamper.lease
+        let watch = HandlingWatch()
         let thread = BusThread(
             configuration, log: log, heads: { lease.heads },
             deliver: { inbound, peer in router.deliver(inbound, from: peer) },
-            beat: { router.watchHandlers(log) })
+            beat: { watch.endIfStuck(log) })
         self.thread = thread
         publisher.attach(thread)
         let (source, checkpoint, isDiskLow) = (configuration.name, configuration.checkpoint, configuration.isDiskLow)
@@ -85,10 +87,11 @@ public final class EventBus: Sendable {
             Subscriber(
                 name: source, stream: stream,
                 applier: Applier(stream: stream, handlers: handlers, checkpoint: checkpoint, transaction: speak),
-                pool: pool, log: log, checkpoint: checkpoint, isDiskLow: isDiskLow, turns: { lease.turns },
+                pool: pool, log: log, checkpoint: checkpoint, watch: watch, isDiskLow: isDiskLow,
+                turns: { lease.turns },
                 post: { thread.post($0) })
         }
-        replays = ReplayDesk(name: source, pool: pool, handlers: handlers, transaction: speak)
+        replays = ReplayDesk(name: source, pool: pool, handlers: handlers, watch: watch, transaction: speak)
         copies = CopyDesk(name: source, pool: pool) { stamper.poke($0) }
         desk = LetterDesk(
             name: source, pool: pool, lease: lease, recent: recent, copies: copies,

@@ -1,5 +1,3 @@
-import Glibc
-import Logging
 import Primitives
 import Synchronization
 
@@ -29,15 +27,6 @@ final class Router: Sendable {
             case .copies, .snapshot: letters.push((inbound, peer))
             }
         case .hello, .pullPage, .position: letters.push((inbound, peer))
-        }
-    }
-
-    /// A handler that does not come back takes its process with it: the event is found by its mark and set aside.
-    func watchHandlers(_ log: Logger) {
-        for subscriber in byStream.withLock({ Array($0.values) })
-        where subscriber.busySeconds > Subscriber.handlingLimit {
-            log.critical("a handler does not come back; the process ends", metadata: ["stream": "\(subscriber.stream)"])
-            _exit(70)
         }
     }
 

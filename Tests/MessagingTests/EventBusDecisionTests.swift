@@ -42,8 +42,19 @@ extension OnARealBus {
             )
         }
 
-        /// A talker that has lost its last 20 events and said 5 others since, and a listener that has taken the lost ones.
-        private func forked() async throws -> (Pair, talker: EventBus, listener: EventBus, [Task<Void, any Error>]) {
+        /// What retention leaves of the listener's copies.
+        private func dropCopies(_ pair: Pair, upTo seq: Int) async throws {
+            let runs = "\(pair.listener.schema).inbox_run"
+            let rest = ["event_ids", "types", "ats", "links", "bodies"].map { "\($0) = \($0)[\(seq) - first + 2:]" }
+            try await pair.pool.query("DELETE FROM \(runs) WHERE last <= \(seq)")
+            try await pair.pool.query(
+                "UPDATE \(runs) SET first = \(seq + 1), \(rest.joined(separator: ", ")) WHERE first <= \(seq)")
+        }
+
+        /// A talker that has lost all events after `kept` and said 5 others since, and a listener that has taken the lost ones.
+        private func forked(kept: Int = 30) async throws -> (
+            Pair, talker: EventBus, listener: EventBus, [Task<Void, any Error>]
+        ) {
             let pair = try await Pair()
             let first = try pair.bus(pair.talker)
             let listener = try pair.bus(pair.listener, pair.hearing())
@@ -54,7 +65,7 @@ extension OnARealBus {
             try await pair.until { try await pair.heard().count == 50 }
             talking.cancel()
             _ = try? await talking.value
-            try await restore(pair, upTo: 30)
+            try await restore(pair, upTo: kept)
             let talker = try pair.bus(pair.talker)
             let again = Task { try await talker.run() }
             try await pair.until { talker.missing == nil }
@@ -98,6 +109,24 @@ extension OnARealBus {
             #expect(try kept.int("n") == 20)
             try await say(300..<303, talker)
             try await pair.until { try await pair.heard().count == 58 }
+            for task in running { task.cancel() }
+        }
+
+        /// The oldest copy is younger than the last common event: what lies between is known by its time.
+        @Test(arguments: [StreamDecision.heal, .acceptLoss])
+        func whatNoCopyTellsOfIsNotDoneTwice(_ decision: StreamDecision) async throws {
+            let (pair, talker, listener, running) = try await forked(kept: 8)
+            try await dropCopies(pair, upTo: 20)
+            try await talker.allowCopies(from: pair.listener.name, by: "Anna", reason: "an old backup")
+            try await listener.decide(decision, stream: pair.stream, by: "Anna", reason: "an old backup")
+            try await pair.until(60) { try await pair.heard().count >= 55 && phase(listener, pair) == "LIVE" }
+            try await say(300..<310, talker)
+            try await pair.until { try await pair.heard().map(\.number).contains(309) }
+            // #9 to #13 are numbers of the lost ones and of the new ones: only the new ones are done.
+            #expect(try await pair.heard().map(\.number) == Array(100..<150) + Array(200..<205) + Array(300..<310))
+            let outcome = try #require(try await listener.decisions(limit: 9).first { $0.what == decision.rawValue })
+                .outcome
+            #expect(outcome.hasPrefix("goes on from #0; no copies are left up to #20: "), "\(outcome)")
             for task in running { task.cancel() }
         }
 

@@ -72,7 +72,7 @@ struct FlowPages: Sendable {
             for one in answer?.json["items"]?.items ?? [] {
                 places.append([
                     "service": one["service"]?.words ?? "", "queue": one["queue"]?.words ?? "",
-                    "what": one["what"]?.words ?? "", "ahead": one["ahead"]?.words ?? "0",
+                    "what": FlowWords.reason(one["what"]?.words ?? "", language), "ahead": one["ahead"]?.words ?? "0",
                     "since": one["since"]?.stringValue.flatMap { Timestamp($0) }.map { LocalTime.text($0) } ?? "",
                     "waitsFor": FlowWords.reason(one["waitsFor"]?.words ?? "", language),
                 ])
@@ -151,6 +151,7 @@ enum FlowWords {
                 "стоит за более ранним отложенным сообщением с тем же ключом",
             "a person's decision": "решение человека", "a word of the publisher": "ответ отправителя",
             "the decision to be carried out": "выполнение решения", "its turn": "своей очереди",
+            "perhaps one further back": "возможно, дальше в очереди (так далеко не просмотрено)",
         ]
         if language == .ru, let russian = known[text] { return russian }
         let refused = "PostgreSQL refused: "

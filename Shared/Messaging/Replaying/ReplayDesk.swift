@@ -21,6 +21,7 @@ public struct ReplayDesk: Sendable {
     private static let choosingLimit = 60
     private let signal = Signal()
     private let begun = Begun()
+    private let watch: HandlingWatch
 
     /// Messages that this process has begun, so that each counts once for it.
     private final class Begun: Sendable {
@@ -29,12 +30,13 @@ public struct ReplayDesk: Sendable {
     }
 
     init(
-        name: String, pool: PostgresPool, handlers: [StreamName: EventHandlers],
+        name: String, pool: PostgresPool, handlers: [StreamName: EventHandlers], watch: HandlingWatch,
         transaction: @escaping EventBus.Speaking
     ) {
         self.name = name
         self.pool = pool
         self.handlers = handlers
+        self.watch = watch
         self.transaction = transaction
     }
 
@@ -169,7 +171,9 @@ public struct ReplayDesk: Sendable {
                     "SELECT 1 AS one FROM replay_item WHERE replay_id = $1 AND place = $2 AND outcome = 'waiting'",
                     [.id(replay), .int(item.place)])
                 guard !mine.isEmpty else { throw Cancelled() }
-                try await handle(item, body, replay, transaction)
+                try await watch.timed("replay \(replay), \(item.stream)#\(item.seq)") {
+                    try await handle(item, body, replay, transaction)
+                }
                 transaction.write(
                     "UPDATE replay_item SET outcome = 'done', done_at = now() WHERE replay_id = $1 AND place = $2",
                     [.id(replay), .int(item.place)])

@@ -26,12 +26,18 @@ extension Applier {
     func settle(
         _ settling: Subscriber.Settling, from: SubscriptionMachine.Cursor, to place: SubscriptionMachine.Cursor
     ) async throws {
-        let outcome =
-            place.seq <= from.seq
-            ? "goes on from #\(place.seq); #\(place.seq + 1)–#\(from.seq) are kept as forked copies"
-            : "goes on from #\(place.seq); #\(from.seq + 1)–#\(place.seq) were not taken"
         try await transaction(.flushed) { transaction in
-            try expect(try await transaction.run([lockCursor])[0], from)
+            let answers = try await transaction.run([lockCursor, noteRetaken(from: from.seq, after: place.seq)])
+            try expect(answers[0], from)
+            let outcome =
+                if place.seq > from.seq {
+                    "goes on from #\(place.seq); #\(from.seq + 1)–#\(place.seq) were not taken"
+                } else if let row = answers[1].first {
+                    "goes on from #\(place.seq); no copies are left up to #\(try row.int("retaken_to")): what was said there until "
+                        + "\(try row.time("retaken_before")) is not done again; copies after it are kept as forked ones"
+                } else {
+                    "goes on from #\(place.seq); #\(place.seq + 1)–#\(from.seq) are kept as forked copies"
+                }
             try await transaction.run([
                 Statement(
                     """
@@ -60,6 +66,19 @@ extension Applier {
         }
     }
 
+    /// Notes up to where no copies tell which events were done, when we go back behind the oldest copy. A publisher that has lost its
+    /// tail says new events after all that we have heard of it; so the oldest copy's time parts them from the old ones.
+    private func noteRetaken(from seq: Int64, after place: Int64) -> Statement {
+        Statement(
+            """
+            UPDATE subscription_cursor AS c SET retaken_to = kept.seq - 1, retaken_before = coalesce(kept.at, c.moved_at)
+            FROM (SELECT seq, at FROM inbox_page($1, $2, $3, $5 + 1, 1)
+                UNION ALL SELECT $4::bigint + 1, NULL ORDER BY seq LIMIT 1) AS kept
+            WHERE c.publisher = $1 AND c.stream = $2 AND c.lane = $3 AND $5::bigint < $4 AND kept.seq > $5 + 1
+            RETURNING c.retaken_to, c.retaken_before
+            """, name + [.int(seq), .int(place)])
+    }
+
     func isRecorded(_ decision: ID, _ pool: PostgresPool) async throws -> Bool {
         try await !pool.query("SELECT 1 AS one FROM bus_decision WHERE id = $1", [.id(decision)]).isEmpty
     }
@@ -78,9 +97,21 @@ extension Applier {
         }
     }
 
-    func hasForkedCopies(_ pool: PostgresPool) async throws -> Bool {
-        try await !pool.query(
-            "SELECT 1 AS one FROM forked_copy WHERE publisher = $1 AND stream = $2 AND lane = $3 LIMIT 1", name
-        ).isEmpty
+    /// What of this stream comes again although it was done.
+    func effectsStanding(_ pool: PostgresPool) async throws -> EffectsStanding {
+        let row = try await pool.query(
+            """
+            SELECT EXISTS (SELECT 1 FROM forked_copy AS f
+                WHERE (f.publisher, f.stream, f.lane) = (c.publisher, c.stream, c.lane)) AS forked,
+                CASE WHEN c.seq < c.retaken_to THEN c.retaken_to END AS retaken_to, c.retaken_before
+            FROM subscription_cursor AS c WHERE publisher = $1 AND stream = $2 AND lane = $3
+            """, name
+        ).first
+        guard let row else { return EffectsStanding() }
+        var standing = EffectsStanding(hasForkedCopies: try row.bool("forked"))
+        if let to = try row.optionalInt("retaken_to"), let before = try row.optionalTime("retaken_before") {
+            standing.retaken = .init(to: to, before: before)
+        }
+        return standing
     }
 }

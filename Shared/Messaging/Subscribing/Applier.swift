@@ -37,7 +37,8 @@ struct Applier: Sendable {
     ///   tried, for a handler may refuse it without asking the database.
     /// - Throws: ``CursorMoved``.
     func apply(
-        _ events: [SubscriptionMachine.Event], from: SubscriptionMachine.Cursor, epoch: Int64, skipForked: Bool,
+        _ events: [SubscriptionMachine.Event], from: SubscriptionMachine.Cursor, epoch: Int64,
+        standing: EffectsStanding,
         isAlone: Bool = false
     ) async throws {
         let batch = Batch(
@@ -46,15 +47,15 @@ struct Applier: Sendable {
                 try ReceivedEvent($0.body, position: StreamPosition(stream: stream, seq: $0.seq))
             }, from: from, epoch: epoch)
         do {
-            if skipForked || isAlone {
-                try await applyCarefully(batch, skipForked: skipForked)
+            if !standing.isEmpty || isAlone {
+                try await applyCarefully(batch, standing)
             } else {
                 try await applyFreely(batch)
             }
         } catch let error as PostgresError where error.sqlState == Self.cursorMoved {
             throw CursorMoved()
         } catch let error as PostgresError where error.sqlState == Self.keyIsBlocked {
-            try await applyCarefully(batch, skipForked: false)
+            try await applyCarefully(batch, EffectsStanding())
         }
         checkpoint(.applied)
     }
@@ -83,15 +84,16 @@ struct Applier: Sendable {
     }
 
     /// Asks first which events must not be done now: those behind a parked one, and those whose effects stand.
-    private func applyCarefully(_ batch: Batch, skipForked: Bool) async throws {
+    private func applyCarefully(_ batch: Batch, _ standing: EffectsStanding) async throws {
         let (arrived, events) = (batch.arrived, batch.events)
         try await transaction(.relaxed) { transaction in
             let answers = try await transaction.run(
-                [lockCursor, blockedKeys(arrived)] + (skipForked ? [appliedBefore(arrived)] : []))
+                [lockCursor, blockedKeys(arrived)] + (standing.hasForkedCopies ? [appliedBefore(arrived)] : []))
             try expect(answers[0], batch.from)
             let blocked = Set(try answers[1].map { try $0.string("key") })
-            let done = skipForked ? Set(try answers[2].map { try $0.id("event_id") }) : []
-            for (event, raw) in zip(arrived, events) where !done.contains(event.id) {
+            let done = standing.hasForkedCopies ? Set(try answers[2].map { try $0.id("event_id") }) : []
+            for (event, raw) in zip(arrived, events)
+            where !done.contains(event.id) && standing.retaken?.covers(event) != true {
                 if blocked.contains(event.key) {
                     let park = parkStatement(
                         raw, event, attempts: 0, behind: true,

@@ -6,7 +6,9 @@ extension Subscriber {
     func apply(_ batch: [SubscriptionMachine.Event], _ machine: inout SubscriptionMachine) async {
         do {
             let (from, epoch) = (machine.durable, machine.accepted.epoch)
-            try await timed { try await applier.apply(batch, from: from, epoch: epoch, skipForked: skipsForked) }
+            try await watch.timed("\(stream)") {
+                try await applier.apply(batch, from: from, epoch: epoch, standing: standing)
+            }
             machine.applied(batch)
         } catch {
             if await isPassing(error, &machine) { return }
@@ -43,9 +45,9 @@ extension Subscriber {
         while !Task.isCancelled {
             do {
                 let (from, epoch) = (machine.durable, machine.accepted.epoch)
-                try await timed {
+                try await watch.timed("\(stream)") {
                     try await applier.apply(
-                        [event], from: from, epoch: epoch, skipForked: skipsForked, isAlone: true)
+                        [event], from: from, epoch: epoch, standing: standing, isAlone: true)
                 }
                 machine.applied([event])
                 return true

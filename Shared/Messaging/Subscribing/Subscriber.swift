@@ -29,9 +29,9 @@ final class Subscriber: Sendable {
     private let name: String
     private let inputs = InputQueue<Input>(limit: 1024, bytes: 16 * 1024 * 1024) { $0.byteCount }
     private let report = Mutex(SubscriptionStatus())
-    private let busy = Mutex<ContinuousClock.Instant?>(nil)
+    let watch: HandlingWatch
     private let settling = Mutex<Settling?>(nil)
-    private let skipForked = Mutex(false)
+    private let effectsStanding = Mutex(EffectsStanding())
     private let start = ContinuousClock.now
 
     /// Events of one transaction at most.
@@ -39,12 +39,10 @@ final class Subscriber: Sendable {
     /// Attempts before an event that fails for good is parked, and times that it may be begun when the process dies of it.
     static let attemptLimit = 5
     static let deathLimit = 3
-    /// Seconds that a handler may take. Beyond it the process ends itself, and the event is found by its mark.
-    static let handlingLimit = 120.0
 
     init(
         name: String, stream: StreamName, applier: Applier, pool: PostgresPool, log: Logger, checkpoint: Checkpoint,
-        isDiskLow: @escaping @Sendable () -> Bool, turns: @escaping @Sendable () -> Int,
+        watch: HandlingWatch, isDiskLow: @escaping @Sendable () -> Bool, turns: @escaping @Sendable () -> Int,
         post: @escaping @Sendable (BusThread.Command) -> Void
     ) {
         self.name = name
@@ -53,6 +51,7 @@ final class Subscriber: Sendable {
         self.pool = pool
         self.log = log
         self.checkpoint = checkpoint
+        self.watch = watch
         self.isDiskLow = isDiskLow
         self.turns = turns
         self.post = post
@@ -75,11 +74,6 @@ final class Subscriber: Sendable {
         var status = report.withLock { $0 }
         status.dropped = inputs.dropped
         return status
-    }
-
-    /// Seconds since the running transaction began; 0 when none runs.
-    var busySeconds: Double {
-        busy.withLock { $0.map { $0.duration(to: .now) } }.map { $0.seconds } ?? 0
     }
 
     func run() async {
@@ -247,14 +241,7 @@ final class Subscriber: Sendable {
         if isPaused { machine.pause() }
     }
 
-    /// What a handler does is timed; waiting for the database to come back is not.
-    func timed(_ body: () async throws -> Void) async throws {
-        busy.withLock { $0 = .now }
-        defer { busy.withLock { $0 = nil } }
-        try await body()
-    }
-
-    var skipsForked: Bool { skipForked.withLock { $0 } }
+    var standing: EffectsStanding { effectsStanding.withLock { $0 } }
 
     /// The durable place; nil when cancelled.
     func readCursor() async -> (place: SubscriptionMachine.Cursor, isPaused: Bool)? {
@@ -262,8 +249,8 @@ final class Subscriber: Sendable {
         while !Task.isCancelled {
             do {
                 let cursor = try await applier.cursor(pool)
-                let forked = try await applier.hasForkedCopies(pool)
-                skipForked.withLock { $0 = forked }
+                let standing = try await applier.effectsStanding(pool)
+                effectsStanding.withLock { $0 = standing }
                 return cursor
             } catch { try? await Task.sleep(for: .seconds(backoff.next())) }
         }

@@ -55,27 +55,67 @@ extension SuiteService {
                 service: name, queue: "parked", what: "\(try $0.string("type")) #\(try $0.int("seq"))",
                 ahead: Int(try $0.int("ahead")), since: try $0.time("parked_at"), waitsFor: try $0.string("reason"))
         }
+        let end = ContinuousClock.now + .seconds(Self.lookingSeconds)
         for subscriber in bus.subscriberPlaces where subscriber.behind > 0 {
-            let rows = try await bus.pool.query(
-                """
-                SELECT n.type, n.seq, n.at FROM day_range AS d CROSS JOIN LATERAL (
-                    SELECT e.type, n.seq, e.at FROM event_no AS n
-                    JOIN event AS e ON e.day = n.event_day AND e.id = n.event_id
-                    WHERE n.day = d.day AND n.stream = $1 AND n.lane = $2
-                        AND n.last > $3 AND n.first <= $3 + 100000 AND n.seq > $3 AND n.seq <= $3 + 100000
-                        AND e.correlation = $4) AS n
-                WHERE d.stream = $1 AND d.lane = $2 AND d.last > $3
-                ORDER BY n.seq LIMIT 20
-                """,
-                [.text(subscriber.stream), .text(subscriber.lane.rawValue), .int(subscriber.seq), .id(journey)])
-            places += try rows.map {
-                QueuePlace(
-                    service: name, queue: "\(subscriber.stream)/\(subscriber.lane.rawValue)",
-                    what: try $0.string("type"),
-                    ahead: Int(try $0.int("seq") - subscriber.seq - 1), since: try $0.time("at"),
-                    waitsFor: subscriber.subscriber)
+            var looked: Int64 = 0
+            while looked < subscriber.behind, ContinuousClock.now < end {
+                let found = try await waiting(of: journey, before: subscriber, after: looked)
+                places += found
+                looked += Self.lookingStep
+                if !found.isEmpty { break }
+            }
+            if looked < subscriber.behind, !places.contains(where: { $0.waitsFor == subscriber.subscriber }) {
+                places.append(try await unseen(before: subscriber, after: looked))
             }
         }
         return places + (try await queuePlaces(journey))
     }
+
+    /// Events of a log that are looked through at a time, and seconds for all: the log of a day keeps no index by journey.
+    private static var lookingStep: Int64 { 100_000 }
+    private static var lookingSeconds: Double { 4 }
+
+    private func waiting(of journey: ID, before subscriber: SubscriberPlace, after looked: Int64) async throws
+        -> [QueuePlace]
+    {
+        let from = subscriber.seq + looked
+        let rows = try await bus.pool.query(
+            """
+            SELECT n.type, n.seq, n.at FROM day_range AS d CROSS JOIN LATERAL (
+                SELECT e.type, n.seq, e.at FROM event_no AS n
+                JOIN event AS e ON e.day = n.event_day AND e.id = n.event_id
+                WHERE n.day = d.day AND n.stream = $1 AND n.lane = $2
+                    AND n.last > $3 AND n.first <= $4 AND n.seq > $3 AND n.seq <= $4
+                    AND e.correlation = $5) AS n
+            WHERE d.stream = $1 AND d.lane = $2 AND d.last > $3
+            ORDER BY n.seq LIMIT 20
+            """,
+            [
+                .text(subscriber.stream), .text(subscriber.lane.rawValue), .int(from), .int(from + Self.lookingStep),
+                .id(journey),
+            ])
+        return try rows.map {
+            QueuePlace(
+                service: Self.identity.name, queue: subscriber.queue, what: try $0.string("type"),
+                ahead: Int(try $0.int("seq") - subscriber.seq - 1), since: try $0.time("at"),
+                waitsFor: subscriber.subscriber)
+        }
+    }
+
+    /// Behind so many that nobody looked: it may wait there, and it is better said than left out.
+    private func unseen(before subscriber: SubscriberPlace, after looked: Int64) async throws -> QueuePlace {
+        let row = try await bus.pool.query(
+            """
+            SELECT e.at FROM event_no AS n JOIN event AS e ON e.day = n.event_day AND e.id = n.event_id
+            WHERE n.stream = $1 AND n.lane = $2 AND n.first <= $3 AND n.last >= $3 AND n.seq = $3
+            """, [.text(subscriber.stream), .text(subscriber.lane.rawValue), .int(subscriber.seq + looked)]
+        ).first
+        return QueuePlace(
+            service: Self.identity.name, queue: subscriber.queue, what: "perhaps one further back", ahead: Int(looked),
+            since: try row?.time("at") ?? .now(), waitsFor: subscriber.subscriber)
+    }
+}
+
+extension SubscriberPlace {
+    fileprivate var queue: String { "\(stream)/\(lane.rawValue)" }
 }
