@@ -127,6 +127,38 @@ def test_many_shipments_of_many_orders_are_asked_for_in_more_than_one_question(u
     assert alarms == []
 
 
+def test_one_shipment_for_several_orders_gives_each_what_its_rows_say(ut):
+    orders = [placed(ut, f"together-{number}") for number in range(2)]
+    for order in orders:
+        given(ut, order)
+    state = lambda order: ut.suite.get("crm-core", f"/api/v1/orders/{order['orderId']}", ut.token)
+    documents = lambda order: {d["kind"]: d["amount"]["amount"] for d in state(order)["documents"]}
+    empty = {"ЗаказКлиента": "", "ЗаказКлиента_Type": "StandardODATA.Undefined"}
+    with ut.onec.lock:
+        first, second = ({**ut.link("ЗаказКлиента", ut.key(order["number"]))} for order in orders)
+        rows = [(first, "100.00"), (second, "61.00"), (first, "22.00"), (empty, "7.00")]
+        shipment = ut.onec.add("Document_РеализацияТоваровУслуг", Number="Т-1", Date="2026-11-20T10:00:00", Posted=True, СуммаДокумента=Decimal(190), **empty,
+                               Товары=[{"LineNumber": str(n + 1), "СуммаСНДС": Decimal(sum), **link} for n, (link, sum) in enumerate(rows)])
+        # The header may name the order that the rows name, too: it is one shipment.
+        ut.onec.add("Document_РеализацияТоваровУслуг", Number="Т-2", Date="2026-11-20T11:00:00", Posted=True, СуммаДокумента=Decimal(61), **second,
+                    Товары=[{"LineNumber": "1", "СуммаСНДС": Decimal(61), **second}])
+        for order in orders:
+            ut.onec.changed(ut.names["orders"], ut.key(order["number"]))
+    wait_for(lambda: state(orders[0])["shipped"]["amount"] == "122.00" and state(orders[1])["shipped"]["amount"] == "122.00", what="both to be shipped")
+    assert documents(orders[0]) == {"shipment": "122.00"} and [d["amount"]["amount"] for d in state(orders[1])["documents"]] == ["61.00", "61.00"]
+    # What came back of it says not whose it was: that is said, and nothing is made up.
+    with ut.onec.lock:
+        ut.onec.add("Document_ВозвратТоваровОтКлиента", Number="В-1", Date="2026-11-21T10:00:00", Posted=True, СуммаДокумента=Decimal(30),
+                    **ut.link("ДокументРеализации", shipment, "Document_РеализацияТоваровУслуг"))
+        for order in orders:
+            ut.onec.changed(ut.names["orders"], ut.key(order["number"]))
+    told = lambda order: str(ut.suite.get("accounting-bridge", f"/api/v1/order-stories/{order['number']}", ut.token)) + str(
+        ut.suite.get("accounting-bridge", f"/api/v1/exchanges?order={order['number']}", ut.token)["items"])
+    for order in orders:
+        wait_for(lambda: "В-1 относится к нескольким заказам сразу" in told(order), what="the return to be named")
+        assert state(order)["shipped"]["amount"] == "122.00" and state(order).get("returned") in (None, {"amount": "0.00", "currency": "RUB"})
+
+
 def test_cards_and_returns_of_unf_are_told_apart_by_their_operation(systems):
     unf, cards, incoming = systems["unf"], "Document_ОперацияПоПлатежнымКартам", "Document_ПриходнаяНакладная"
     order = placed(unf, "cards")

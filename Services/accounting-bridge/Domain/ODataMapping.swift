@@ -103,7 +103,8 @@ struct ODataMapping: Decodable, Sendable {
     struct Organization: Decodable, Sendable { let entity, inn: String }
     struct Money: Decodable, Sendable { let entity: String }
 
-    /// Documents that belong to an order.
+    /// Documents that belong to an order. An entity may stand here more than once: what an earlier entry tells of a document and an order
+    /// holds, a later one tells of the others.
     struct Document: Decodable, Sendable {
         let kind, entity: String
         /// The table whose rows name the orders; nil when the document itself does.
@@ -125,6 +126,9 @@ struct ODataMapping: Decodable, Sendable {
         let number: String?
         /// Not every release of the configuration has it: where it is missing nothing is missed.
         let optional: Bool?
+
+        /// What it is read from: a kind of document may name its order itself, or in its rows.
+        var place: String { rows.map { "\(entity)_\($0)" } ?? entity }
     }
 
     /// The catalog in which each order has an object that its money is settled by (УТ 11.5 «Объекты расчётов»): payments name that.
@@ -216,8 +220,7 @@ extension ODataMapping {
                 ["Ref_Key", "Number", "Date", "DeletionMark", "Posted"]
                     + [document.number, document.currency].compactMap { $0 } + (document.when ?? [:]).keys)
         ]
-        let place = document.rows.map { "\(document.entity)_\($0)" } ?? document.entity
-        fields[place, default: []].formUnion([document.order, document.amount])
+        fields[document.place, default: []].formUnion([document.order, document.amount])
         if document.isSettled == true, let settlements {
             fields[settlements.entity, default: []].formUnion(["Ref_Key", settlements.order])
         }

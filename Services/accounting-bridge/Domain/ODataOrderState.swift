@@ -10,6 +10,14 @@ struct ODataOrderState: Sendable {
         let revenue: Money
         let cost: Money?
     }
+    /// What a document names instead of an order.
+    struct StandIn: Sendable {
+        /// Those that were asked about.
+        var orders: Set<String> = []
+        /// It belongs to several orders, asked about or not: nobody knows which part of a document that names it is whose.
+        var isShared = false
+    }
+
     let mapping: ODataMapping
     /// The address of the base, for links to its documents; empty when there are none.
     var url = ""
@@ -97,13 +105,19 @@ struct ODataOrderState: Sendable {
     ///   - settled: the orders by what stands for them; nil where the documents name the orders themselves.
     func documents(
         _ part: ODataMapping.Document, _ rows: [RawJSON], _ currencies: [String: Currency],
-        cards: [String: String] = [:], settled: [String: String]? = nil
+        cards: [String: String] = [:], settled: [String: StandIn]? = nil
     ) -> [String: [Told]] {
         var found: [String: [Told]] = [:]
         for row in rows where (part.when ?? [:]).allSatisfy({ row[$0]?.stringValue == $1 }) {
             var sums: [String: Int64?] = [:]
-            for (key, sum) in allocations(part, row, currencies, settled) {
-                sums[key] = .some(Self.add(sums[key] ?? 0, sum))
+            for (standIn, sum) in allocations(part, row, currencies, settled) {
+                for key in standIn.orders {
+                    if standIn.isShared {
+                        found[key, default: []].append(Self.undivided(part, row))
+                    } else {
+                        sums[key] = .some(Self.add(sums[key] ?? 0, sum))
+                    }
+                }
             }
             for (key, sum) in sums {
                 let amount = currencies[key].flatMap { currency in sum.map { Money(minor: $0, currency: currency) } }
@@ -120,21 +134,42 @@ struct ODataOrderState: Sendable {
         return found
     }
 
-    /// What a document gives to each of the orders; nil where its sum is not to be read.
+    /// A return of what was shipped for several orders.
+    private static func undivided(_ part: ODataMapping.Document, _ row: RawJSON) -> Told {
+        .failure(
+            .refused(
+                "документ \(part.entity) \(number(row) ?? "без номера") относится к нескольким заказам сразу: сколько приходится на этот, в нём не сказано"
+            ))
+    }
+
+    /// What a document gives to which orders; nil where its sum is not to be read.
     private func allocations(
-        _ part: ODataMapping.Document, _ row: RawJSON, _ currencies: [String: Currency], _ settled: [String: String]?
-    ) -> [(String, Int64?)] {
+        _ part: ODataMapping.Document, _ row: RawJSON, _ currencies: [String: Currency], _ settled: [String: StandIn]?
+    ) -> [(StandIn, Int64?)] {
         var rows = [row]
         if let table = part.rows {
             guard case .array(let lines)? = row[table] else { return [] }
             rows = lines
         }
         return rows.compactMap { line in
-            guard let named = line[part.order]?.stringValue, let key = settled.map({ $0[named] }) ?? named,
-                let currency = currencies[key]
-            else { return nil }
-            return (key, Self.money(line[part.amount], currency)?.minor)
+            guard let named = line[part.order]?.stringValue else { return nil }
+            guard var standIn = settled.map({ $0[named] }) ?? StandIn(orders: [named]) else { return nil }
+            standIn.orders.formIntersection(currencies.keys)
+            guard let currency = standIn.orders.first.flatMap({ currencies[$0] }) else { return nil }
+            return (standIn, Self.money(line[part.amount], currency)?.minor)
         }
+    }
+
+    /// Keys of the documents whose rows name more than one order.
+    func shared(_ part: ODataMapping.Document, _ rows: [RawJSON]) -> Set<String> {
+        guard let table = part.rows else { return [] }
+        return Set(
+            rows.compactMap { row in
+                guard case .array(let lines)? = row[table], let key = row["Ref_Key"]?.stringValue else { return nil }
+                // A row that names none says so with an empty text or a key of noughts.
+                let named = Set(lines.compactMap { $0[part.order]?.stringValue?.nonEmpty })
+                return named.count { $0.contains { $0 != "0" && $0 != "-" } } > 1 ? key : nil
+            })
     }
 
     private func document(_ part: ODataMapping.Document, _ row: RawJSON, _ amount: Money?) -> Told {

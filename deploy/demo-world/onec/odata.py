@@ -52,7 +52,9 @@ UT114 = {
         "Document_СписаниеБезналичныхДенежныхСредств_РасшифровкаПлатежа": ["Ref_Key", "LineNumber", "Заказ", "Сумма"],
         **{name: DOCUMENT + ["ХозяйственнаяОперация", "Валюта_Key", "РасшифровкаПлатежа"] for name in BY_OPERATION},
         **{f"{name}_РасшифровкаПлатежа": ["Ref_Key", "LineNumber", "Заказ", "Сумма"] for name in BY_OPERATION},
-        "Document_РеализацияТоваровУслуг": DOCUMENT + ["ЗаказКлиента", "СуммаДокумента"],
+        # Shipped for several orders, the document names none itself, and its rows do.
+        "Document_РеализацияТоваровУслуг": DOCUMENT + ["ЗаказКлиента", "СуммаДокумента", "Товары"],
+        "Document_РеализацияТоваровУслуг_Товары": ["Ref_Key", "LineNumber", "ЗаказКлиента", "СуммаСНДС"],
         "Document_ВозвратТоваровОтКлиента": DOCUMENT + ["ДокументРеализации", "СуммаДокумента"],
         "AccumulationRegister_ВыручкаИСебестоимостьПродаж_RecordType": ["Recorder", "LineNumber", "Active", "ЗаказКлиента", "Стоимость", "СуммаВыручки"],
         **LIBRARY,

@@ -58,8 +58,8 @@ extension ODataDriver {
     private func entities(of kind: String) -> [String]? {
         if kind == DocumentChange.order { return [mapping.order.entity] }
         if kind == ToldChange.good { return [mapping.good.entity] }
-        let entities = mapping.documents.filter { $0.kind == kind && !known.absent.contains($0.entity) }.map(\.entity)
-        return entities.allSatisfy(isReadable) ? entities : nil
+        let parts = mapping.documents.filter { $0.kind == kind && !known.absent.contains($0.place) }
+        return parts.allSatisfy { isReadable($0.place) } ? Set(parts.map(\.entity)).sorted() : nil
     }
 
     private static let noVersion = FoundAuthor.Finding.unknown(

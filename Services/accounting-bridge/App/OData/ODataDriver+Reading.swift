@@ -65,9 +65,9 @@ extension ODataDriver {
         }
         var documents: [String: [ODataOrderState.Told]] = [:]
         let absent = known.absent
-        let wanted = mapping.documents.filter { !absent.contains($0.entity) }
+        let wanted = mapping.documents.filter { !absent.contains($0.place) }
         // Whose a document is that another kind of documents names.
-        var ordersOf: [String: [String: String]] = [:]
+        var ordersOf: [String: [String: ODataOrderState.StandIn]] = [:]
         // What was not read in this very batch: a check of the base may meanwhile take back what is known to be unreadable.
         var unread: Set<String> = []
         let settled = try await settlements(of: currencies.keys.sorted(), wire)
@@ -77,21 +77,30 @@ extension ODataDriver {
                 unread.insert(part.entity)
                 continue
             }
-            var standIns = part.isSettled == true ? settled ?? [:] : nil
+            var standIns =
+                part.isSettled == true ? (settled ?? [:]).mapValues { ODataOrderState.StandIn(orders: [$0]) } : nil
             if let entity = part.through { standIns = ordersOf[entity] ?? [:] }
             // Of an order that nothing stands for yet there is no such document.
             let named = (standIns.map { Array($0.keys) } ?? Array(currencies.keys)).sorted()
             let answer: (rows: [RawJSON], exchange: ID?)
             do { answer = try await rows(of: part, naming: named, wire) } catch DriverFailure.refused(let why) {
-                passOver(part.entity, why)
+                passOver(part.place, why)
                 unread.insert(part.entity)
                 continue
             }
             let found = state.documents(part, answer.rows, currencies, cards: cards, settled: standIns)
+            let shared = state.shared(part, answer.rows)
             for (order, told) in found {
-                for case .success(let document) in told { ordersOf[part.entity, default: [:]][document.onecId] = order }
+                for one in told {
+                    if case .success(let document) = one {
+                        var standIn = ordersOf[part.entity]?[document.onecId] ?? ODataOrderState.StandIn()
+                        guard standIn.orders.insert(order).inserted else { continue }
+                        standIn.isShared = standIn.isShared || shared.contains(document.onecId)
+                        ordersOf[part.entity, default: [:]][document.onecId] = standIn
+                    }
+                    documents[order, default: []].append(one)
+                }
             }
-            documents.merge(found, uniquingKeysWith: +)
             // What was read last stands behind all that is said of these orders.
             exchange = answer.exchange ?? exchange
         }
@@ -129,7 +138,7 @@ extension ODataDriver {
     }
 
     private func isReadable(_ part: ODataMapping.Document) -> Bool {
-        isReadable(part.entity)
+        isReadable(part.place)
             && (part.isSettled != true || mapping.settlements.map { isReadable($0.entity) } ?? false)
     }
 

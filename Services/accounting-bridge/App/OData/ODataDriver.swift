@@ -128,9 +128,9 @@ struct ODataDriver: AccountingDriver {
             let lacks = ODataMapping.missing(mapping.needed(by: document), in: metadata)
             guard !lacks.isEmpty else { continue }
             if document.optional == true {
-                absent.insert(document.entity)
+                absent.insert(document.place)
             } else {
-                unreadable[document.entity] = lacks.joined(separator: "; ")
+                unreadable[document.place] = lacks.joined(separator: "; ")
             }
         }
         if let group = mapping.good.group {

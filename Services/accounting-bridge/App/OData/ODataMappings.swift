@@ -55,10 +55,9 @@ enum ODataMappings {
         for document in mapping.documents {
             if let entity = document.through {
                 if let other = before[entity] {
-                    // It must belong to one order, and be there to be asked.
-                    if other.rows != nil || other.optional == true {
-                        wrong.append(
-                            "documents: \(document.entity) goes through \(entity), which has rows or is optional")
+                    // It must be there to be asked.
+                    if other.optional == true {
+                        wrong.append("documents: \(document.entity) goes through \(entity), which is optional")
                     }
                 } else {
                     wrong.append(
