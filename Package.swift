@@ -176,7 +176,7 @@ let package = Package(
                 "Migrations/V011_order_changes.sql",
                 "Migrations/V012_invoices.sql", "Migrations/V013_born_in_1c.sql",
                 "Migrations/V014_payment_of_deals.sql", "Migrations/V015_who_named_it.sql",
-                "Migrations/V016_whose_clients.sql", "App/openapi.yaml",
+                "Migrations/V016_whose_clients.sql", "Migrations/V017_touched.sql", "App/openapi.yaml",
             ]
                 + crmTemplates)
         + service(

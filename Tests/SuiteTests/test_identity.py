@@ -173,6 +173,11 @@ def test_a_rename_on_either_side_is_one_client_with_a_history(world):
     seen = wait_for(conflicts, what="the conflict")
     assert (seen[0]["crmValue"], seen[0]["onecValue"], seen[0]["kept"]) == ("ИП Иванов", "Иванов С. И. (розница)", "crm") and "ведёт CRM" in seen[0]["rule"]
     assert name()["name"] == "ИП Иванов"
+    walked, after = [], None
+    while after is not False:
+        page = world.suite.get("crm-core", "/api/v1/client-conflicts", world.token, limit=1, **({"after": after} if after else {}))
+        walked, after = walked + [c["id"] for c in page["items"]], page["next"] or False
+    assert seen[0]["id"] in walked and len(walked) == len(set(walked)) == len(world.suite.get("crm-core", "/api/v1/client-conflicts", world.token, limit=200)["items"])
     revert = lambda: requests.post(world.suite.url("crm-core") + f"/api/v1/client-conflicts/{seen[0]['id']}/revert", headers=bearer(world), timeout=20).status_code
     assert (revert(), revert()) == (204, 409)
     assert name()["name"] == "Иванов С. И. (розница)" and conflicts()[0]["reverted"]

@@ -170,6 +170,49 @@ def test_what_a_person_put_right_stays(suite):
     assert contact()["name"] == "Иван Петров"
 
 
+def test_a_number_that_a_person_put_right_stays(suite):
+    token, spoken = suite.token(), iter(range(9))
+    def says(phone):
+        number = next(spoken)
+        return suite.post("bot-gateway", "/api/v1/messages", "form-key", {"channel": "site", "conversationId": "own number", "messageId": str(number),
+                                                                          "text": f"звоните {phone}", "sender": {"name": "Вера", "phone": phone}}, status=202)
+    found = lead(suite, says("+79127770031")["journeyId"])
+    contact = lambda: suite.get("crm-core", f"/api/v1/contacts/{found['contactId']}", token)
+    said = lambda: lead(suite, found["journeyId"])["phone"]
+    wait_for(lambda: contact()["phone"] == "+79127770031", what="his number")
+    says("+79127770032")
+    wait_for(lambda: contact()["phone"] == "+79127770032", what="what he said himself he may say otherwise")
+    before, began = contact(), suite.sql("crm_core", "SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')")[0][0]
+    put = lambda phone, version: requests.patch(suite.url("crm-core") + f"/api/v1/contacts/{found['contactId']}", json={"phone": phone}, timeout=20,
+                                                headers={"Authorization": f"Bearer {token}", "If-Match": str(version)}).status_code
+    assert put("+79127770039", before["version"] - 1) == 412, "the client's own change was one, too"
+    assert put("+79127770039", before["version"]) == 200 and contact()["version"] == before["version"] + 1
+    says("+79127770033")
+    wait_for(lambda: said() == "+79127770033", what="the lead to know what he said last")
+    assert contact()["phone"] == "+79127770039"
+    # Who keeps a copy of the list asks for what has changed.
+    changed = lambda since: [c["id"] for c in suite.get("crm-core", "/api/v1/contacts", token, updatedSince=since, limit=200)["items"]]
+    assert found["contactId"] in changed(began) and found["contactId"] not in changed("2199-01-01T00:00:00.000Z")
+    firm = suite.post("crm-core", "/api/v1/companies", token, {"name": "ООО Давняя"}, status=201)["id"]
+    suite.sql("crm_core", f"ALTER TABLE company DISABLE TRIGGER company_touched; UPDATE company SET updated_at = '2020-01-01' WHERE id = '{firm}'; "
+                          "ALTER TABLE company ENABLE TRIGGER company_touched")
+    companies = lambda: [c["id"] for c in suite.get("crm-core", "/api/v1/companies", token, updatedSince=began, limit=200)["items"]]
+    assert firm not in companies()
+    requests.patch(suite.url("crm-core") + f"/api/v1/companies/{firm}", json={"address": "Пермь"}, timeout=20,
+                   headers={"Authorization": f"Bearer {token}", "If-Match": "1"}).raise_for_status()
+    assert firm in companies()
+
+
+def test_the_switch_heeds_a_version_that_is_given(suite):
+    token = suite.token()
+    oleg = next(u for u in suite.get("crm-core", "/api/v1/users", token)["items"] if u["login"] == "oleg")
+    def turn(version):
+        headers = {"Authorization": f"Bearer {token}", **({"If-Match": str(version)} if version else {})}
+        return requests.patch(suite.url("crm-core") + f"/api/v1/users/{oleg['id']}", json={"atWork": True}, headers=headers, timeout=20)
+    assert turn(oleg["version"]).status_code == 200 and turn(oleg["version"]).status_code == 412
+    assert turn(None).json()["version"] == oleg["version"] + 2
+
+
 def test_a_cookie_writes_through_no_spelling_of_the_api(suite):
     session = requests.Session()
     session.post(suite.url("crm-core") + "/api/v1/sessions", json={"login": "admin", "password": "admin-password"}, timeout=20)

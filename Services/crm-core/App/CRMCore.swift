@@ -23,6 +23,7 @@ public struct CRMCore: SuiteService {
         Migration(14, "V014_payment_of_deals.sql", PackageResources.V014_payment_of_deals_sql),
         Migration(15, "V015_who_named_it.sql", PackageResources.V015_who_named_it_sql),
         Migration(16, "V016_whose_clients.sql", PackageResources.V016_whose_clients_sql),
+        Migration(17, "V017_touched.sql", PackageResources.V017_touched_sql),
     ]
     public static let openAPI = PackageResources.openapi_yaml
 

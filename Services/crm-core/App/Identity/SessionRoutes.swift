@@ -34,11 +34,16 @@ struct SessionRoutes: Sendable {
             guard caller.isAdmin || caller.userID == user else { throw Problem.forbidden }
             struct Body: Decodable { let atWork: Bool }
             let body = try await request.json(Body.self)
+            let version = request.matchedVersion
             let view = try await bus.transaction { transaction in
-                let rows = try await transaction.query(
+                let found = try await transaction.query(
+                    "SELECT version FROM staff WHERE id = $1 FOR UPDATE", [.id(user)])
+                guard let now = try found.first?.int("version") else { throw Problem.notFound("user") }
+                // The switch is turned as often as one likes: without `If-Match` the last word holds.
+                guard version == nil || version == now else { throw staleVersion(now) }
+                let row = try await transaction.query(
                     "UPDATE staff SET at_work = $2, version = version + 1 WHERE id = $1 RETURNING \(StaffView.columns)",
-                    [.id(user), .bool(body.atWork)])
-                guard let row = rows.first else { throw Problem.notFound("user") }
+                    [.id(user), .bool(body.atWork)])[0]
                 if body.atWork { try await LeadDistribution.run(in: transaction) }
                 return try StaffView(row)
             }

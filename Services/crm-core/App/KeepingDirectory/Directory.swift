@@ -38,7 +38,7 @@ struct Directory: Sendable {
         let changed = try await runner.query(
             """
             UPDATE company SET name = coalesce($2, name), inn = coalesce($3, inn), kpp = coalesce($4, kpp),
-                address = coalesce($5, address), version = version + 1 WHERE id = $1 AND version = $6
+                address = coalesce($5, address) WHERE id = $1 AND version = $6
             """,
             [
                 .id(id), .text(body.name), .text(body.inn), .text(body.kpp), .text(body.address),
@@ -91,7 +91,7 @@ struct Directory: Sendable {
             UPDATE contact SET name = coalesce($2, name),
                 phone_confirmed = phone_confirmed AND ($3::text IS NULL OR phone = $3),
                 phone = coalesce($3, phone), email = coalesce($4, email), role = coalesce($5, role),
-                company_id = coalesce($6, company_id), version = version + 1
+                company_id = coalesce($6, company_id)
             WHERE id = $1 AND version = $7
             """,
             [

@@ -19,8 +19,11 @@ struct DirectoryRoutes: Sendable {
             try context.requireReader()
             let limit = try request.limit()
             let rows = try await bus.pool.query(
-                "\(CompanyView.select) WHERE ($1::uuid IS NULL OR id < $1) ORDER BY id DESC LIMIT $2",
-                [.id(try request.idQuery("after")), .int(limit + 1)])
+                """
+                \(CompanyView.select) WHERE ($1::uuid IS NULL OR id < $1) AND ($2::timestamptz IS NULL OR updated_at >= $2)
+                ORDER BY id DESC LIMIT $3
+                """,
+                [.id(try request.idQuery("after")), .time(try request.timeQuery("updatedSince")), .int(limit + 1)])
             return try Response.json(page(try rows.map { try CompanyView($0) }, limit) { $0.id.description })
         }
         router.post("/api/v1/companies") { request, context in
@@ -53,8 +56,15 @@ struct DirectoryRoutes: Sendable {
             let caller = try context.require("manager", "head", "accountant", "reader", "integrator")
             let limit = try request.limit()
             let rows = try await bus.pool.query(
-                "\(ContactView.select) WHERE ($1::uuid IS NULL OR id < $1) AND \(ContactView.isSeen("$3")) ORDER BY id DESC LIMIT $2",
-                [.id(try request.idQuery("after")), .int(limit + 1), .id(try caller.ownerFilter())])
+                """
+                \(ContactView.select) WHERE ($1::uuid IS NULL OR id < $1) AND ($2::timestamptz IS NULL OR updated_at >= $2)
+                    AND \(ContactView.isSeen("$4"))
+                ORDER BY id DESC LIMIT $3
+                """,
+                [
+                    .id(try request.idQuery("after")), .time(try request.timeQuery("updatedSince")), .int(limit + 1),
+                    .id(try caller.ownerFilter()),
+                ])
             return try Response.json(page(try rows.map { try ContactView($0) }, limit) { $0.id.description })
         }
         router.post("/api/v1/contacts") { request, context in

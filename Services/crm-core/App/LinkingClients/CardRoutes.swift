@@ -70,7 +70,9 @@ struct CardRoutes: Sendable {
         }
         router.get("/api/v1/client-conflicts") { request, context in
             try context.require("head", "accountant", "integrator", "reader")
-            return try Response.json(Page(items: try await conflicts(limit: try request.limit()), next: nil))
+            let limit = try request.limit()
+            let found = try await conflicts(after: try request.idQuery("after"), limit: limit + 1)
+            return try Response.json(page(found, limit) { $0.id.description })
         }
         router.post("/api/v1/client-conflicts/:id/revert") { _, context in
             let caller = try context.require("head", "accountant", "integrator")
@@ -112,8 +114,11 @@ struct CardRoutes: Sendable {
         }
     }
 
-    func conflicts(limit: Int) async throws -> [Conflict] {
-        try await bus.pool.query("SELECT * FROM client_conflict ORDER BY id DESC LIMIT $1", [.int(limit)]).map { row in
+    func conflicts(after: ID? = nil, limit: Int) async throws -> [Conflict] {
+        try await bus.pool.query(
+            "SELECT * FROM client_conflict WHERE $1::uuid IS NULL OR id < $1 ORDER BY id DESC LIMIT $2",
+            [.id(after), .int(limit)]
+        ).map { row in
             Conflict(
                 id: try row.id("id"), clientId: try row.id("client_id"), base: try row.string("base"),
                 onecId: try row.string("onec_id"), field: try row.string("field"),

@@ -33,7 +33,7 @@ struct ClientRecord: Sendable {
         guard has(field), values[field] != value else { return }
         let table = isCompany ? "company" : "contact"
         try await runner.query(
-            "UPDATE \(table) SET \(field.rawValue) = $2, version = version + 1 WHERE id = $1", [.id(id), .text(value)])
+            "UPDATE \(table) SET \(field.rawValue) = $2 WHERE id = $1", [.id(id), .text(value)])
         try await Self.note(id, field.rawValue, values[field], value, source: source, by: by, in: runner)
         values[field] = value
     }

@@ -40,8 +40,11 @@ enum ContactLinking {
         try await transaction.run([
             Statement(
                 """
-                UPDATE contact SET phone = $2 WHERE id = $1 AND NOT phone_confirmed
-                """, [.id(lead.contactID), .text(phone)]),
+                UPDATE contact AS c SET phone = $2 WHERE id = $1 AND NOT phone_confirmed
+                    -- What he said himself he may say otherwise; what a person has put right stays.
+                    AND (phone IS NULL OR phone = $3 OR EXISTS (
+                        SELECT 1 FROM lead AS l WHERE l.contact_id = c.id AND l.phone = c.phone))
+                """, [.id(lead.contactID), .text(phone), .text(lead.phone)]),
             Statement(
                 """
                 INSERT INTO link_candidate (contact_id, other_id, reason)

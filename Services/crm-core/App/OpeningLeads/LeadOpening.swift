@@ -179,8 +179,8 @@ struct LeadOpening: Sendable {
                         = 'crm' THEN name ELSE coalesce($2, name) END,
                     -- What he said himself he may say otherwise.
                     email = CASE WHEN email IS NULL OR email = $4 OR EXISTS (SELECT 1 FROM lead AS l WHERE l.contact_id = c.id AND l.email = c.email)
-                        THEN coalesce($3, email) ELSE email END,
-                    version = version + 1 WHERE id = $1
+                        THEN coalesce($3, email) ELSE email END
+                    WHERE id = $1
                 """,
                 [
                     .id(lead.contactID), .text(changed.name), .text(changed.email), .text(lead.email),
