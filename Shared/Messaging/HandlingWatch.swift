@@ -11,8 +11,10 @@ final class HandlingWatch: Sendable {
     }
     private let running = Mutex(Running())
 
-    /// Seconds that a handler may take.
-    static let limit = 120.0
+    private let limit: Double
+
+    /// - Parameter limit: seconds that a handler may take.
+    init(limit: Double = 120) { self.limit = limit }
 
     /// - Parameter what: named when the body does not come back.
     func timed(_ what: @autoclosure () -> String, _ body: () async throws -> Void) async throws {
@@ -27,7 +29,7 @@ final class HandlingWatch: Sendable {
     }
 
     func endIfStuck(_ log: Logger) {
-        let stuck = running.withLock { $0.begun.values.first { $0.at.duration(to: .now).seconds > Self.limit } }
+        let stuck = running.withLock { $0.begun.values.first { $0.at.duration(to: .now).seconds > limit } }
         guard let stuck else { return }
         log.critical("a handler does not come back; the process ends", metadata: ["at": "\(stuck.what)"])
         _exit(70)

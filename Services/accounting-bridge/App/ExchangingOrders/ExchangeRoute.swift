@@ -8,6 +8,7 @@ import Postgres
 import Primitives
 import ServiceKit
 import Sodium
+import Synchronization
 
 /// `GET/POST /1c/exchange`: the site side of CommerceML «обмен с сайтом», as УТ 11 and УНФ speak it. Answers are
 /// always a text whose first line is the word that 1C compares; there is no closing line break, for УТ counts
@@ -20,6 +21,10 @@ struct ExchangeRoute: Sendable {
     let files: OrderFileReader
     let catalog: CatalogExchange
     let log: Logger
+    private let guesses = Guesses()
+
+    /// Shared by the requests of this process.
+    private final class Guesses: Sendable { let seen = Mutex(PasswordGuesses()) }
 
     static let cookie = "throughline_1c"
     /// Bytes of one POST at most: larger than the piece size we ask for, since not everyone keeps to it.
@@ -39,9 +44,12 @@ struct ExchangeRoute: Sendable {
         let type = request.query("type") ?? ""
         let mode = request.query("mode") ?? ""
         let wanted = context.parameters.get("base") == nil ? nil : try context.text("base")
+        let address = context.clientAddress(request)
+        guard !guesses.seen.withLock({ $0.isShutOut(address, .now()) }) else { return try await shutOut(request) }
         let base = findBase(request, wanted)
         // Of a stranger it is only kept that he came.
-        guard let base else { return try await refuse(request, "\(type).\(mode)", wanted) }
+        guard let base else { return try await refuse(request, "\(type).\(mode)", wanted, from: address) }
+        guesses.seen.withLock { $0.admitted(address) }
         let body: [UInt8]
         do { body = try await request.bytes(limit: Self.bodyLimit) } catch let problem as Problem {
             let id = try await journal.open(
@@ -72,14 +80,30 @@ struct ExchangeRoute: Sendable {
         return response(answer)
     }
 
-    private func refuse(_ request: Request, _ kind: String, _ wanted: String?) async throws -> Response {
+    private func shutOut(_ request: Request) async throws -> Response {
+        _ = try? await request.bytes(limit: Self.strangersLimit)
+        var response = Response.text(
+            "failure\nСлишком много неверных паролей с этого адреса: подождите 15 минут",
+            type: "text/plain; charset=utf-8",
+            .tooManyRequests)
+        response.headers[.retryAfter] = "\(Int(PasswordGuesses.window))"
+        return response
+    }
+
+    private func refuse(_ request: Request, _ kind: String, _ wanted: String?, from address: String) async throws
+        -> Response
+    {
+        let word = guesses.seen.withLock { $0.failed(address, .now()) }
         let body = (try? await request.bytes(limit: Self.strangersLimit)) ?? []
+        let words = "неверный логин или пароль"
+        let answer = ExchangeJournal.Answer(
+            status: 401, body: "failure\nНеверный логин или пароль", result: "refused",
+            reason: word == .lastKept
+                ? "\(words); дальнейшие попытки с адреса \(address) 15 минут не записываются" : words)
+        guard word != .tooMany else { return response(answer) }
         let id = try await journal.open(
             base: wanted, session: nil, kind: kind, method: request.method.rawValue,
             target: request.uri.description, body: body)
-        let answer = ExchangeJournal.Answer(
-            status: 401, body: "failure\nНеверный логин или пароль", result: "refused",
-            reason: "неверный логин или пароль")
         try await journal.close(id, answer)
         return response(answer)
     }
