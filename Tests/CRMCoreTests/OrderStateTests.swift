@@ -24,6 +24,19 @@ import Testing
 
     @Test func anUnpostedPaymentDoesNotCount() { #expect(state([("payment", 5_000_000, false)]).payment == "none") }
 
+    /// What came back of a shipment for several orders is a share that no document names.
+    @Test func aReturnWithoutASumLeavesTheGoodsUnknownAndTheMoneyAsItIs() {
+        let state = OrderState(
+            total: Money(minor: 10_000, currency: .rub), tellsPayments: true, paidFlag: nil, shippedFlag: nil,
+            documents: [
+                .init(kind: "payment", amount: Money(minor: 4_000, currency: .rub), counts: true),
+                .init(kind: "shipment", amount: Money(minor: 10_000, currency: .rub), counts: true),
+                .init(kind: "return", amount: nil, counts: true),
+            ])
+        #expect(state.isReturnedUnpriced && state.shipment == "unknown" && !state.isSettled)
+        #expect(state.shipped.amount == "100.00" && state.payment == "partly" && state.owed.amount == "60.00")
+    }
+
     /// УНФ tells of a shipment without its sum: goods left, and how much of the order cannot be seen.
     @Test func aShipmentWithoutASumIsNotNothing() {
         func state(_ flag: Bool?) -> OrderState {

@@ -180,16 +180,28 @@ def test_a_number_that_a_person_put_right_stays(suite):
     contact = lambda: suite.get("crm-core", f"/api/v1/contacts/{found['contactId']}", token)
     said = lambda: lead(suite, found["journeyId"])["phone"]
     wait_for(lambda: contact()["phone"] == "+79127770031", what="his number")
+    old = contact()
     says("+79127770032")
     wait_for(lambda: contact()["phone"] == "+79127770032", what="what he said himself he may say otherwise")
     before, began = contact(), suite.sql("crm_core", "SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')")[0][0]
     put = lambda phone, version: requests.patch(suite.url("crm-core") + f"/api/v1/contacts/{found['contactId']}", json={"phone": phone}, timeout=20,
                                                 headers={"Authorization": f"Bearer {token}", "If-Match": str(version)}).status_code
-    assert put("+79127770039", before["version"] - 1) == 412, "the client's own change was one, too"
+    assert put("+79127770039", old["version"]) == 412, "the client's own change was one, too"
     assert put("+79127770039", before["version"]) == 200 and contact()["version"] == before["version"] + 1
     says("+79127770033")
     wait_for(lambda: said() == "+79127770033", what="the lead to know what he said last")
     assert contact()["phone"] == "+79127770039"
+    # Also one that the client himself had named before.
+    assert put("+79127770033", contact()["version"]) == 200
+    says("+79127770034")
+    wait_for(lambda: said() == "+79127770034", what="the lead to know it")
+    assert contact()["phone"] == "+79127770033"
+    history = suite.get("crm-core", f"/api/v1/clients/{found['contactId']}/changes", token)["items"]
+    assert [(c["field"], c["oldValue"], c["newValue"]) for c in history] == [("phone", "+79127770039", "+79127770033"),
+                                                                             ("phone", "+79127770032", "+79127770039")]
+    mine, other = [suite.token(login) for login in (("maria", "oleg") if found["responsible"] == "Мария Петрова" else ("oleg", "maria"))]
+    seen = lambda who: requests.get(suite.url("crm-core") + f"/api/v1/clients/{found['contactId']}/changes", headers={"Authorization": f"Bearer {who}"}, timeout=20)
+    assert (seen(mine).status_code, seen(other).status_code) == (200, 404)
     # Who keeps a copy of the list asks for what has changed.
     changed = lambda since: [c["id"] for c in suite.get("crm-core", "/api/v1/contacts", token, updatedSince=since, limit=200)["items"]]
     assert found["contactId"] in changed(began) and found["contactId"] not in changed("2199-01-01T00:00:00.000Z")
@@ -209,7 +221,7 @@ def test_the_switch_heeds_a_version_that_is_given(suite):
     def turn(version):
         headers = {"Authorization": f"Bearer {token}", **({"If-Match": str(version)} if version else {})}
         return requests.patch(suite.url("crm-core") + f"/api/v1/users/{oleg['id']}", json={"atWork": True}, headers=headers, timeout=20)
-    assert turn(oleg["version"]).status_code == 200 and turn(oleg["version"]).status_code == 412
+    assert turn(oleg["version"]).status_code == 200 and turn(oleg["version"]).status_code == 412 and turn("no number").status_code == 412
     assert turn(None).json()["version"] == oleg["version"] + 2
 
 

@@ -113,7 +113,7 @@ struct ODataOrderState: Sendable {
             for (standIn, sum) in allocations(part, row, currencies, settled) {
                 for key in standIn.orders {
                     if standIn.isShared {
-                        found[key, default: []].append(Self.undivided(part, row))
+                        found[key, default: []].append(undivided(part, row))
                     } else {
                         sums[key] = .some(Self.add(sums[key] ?? 0, sum))
                     }
@@ -134,12 +134,10 @@ struct ODataOrderState: Sendable {
         return found
     }
 
-    /// A return of what was shipped for several orders.
-    private static func undivided(_ part: ODataMapping.Document, _ row: RawJSON) -> Told {
-        .failure(
-            .refused(
-                "документ \(part.entity) \(number(row) ?? "без номера") относится к нескольким заказам сразу: сколько приходится на этот, в нём не сказано"
-            ))
+    /// A return of what was shipped for several orders: it is there, and its share of this one is not known.
+    private func undivided(_ part: ODataMapping.Document, _ row: RawJSON) -> Told {
+        guard let id = row["Ref_Key"]?.stringValue else { return document(part, row, nil) }
+        return .success(reported(part, row, id, nil))
     }
 
     /// What a document gives to which orders; nil where its sum is not to be read.
@@ -178,13 +176,18 @@ struct ODataOrderState: Sendable {
             return .failure(
                 .refused("документ \(part.entity) \(own ?? "без номера"): сумма (\(part.amount)) не читается"))
         }
-        return .success(
-            ReportedDocument(
-                kind: part.kind, onecId: id,
-                number: part.number.flatMap { row[$0]?.stringValue?.trimmed.nonEmpty } ?? own,
-                date: OrderReport.day(row["Date"]?.stringValue), amount: amount, posted: row["Posted"] == .bool(true),
-                cancelled: row["DeletionMark"] == .bool(true),
-                link: url.isEmpty ? nil : ODataDriver.navigationLink(url, part.entity, id)))
+        return .success(reported(part, row, id, amount))
+    }
+
+    private func reported(_ part: ODataMapping.Document, _ row: RawJSON, _ id: String, _ amount: Money?)
+        -> ReportedDocument
+    {
+        ReportedDocument(
+            kind: part.kind, onecId: id,
+            number: part.number.flatMap { row[$0]?.stringValue?.trimmed.nonEmpty } ?? Self.number(row),
+            date: OrderReport.day(row["Date"]?.stringValue), amount: amount, posted: row["Posted"] == .bool(true),
+            cancelled: row["DeletionMark"] == .bool(true),
+            link: url.isEmpty ? nil : ODataDriver.navigationLink(url, part.entity, id))
     }
 
     /// What each order has brought and cost: all records of it together, and nothing where it has none. Nothing is said of one that cannot be read.

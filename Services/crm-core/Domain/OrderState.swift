@@ -21,6 +21,8 @@ struct OrderState: Sendable, Equatable {
     let paid, refunded, shipped, returned: Money
     /// УНФ tells of shipments without their sums: goods left, how much of the order cannot be seen.
     let isShippedUnpriced: Bool
+    /// What came back of a shipment for several orders: how much of it was this one's no document says.
+    let isReturnedUnpriced: Bool
     /// A bank's statement tells payments that the base cannot.
     private let isBanked: Bool
 
@@ -33,6 +35,7 @@ struct OrderState: Sendable, Equatable {
         self.tellsPayments = tellsPayments
         // Of one base for all it is the same.
         isShippedUnpriced = documents.contains { $0.kind == "shipment" && $0.counts && $0.amount == nil }
+        isReturnedUnpriced = documents.contains { $0.kind == "return" && $0.counts && $0.amount == nil }
         self.tellsShipments = (tellsShipments ?? tellsPayments ?? true) && !isShippedUnpriced
         self.paidFlag = paidFlag
         self.shippedFlag = shippedFlag
@@ -60,6 +63,8 @@ struct OrderState: Sendable, Equatable {
         "эта база 1С не сообщает отдельные оплаты: видно только полную оплату, без сумм"
 
     static let unpricedShipments = "1С сообщает об отгрузке этого заказа без суммы"
+    static let unpricedReturns =
+        "возврат относится к нескольким заказам сразу: сколько приходится на этот, в 1С не сказано"
 
     var revenue: Money { shipped - returned }
     var owed: Money { total - paid + refunded }
@@ -73,6 +78,7 @@ struct OrderState: Sendable, Equatable {
     }
 
     var shipment: String {
+        guard !isReturnedUnpriced else { return "unknown" }
         let kept = shipped - returned
         if kept.minor >= total.minor, total.minor > 0 { return "full" }
         if shippedFlag == true { return "full" }

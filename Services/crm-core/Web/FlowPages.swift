@@ -151,6 +151,8 @@ enum FlowWords {
                 "стоит за более ранним отложенным сообщением с тем же ключом",
             "a person's decision": "решение человека", "a word of the publisher": "ответ отправителя",
             "the decision to be carried out": "выполнение решения", "its turn": "своей очереди",
+            "said before the oldest copy of a stream that was settled after a fork: nobody knows whether it was done":
+                "сказано раньше самой старой копии потока, восстановленного после развилки: выполнялось ли оно, неизвестно",
             "perhaps one further back": "возможно, дальше в очереди (так далеко не просмотрено)",
         ]
         if language == .ru, let russian = known[text] { return russian }

@@ -32,7 +32,7 @@ struct ChainReader {
                 SELECT n.seq, n.link, e.digest\(withBodies ? ", e.body" : "") FROM event_no AS n
                 LEFT JOIN event AS e ON e.day = n.event_day AND e.id = n.event_id
                 WHERE n.day = d.day AND n.stream = $1 AND n.lane = $2
-                    AND n.first > $3 - \(StampingTick.limit) AND n.first <= $3 + \(Self.pageCount) AND n.last > $3
+                    AND n.first > $3::bigint - \(StampingTick.limit) AND n.first <= $3 + \(Self.pageCount) AND n.last > $3
                     AND n.seq > $3 AND n.seq <= $4 AND n.seq <= $3 + \(Self.pageCount)) AS n
             WHERE d.stream = $1 AND d.lane = $2 AND d.last > $3 AND d.first <= $3 + \(Self.pageCount)
             ORDER BY n.seq

@@ -30,7 +30,7 @@ struct PageReader: Sendable {
                 AND n.first BETWEEN $3 - \(StampingTick.limit) AND $3 AND n.last >= $3
             WHERE d.stream = $1 AND d.lane = $2 AND $3 BETWEEN d.first AND d.last
             UNION ALL
-            SELECT before FROM day_range WHERE stream = $1 AND lane = $2 AND first = $3 + 1 AND before IS NOT NULL
+            SELECT before FROM day_range WHERE stream = $1 AND lane = $2 AND first = $3::bigint + 1 AND before IS NOT NULL
             LIMIT 1
             """, [.text(stream), .text(lane.rawValue), .int(seq)])
         return try rows.first.flatMap { Link(try $0.bytes("link")) }
@@ -51,7 +51,7 @@ struct PageReader: Sendable {
                 SELECT n.seq, n.link, e.body FROM event_no AS n
                 JOIN event AS e ON e.day = n.event_day AND e.id = n.event_id
                 WHERE n.day = d.day AND n.stream = $1 AND n.lane = $2
-                    AND n.first > $3 - \(StampingTick.limit) AND n.first < $3 + \(EventBatch.pageCount) AND n.last >= $3
+                    AND n.first > $3::bigint - \(StampingTick.limit) AND n.first < $3 + \(EventBatch.pageCount) AND n.last >= $3
                     AND n.seq >= $3 AND n.seq < $3 + \(EventBatch.pageCount)) AS n
             WHERE d.stream = $1 AND d.lane = $2 AND d.last >= $3 AND d.first < $3 + \(EventBatch.pageCount)
             ORDER BY n.seq

@@ -40,7 +40,9 @@ extension ReplayDesk {
             try await transaction.query("SAVEPOINT one")
             preview.tried += 1
             do {
-                try await handle(item, body, id, transaction)
+                try await watch.timed("preview of replay \(id), \(item.stream)#\(item.seq)") {
+                    try await handle(item, body, id, transaction)
+                }
                 let now = try await Self.touched(transaction)
                 let spoken = transaction.spokenTypes.values.reduce(0, +)
                 preview.wouldSucceed += 1

@@ -21,7 +21,7 @@ public struct ReplayDesk: Sendable {
     private static let choosingLimit = 60
     private let signal = Signal()
     private let begun = Begun()
-    private let watch: HandlingWatch
+    let watch: HandlingWatch
 
     /// Messages that this process has begun, so that each counts once for it.
     private final class Begun: Sendable {

@@ -67,14 +67,17 @@ extension Applier {
     }
 
     /// Notes up to where no copies tell which events were done, when we go back behind the oldest copy. A publisher that has lost its
-    /// tail says new events after all that we have heard of it; so the oldest copy's time parts them from the old ones.
+    /// tail says new events after all that we have heard of it; so the time of the oldest copies parts them from the old ones. The latest
+    /// of a page of them: an event is timed before it is numbered, and a longer transaction's comes later than its time says.
     private func noteRetaken(from seq: Int64, after place: Int64) -> Statement {
         Statement(
             """
-            UPDATE subscription_cursor AS c SET retaken_to = kept.seq - 1, retaken_before = coalesce(kept.at, c.moved_at)
-            FROM (SELECT seq, at FROM inbox_page($1, $2, $3, $5 + 1, 1)
-                UNION ALL SELECT $4::bigint + 1, NULL ORDER BY seq LIMIT 1) AS kept
-            WHERE c.publisher = $1 AND c.stream = $2 AND c.lane = $3 AND $5::bigint < $4 AND kept.seq > $5 + 1
+            UPDATE subscription_cursor AS c
+            SET retaken_to = coalesce(kept.seq, $4::bigint + 1) - 1, retaken_before = coalesce(kept.at, c.moved_at)
+            FROM (SELECT min(seq) AS seq, max(at) AS at
+                FROM inbox_page($1, $2, $3, $5::bigint + 1, \(EventBatch.pageCount))) AS kept
+            WHERE c.publisher = $1 AND c.stream = $2 AND c.lane = $3 AND $5::bigint < $4::bigint
+                AND coalesce(kept.seq, $4::bigint + 1) > $5::bigint + 1
             RETURNING c.retaken_to, c.retaken_before
             """, name + [.int(seq), .int(place)])
     }
@@ -103,7 +106,7 @@ extension Applier {
             """
             SELECT EXISTS (SELECT 1 FROM forked_copy AS f
                 WHERE (f.publisher, f.stream, f.lane) = (c.publisher, c.stream, c.lane)) AS forked,
-                CASE WHEN c.seq < c.retaken_to THEN c.retaken_to END AS retaken_to, c.retaken_before
+                c.retaken_to, c.retaken_before
             FROM subscription_cursor AS c WHERE publisher = $1 AND stream = $2 AND lane = $3
             """, name
         ).first

@@ -93,8 +93,11 @@ struct Applier: Sendable {
             let blocked = Set(try answers[1].map { try $0.string("key") })
             let done = standing.hasForkedCopies ? Set(try answers[2].map { try $0.id("event_id") }) : []
             for (event, raw) in zip(arrived, events)
-            where !done.contains(event.id) && standing.retaken?.covers(event) != true {
-                if blocked.contains(event.key) {
+            where !done.contains(event.id) && standing.retaken?.isDone(event) != true {
+                if standing.retaken?.isDoubtful(event) == true {
+                    let park = parkStatement(raw, event, attempts: 0, behind: false, reason: Self.doubtful)
+                    transaction.write(park.sql, park.parameters)
+                } else if blocked.contains(event.key) {
                     let park = parkStatement(
                         raw, event, attempts: 0, behind: true,
                         reason: "waits behind an earlier parked event of the same key")
@@ -106,6 +109,10 @@ struct Applier: Sendable {
             finish(batch, transaction)
         }
     }
+
+    /// It holds up nothing: most of these were done.
+    private static let doubtful =
+        "said before the oldest copy of a stream that was settled after a fork: nobody knows whether it was done"
 
     private func finish(_ batch: Batch, _ transaction: EventTransaction) {
         checkpoint(.handled)

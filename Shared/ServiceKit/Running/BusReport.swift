@@ -57,23 +57,23 @@ extension SuiteService {
         }
         let end = ContinuousClock.now + .seconds(Self.lookingSeconds)
         for subscriber in bus.subscriberPlaces where subscriber.behind > 0 {
-            var looked: Int64 = 0
-            while looked < subscriber.behind, ContinuousClock.now < end {
-                let found = try await waiting(of: journey, before: subscriber, after: looked)
-                places += found
+            var (found, looked): ([QueuePlace], Int64) = ([], 0)
+            repeat {
+                found = try await waiting(of: journey, before: subscriber, after: looked)
                 looked += Self.lookingStep
-                if !found.isEmpty { break }
+            } while found.isEmpty && looked < subscriber.behind && ContinuousClock.now < end
+            if found.isEmpty, looked < subscriber.behind {
+                found = [try await unseen(before: subscriber, after: looked)]
             }
-            if looked < subscriber.behind, !places.contains(where: { $0.waitsFor == subscriber.subscriber }) {
-                places.append(try await unseen(before: subscriber, after: looked))
-            }
+            places += found
         }
         return places + (try await queuePlaces(journey))
     }
 
-    /// Events of a log that are looked through at a time, and seconds for all: the log of a day keeps no index by journey.
+    /// Events of a log that are looked through at a time, and seconds in which it is looked on: the log of a day keeps no index by journey,
+    /// and who asks waits five seconds.
     private static var lookingStep: Int64 { 100_000 }
-    private static var lookingSeconds: Double { 4 }
+    private static var lookingSeconds: Double { 1.5 }
 
     private func waiting(of journey: ID, before subscriber: SubscriberPlace, after looked: Int64) async throws
         -> [QueuePlace]
@@ -106,8 +106,11 @@ extension SuiteService {
     private func unseen(before subscriber: SubscriberPlace, after looked: Int64) async throws -> QueuePlace {
         let row = try await bus.pool.query(
             """
-            SELECT e.at FROM event_no AS n JOIN event AS e ON e.day = n.event_day AND e.id = n.event_id
-            WHERE n.stream = $1 AND n.lane = $2 AND n.first <= $3 AND n.last >= $3 AND n.seq = $3
+            SELECT n.at FROM day_range AS d CROSS JOIN LATERAL (
+                SELECT e.at FROM event_no AS n JOIN event AS e ON e.day = n.event_day AND e.id = n.event_id
+                WHERE n.day = d.day AND n.stream = $1 AND n.lane = $2
+                    AND n.first BETWEEN $3::bigint - 2000 AND $3 AND n.last >= $3 AND n.seq = $3) AS n
+            WHERE d.stream = $1 AND d.lane = $2 AND $3 BETWEEN d.first AND d.last
             """, [.text(subscriber.stream), .text(subscriber.lane.rawValue), .int(subscriber.seq + looked)]
         ).first
         return QueuePlace(

@@ -21,10 +21,10 @@ struct ExchangeRoute: Sendable {
     let files: OrderFileReader
     let catalog: CatalogExchange
     let log: Logger
-    private let guesses = Guesses()
+    private let strangers = Strangers()
 
     /// Shared by the requests of this process.
-    private final class Guesses: Sendable { let seen = Mutex(PasswordGuesses()) }
+    private final class Strangers: Sendable { let kept = Mutex(StrangersKept()) }
 
     static let cookie = "throughline_1c"
     /// Bytes of one POST at most: larger than the piece size we ask for, since not everyone keeps to it.
@@ -44,12 +44,11 @@ struct ExchangeRoute: Sendable {
         let type = request.query("type") ?? ""
         let mode = request.query("mode") ?? ""
         let wanted = context.parameters.get("base") == nil ? nil : try context.text("base")
-        let address = context.clientAddress(request)
-        guard !guesses.seen.withLock({ $0.isShutOut(address, .now()) }) else { return try await shutOut(request) }
         let base = findBase(request, wanted)
         // Of a stranger it is only kept that he came.
-        guard let base else { return try await refuse(request, "\(type).\(mode)", wanted, from: address) }
-        guesses.seen.withLock { $0.admitted(address) }
+        guard let base else {
+            return try await refuse(request, "\(type).\(mode)", wanted, from: context.clientAddress(request))
+        }
         let body: [UInt8]
         do { body = try await request.bytes(limit: Self.bodyLimit) } catch let problem as Problem {
             let id = try await journal.open(
@@ -80,27 +79,17 @@ struct ExchangeRoute: Sendable {
         return response(answer)
     }
 
-    private func shutOut(_ request: Request) async throws -> Response {
-        _ = try? await request.bytes(limit: Self.strangersLimit)
-        var response = Response.text(
-            "failure\nСлишком много неверных паролей с этого адреса: подождите 15 минут",
-            type: "text/plain; charset=utf-8",
-            .tooManyRequests)
-        response.headers[.retryAfter] = "\(Int(PasswordGuesses.window))"
-        return response
-    }
-
     private func refuse(_ request: Request, _ kind: String, _ wanted: String?, from address: String) async throws
         -> Response
     {
-        let word = guesses.seen.withLock { $0.failed(address, .now()) }
+        let word = strangers.kept.withLock { $0.knocked(address, .now()) }
         let body = (try? await request.bytes(limit: Self.strangersLimit)) ?? []
         let words = "неверный логин или пароль"
         let answer = ExchangeJournal.Answer(
             status: 401, body: "failure\nНеверный логин или пароль", result: "refused",
             reason: word == .lastKept
                 ? "\(words); дальнейшие попытки с адреса \(address) 15 минут не записываются" : words)
-        guard word != .tooMany else { return response(answer) }
+        guard word != .notKept else { return response(answer) }
         let id = try await journal.open(
             base: wanted, session: nil, kind: kind, method: request.method.rawValue,
             target: request.uri.description, body: body)

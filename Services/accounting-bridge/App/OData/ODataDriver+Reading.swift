@@ -74,7 +74,7 @@ extension ODataDriver {
         for part in wanted {
             let isLost = part.isSettled == true && settled == nil || part.through.map(unread.contains) ?? false
             guard isReadable(part), !isLost else {
-                unread.insert(part.entity)
+                if isMissed(part, among: wanted) { unread.insert(part.entity) }
                 continue
             }
             var standIns =
@@ -85,7 +85,7 @@ extension ODataDriver {
             let answer: (rows: [RawJSON], exchange: ID?)
             do { answer = try await rows(of: part, naming: named, wire) } catch DriverFailure.refused(let why) {
                 passOver(part.place, why)
-                unread.insert(part.entity)
+                if isMissed(part, among: wanted) { unread.insert(part.entity) }
                 continue
             }
             let found = state.documents(part, answer.rows, currencies, cards: cards, settled: standIns)
@@ -135,6 +135,11 @@ extension ODataDriver {
                         one, row, told, sales: sales[key(one)], tellsPayments: tellsPayments,
                         tellsShipments: tellsShipments, isWhole: isWhole))
         }
+    }
+
+    /// Whether an order is told short without it: an optional second way to the same documents is only said to be shut.
+    private func isMissed(_ part: ODataMapping.Document, among wanted: [ODataMapping.Document]) -> Bool {
+        part.optional != true || !wanted.contains { $0.entity == part.entity && $0.place != part.place }
     }
 
     private func isReadable(_ part: ODataMapping.Document) -> Bool {

@@ -34,7 +34,7 @@ struct SessionRoutes: Sendable {
             guard caller.isAdmin || caller.userID == user else { throw Problem.forbidden }
             struct Body: Decodable { let atWork: Bool }
             let body = try await request.json(Body.self)
-            let version = request.matchedVersion
+            let version = request.headers[.ifMatch].map { _ in request.matchedVersion ?? -1 }
             let view = try await bus.transaction { transaction in
                 let found = try await transaction.query(
                     "SELECT version FROM staff WHERE id = $1 FOR UPDATE", [.id(user)])

@@ -86,6 +86,7 @@ struct Directory: Sendable {
         if let name = body.name, name != before?.values[.name] {
             try await DataOwners(runner: runner).demandOurs(id, [(.name, name)], before?.values[.name] ?? "")
         }
+        let (was, wanted) = (try await contact(id).phone, try phone(body))
         let changed = try await runner.query(
             """
             UPDATE contact SET name = coalesce($2, name),
@@ -95,7 +96,7 @@ struct Directory: Sendable {
             WHERE id = $1 AND version = $7
             """,
             [
-                .id(id), .text(body.name), .text(try phone(body)), .text(body.email),
+                .id(id), .text(body.name), .text(wanted), .text(body.email),
                 .text(body.role), .id(body.companyId), .int(version ?? -1),
             ]
         ).affected
@@ -103,6 +104,10 @@ struct Directory: Sendable {
         guard changed == 1 else { throw staleVersion(now.version) }
         if let name = body.name, name != before?.values[.name] {
             try await ClientRecord.note(id, "name", before?.values[.name], name, source: "crm", by: by, in: runner)
+        }
+        // Whose word the number is: what a person put right the client's next answer leaves alone.
+        if let wanted, wanted != was {
+            try await ClientRecord.note(id, "phone", was, wanted, source: "crm", by: by, in: runner)
         }
         return now
     }

@@ -10,11 +10,11 @@ struct ContactView: AnswerShape {
     let phoneConfirmed: Bool
     let email, role: String?
     let companyId, mergedInto: ID?
-    let createdAt: Timestamp
+    let createdAt, updatedAt: Timestamp
     let version: Int64
 
     static let select = """
-        SELECT id, number, name, phone, phone_confirmed, email, role, company_id, merged_into, created_at,
+        SELECT id, number, name, phone, phone_confirmed, email, role, company_id, merged_into, created_at, updated_at,
             version FROM contact
         """
 
@@ -41,6 +41,7 @@ struct ContactView: AnswerShape {
         companyId = try row.optionalID("company_id")
         mergedInto = try row.optionalID("merged_into")
         createdAt = try row.time("created_at")
+        updatedAt = try row.time("updated_at")
         version = try row.int("version")
     }
 }
@@ -51,10 +52,10 @@ struct CompanyView: AnswerShape {
     let number: Int64
     let name: String
     let inn, kpp, address: String?
-    let createdAt: Timestamp
+    let createdAt, updatedAt: Timestamp
     let version: Int64
 
-    static let select = "SELECT id, number, name, inn, kpp, address, created_at, version FROM company"
+    static let select = "SELECT id, number, name, inn, kpp, address, created_at, updated_at, version FROM company"
 
     init(_ row: Row) throws {
         id = try row.id("id")
@@ -64,6 +65,7 @@ struct CompanyView: AnswerShape {
         kpp = try row.optionalString("kpp")
         address = try row.optionalString("address")
         createdAt = try row.time("created_at")
+        updatedAt = try row.time("updated_at")
         version = try row.int("version")
     }
 }

@@ -80,8 +80,13 @@ struct CardRoutes: Sendable {
             return Response(status: .noContent)
         }
         router.get("/api/v1/clients/:id/changes") { _, context in
-            try context.requireReader()
-            return try Response.json(Page(items: try await changes(try context.id("client")), next: nil))
+            let (caller, client) = (try context.requireReader(), try context.id("client"))
+            // Of another's client a manager is told no more here than elsewhere.
+            let hidden = try await bus.pool.query(
+                "SELECT 1 AS one FROM contact WHERE id = $1 AND NOT \(ContactView.isSeen("$2"))",
+                [.id(client), .id(try caller.ownerFilter())])
+            guard hidden.isEmpty else { throw Problem.notFound("client") }
+            return try Response.json(Page(items: try await changes(client), next: nil))
         }
     }
 

@@ -42,6 +42,8 @@ enum ContactLinking {
                 """
                 UPDATE contact AS c SET phone = $2 WHERE id = $1 AND NOT phone_confirmed
                     -- What he said himself he may say otherwise; what a person has put right stays.
+                    AND (SELECT h.source FROM client_change AS h WHERE h.client_id = c.id AND h.field = 'phone' ORDER BY h.id DESC LIMIT 1)
+                        IS DISTINCT FROM 'crm'
                     AND (phone IS NULL OR phone = $3 OR EXISTS (
                         SELECT 1 FROM lead AS l WHERE l.contact_id = c.id AND l.phone = c.phone))
                 """, [.id(lead.contactID), .text(phone), .text(lead.phone)]),

@@ -161,7 +161,8 @@ extension OrderView {
         paymentUnknown = payment == "unknown" ? reason : nil
         let goodsReason =
             state.isShippedUnpriced ? OrderState.unpricedShipments : state.tellsShipments ? nil : OrderState.cannotTell
-        shipmentUnknown = shipment == "unknown" ? goodsReason : nil
+        let returnedReason = state.isReturnedUnpriced ? OrderState.unpricedReturns : goodsReason
+        shipmentUnknown = shipment == "unknown" ? returnedReason : nil
         askedTotal = asked
         total = told
         totalUnknown = told == nil ? "1С ещё не сообщила сумму заказа" : nil
@@ -171,11 +172,11 @@ extension OrderView {
         refundedUnknown = reason
         shipped = state.tellsShipments ? state.shipped : nil
         shippedUnknown = goodsReason
-        returned = state.tellsShipments ? state.returned : nil
-        returnedUnknown = goodsReason
+        returned = returnedReason == nil ? state.returned : nil
+        returnedUnknown = returnedReason
         owed = state.knowsSums ? state.owed : nil
         owedUnknown = reason
-        let brought = try row.money("revenue_minor") ?? (state.tellsShipments ? state.revenue : nil)
+        let brought = try row.money("revenue_minor") ?? (returnedReason == nil ? state.revenue : nil)
         let spent = try row.money("cost_minor")
         (revenue, cost) = (brought, spent)
         margin = brought.flatMap { brought in spent.map { brought - $0 } }
