@@ -1,5 +1,6 @@
 """What cannot be understood gets its documented answer, is kept, and stops nothing."""
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,16 @@ def test_the_api_says_what_is_wrong(suite):
     codes = [requests.post(login, json={"login": "nobody", "password": "x"}, timeout=20).status_code for _ in range(10)]
     assert codes[0] == 401 and codes[-1] == 429
     assert wait_for(suite.ready)
+
+
+def test_who_tries_many_logins_is_slowed_down_alone(suite):
+    """Everybody comes through one proxy, which says for whom."""
+    login = lambda address, name, password: requests.post(
+        suite.url("crm-core") + "/api/v1/sessions", json={"login": name, "password": password}, timeout=20, headers={"X-Forwarded-For": address}).status_code
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(lambda number: login("198.51.100.5", f"guess-{number}", "x"), range(60))) == {401}
+    assert login("198.51.100.5", "olga", "olga-password") == 429
+    assert login("198.51.100.6", "olga", "olga-password") == 201
 
 
 def test_every_real_update_is_taken_and_none_is_parked(suite):

@@ -71,12 +71,12 @@ def test_a_role_reaches_its_own_schema_only(suite):
 
 def test_wrong_settings_are_all_named_at_once(suite, tmp_path):
     wrong = tmp_path / "wrong.yaml"
-    wrong.write_text("company: { currency: ROUBLE, timeZone: Europe/Moskow }\nsmpt: {}\nbots:\n  - { name: a, token: x, receive: push }\n"
+    wrong.write_text("company: { currency: ROUBLE, timeZone: Europe/Moskow }\nhttp: { proxies: \"10.0.0.0/40\" }\nsmpt: {}\nbots:\n  - { name: a, token: x, receive: push }\n"
                      "organizations:\n  - { code: a, name: A, base: ut, books: { payment: bp, gift: ut } }\nonec:\n  - { base: ut, login: a, password: b }\n")
     run = subprocess.run([BIN / "throughline", "up", "--config", wrong, "--data", tmp_path / "d"],
                          capture_output=True, text=True, timeout=60)
     assert run.returncode == 78
-    for word in ["line 1, column", "ROUBLE", "Europe/Moskow", "smpt", "token", "push", "books.gift: unknown", "names the base «bp»"]:
+    for word in ["line 1, column", "ROUBLE", "Europe/Moskow", "«10.0.0.0/40» is no address", "smpt", "token", "push", "books.gift: unknown", "names the base «bp»"]:
         assert word in run.stderr, run.stderr
 
 

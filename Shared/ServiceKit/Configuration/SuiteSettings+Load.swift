@@ -86,8 +86,16 @@ extension SuiteSettings {
             kept.int("megabytes", 64...100_000_000).map { Int($0) } ?? settings.retention.megabytes
         settings.retention.freeMegabytes =
             kept.int("freeMegabytes", 1...1_000_000).map { Int($0) } ?? settings.retention.freeMegabytes
-        let http = reader.section(top.child("http"), "http", ["host"])
+        let http = reader.section(top.child("http"), "http", ["host", "proxies"])
         settings.httpHost = http.string("host") ?? "127.0.0.1"
+        for part in (http.string("proxies") ?? "").split(separator: ",").map({ String($0).trimmed }) where !part.isEmpty
+        {
+            guard let range = AddressRange(part) else {
+                http.complain("«\(part)» is no address and no range like 172.16.0.0/12", "proxies")
+                continue
+            }
+            settings.proxies.append(range)
+        }
         let log = reader.section(top.child("log"), "log", ["level", "format"])
         settings.logLevel = log.choice(
             "level", ["trace", "debug", "info", "notice", "warning", "error", "critical"],

@@ -144,6 +144,8 @@ public struct SuiteSettings: Sendable {
     public var databaseURL: String?
     public var publicURL: String?
     public var httpHost = "127.0.0.1"
+    /// Proxies whose `X-Forwarded-For` is believed.
+    public var proxies = ["127.0.0.0/8", "::1"].compactMap { AddressRange($0) }
     /// Where this host's own programs reach what is bound there, as it stands in a URL.
     public var reachableHost: String {
         switch httpHost {

@@ -3,6 +3,7 @@ import Hummingbird
 import Messaging
 import Metrics
 import Postgres
+import Primitives
 import Synchronization
 
 /// Turns every error into a problem document, and logs only what is our own fault.
@@ -40,6 +41,21 @@ struct ProblemMiddleware: RouterMiddleware {
         case let error as EventTooLarge: .invalid("it is too large: \(error)")
         default: Problem(.internalServerError, "internal", "The request failed; it has been logged")
         }
+    }
+}
+
+/// Tells the handlers which proxies are believed.
+struct ProxyMiddleware: RouterMiddleware {
+    typealias Context = ServiceRequestContext
+    let proxies: [AddressRange]
+
+    func handle(
+        _ request: Request, context: Context,
+        next: (Request, Context) async throws -> Response
+    ) async throws -> Response {
+        var context = context
+        context.proxies = proxies
+        return try await next(request, context)
     }
 }
 

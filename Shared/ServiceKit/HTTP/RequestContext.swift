@@ -11,16 +11,17 @@ public struct ServiceRequestContext: RequestContext {
 
     /// The address of the peer that connected: a client, or the proxy in front of us.
     let peer: String?
+    /// Of whom it is believed for whom he asks.
+    var proxies: [AddressRange] = []
 
     public init(source: Source) {
         coreContext = .init(source: source)
         peer = source.channel.remoteAddress?.ipAddress
     }
 
-    /// The client's address for throttling. What a proxy says is believed only of one on this machine: anybody may
-    /// send the header.
+    /// The client's address for throttling. What the header says is believed only of a known proxy: anybody may send it.
     public func clientAddress(_ request: Request) -> String {
-        guard let peer, ["127.0.0.1", "::1"].contains(peer),
+        guard let peer, proxies.contains(where: { $0.contains(peer) }),
             let forwarded = HTTPField.Name("X-Forwarded-For").flatMap({ request.headers[$0] })?
                 .split(separator: ",").last
         else { return peer ?? "unknown" }

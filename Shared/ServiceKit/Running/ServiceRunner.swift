@@ -43,6 +43,7 @@ public enum ServiceRunner {
         router.addMiddleware {
             RequestMetrics()
             ConnectionMiddleware()
+            ProxyMiddleware(proxies: context.settings.proxies)
             ProblemMiddleware()
             CallerMiddleware(access: context.access, takesForms: Service.identity == .crmCore)
         }

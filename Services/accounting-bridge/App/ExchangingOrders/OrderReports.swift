@@ -58,6 +58,13 @@ struct OrderReports: Sendable {
             tellsPayments = try row.bool("told_payments")
         }
 
+        /// Asked before the order was to be given, or given again, it is no word on whether the system has it: a base that was restored
+        /// meanwhile has lost what the question still found.
+        func isOutdated(_ askedAt: Timestamp?) throws -> Bool {
+            guard let askedAt, try row.string("state") != "sent" else { return false }
+            return try row.optionalTime("ready_since").map { $0 > askedAt } ?? false
+        }
+
         /// Its own document, as it was told.
         var own: ToldOrder {
             get throws {
@@ -70,9 +77,11 @@ struct OrderReports: Sendable {
 
     /// One order's state. The same content again changes nothing and says nothing.
     ///
+    /// - Parameter askedAt: when the system was asked, by the database's clock; nil when it told by itself.
     /// - Throws: `XMLRefusal` when the order is unknown, or the base has no say in it.
     func say(
-        _ heard: OrderReport, _ base: String, _ exchange: ID, in transaction: EventTransaction
+        _ heard: OrderReport, _ base: String, _ exchange: ID, askedAt: Timestamp? = nil,
+        in transaction: EventTransaction
     ) async throws -> Said {
         // The base's row before the order's, as everywhere: nobody waits in a circle.
         let tells = try await learn(heard, base, in: transaction)
@@ -86,6 +95,7 @@ struct OrderReports: Sendable {
             report.number = number
         }
         var order = try await find(report.number, in: transaction)
+        if order.base == base, try order.isOutdated(askedAt) { return Self.isOld(report, order) }
         if order.base == base { return try await say(ofOwn: report, base, tells, &order, exchange, in: transaction) }
         guard authority.others(order.organization, order: order.base).contains(base) else {
             throw XMLRefusal(
@@ -97,7 +107,7 @@ struct OrderReports: Sendable {
     private func find(_ number: String, in transaction: EventTransaction) async throws -> Known {
         let row = try await transaction.query(
             """
-            SELECT id, base, origin, journey_id, last_event, state, sent_at, report_digest, told_by, counterparty_id, inn, client, told_payments, onec_id,
+            SELECT id, base, origin, journey_id, last_event, state, sent_at, ready_since, report_digest, told_by, counterparty_id, inn, client, told_payments, onec_id,
                 request ->> 'organization' AS organization, told_documents::text AS told,
                 told_total::text AS total, told_posted, told_cancelled, onec_number
             FROM order_out WHERE number = $1 FOR UPDATE

@@ -72,7 +72,7 @@ extension Repair {
             try await transaction.query(
                 """
                 UPDATE order_out SET state = 'doubtful', reason = 'проверяем, есть ли ещё заказ в 1С', attempts = 1, looks = 0, setbacks = 0,
-                    looked_up_at = NULL, doubtful_since = '-infinity' WHERE id = $1
+                    looked_up_at = NULL, doubtful_since = '-infinity', ready_since = now() WHERE id = $1
                 """, [.id(id)])
             return "заказ \(number) будет найден в 1С или передан ей снова"
         case .enterprisedata:

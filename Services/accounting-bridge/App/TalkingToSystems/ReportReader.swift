@@ -28,7 +28,7 @@ struct ReportReader: Sendable {
         let heard = try await line.driver.read(asked, line.wire)
         var news: Set<String> = []
         for one in heard {
-            if try await keep(one), let number = one.number { news.insert(number) }
+            if try await keep(one, askedAt: began), let number = one.number { news.insert(number) }
         }
         try await plan(asked, news, began)
         try await line.driver.accept(heard)
@@ -90,7 +90,7 @@ struct ReportReader: Sendable {
     }
 
     /// - Returns: whether it was news.
-    private func keep(_ heard: HeardReport) async throws -> Bool {
+    private func keep(_ heard: HeardReport, askedAt: Timestamp) async throws -> Bool {
         switch heard.result {
         case nil: return false
         case .failure(let failure):
@@ -100,7 +100,9 @@ struct ReportReader: Sendable {
             do {
                 if let reason = report.rejection { return try await reject(report, reason, heard.exchange) }
                 let said = try await line.bus.transaction { [reports, base] transaction in
-                    let said = try await reports.say(report, base, heard.exchange, in: transaction)
+                    let said = try await reports.say(
+                        report, base, heard.exchange, askedAt: line.driver.tellsUnasked ? nil : askedAt, in: transaction
+                    )
                     if said.isNews {
                         transaction.write(
                             """

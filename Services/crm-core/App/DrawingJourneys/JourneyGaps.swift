@@ -11,25 +11,37 @@ struct JourneyGaps {
         self.language = language
     }
 
-    func find(_ id: ID, _ pool: PostgresPool) async throws -> [JourneyView.Gap] {
-        let answers = try await pool.run([
-            Statement(
-                """
-                SELECT l.status, l.created_at, l.updated_at, s.name AS responsible FROM lead l
-                LEFT JOIN staff s ON s.id = l.responsible_id WHERE l.journey_id = $1
-                """, [.id(id)]),
-            Statement(
-                """
-                SELECT d.id, d.outcome, d.stage, d.updated_at, s.name AS responsible,
-                    (SELECT count(*) FROM sales_order o WHERE o.deal_id = d.id) AS orders
-                FROM deal d LEFT JOIN staff s ON s.id = d.responsible_id WHERE d.journey_id = $1
-                """, [.id(id)]),
-        ])
-        var gaps: [JourneyView.Gap] = []
-        if let lead = answers[0].first { gaps += try self.lead(lead) }
-        if let deal = answers[1].first { gaps += try self.deal(deal) }
-        for order in try await OrderView.load(journey: id, in: pool) { gaps += self.order(order) }
-        return gaps
+    /// The records of some journeys.
+    struct Records {
+        fileprivate let leads, deals: [ID: Row]
+        fileprivate let orders: [ID?: [OrderView]]
+
+        init(of journeys: [ID], _ pool: PostgresPool) async throws {
+            let answers = try await pool.run([
+                Statement(
+                    """
+                    SELECT l.journey_id, l.status, l.created_at, l.updated_at, s.name AS responsible FROM lead l
+                    LEFT JOIN staff s ON s.id = l.responsible_id WHERE l.journey_id = ANY($1::uuid[])
+                    """, [.ids(journeys)]),
+                Statement(
+                    """
+                    SELECT d.journey_id, d.id, d.outcome, d.stage, d.updated_at, s.name AS responsible,
+                        (SELECT count(*) FROM sales_order o WHERE o.deal_id = d.id) AS orders
+                    FROM deal d LEFT JOIN staff s ON s.id = d.responsible_id WHERE d.journey_id = ANY($1::uuid[])
+                    """, [.ids(journeys)]),
+            ])
+            func byJourney(_ rows: Rows) throws -> [ID: Row] {
+                Dictionary(try rows.map { (try $0.id("journey_id"), $0) }) { first, _ in first }
+            }
+            leads = try byJourney(answers[0])
+            deals = try byJourney(answers[1])
+            orders = Dictionary(grouping: try await OrderView.load(journeys: journeys, in: pool), by: \.journeyId)
+        }
+    }
+
+    func find(_ id: ID, _ records: Records) throws -> [JourneyView.Gap] {
+        try (records.leads[id].map(lead) ?? []) + (records.deals[id].map(deal) ?? [])
+            + (records.orders[id] ?? []).flatMap(order)
     }
 
     private var nobody: String { language.pick("не назначен", "nobody") }

@@ -52,10 +52,8 @@ struct JourneyRoutes: Sendable {
                 .int(limit + 1),
             ])
         let ids = try rows.prefix(limit).map { try $0.id("journey_id") }
-        var lines: [JourneyView] = []
-        for id in ids {
-            if let line = try await JourneyView.load(id, pool, .ru) { lines.append(line) }
-        }
-        return Page(items: lines, next: rows.count > limit ? ids.last?.description : nil)
+        return Page(
+            items: try await JourneyView.load(Array(ids), pool, .ru),
+            next: rows.count > limit ? ids.last?.description : nil)
     }
 }

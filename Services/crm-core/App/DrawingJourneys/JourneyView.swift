@@ -27,21 +27,24 @@ struct JourneyView: AnswerShape {
     private static let stepLimit = 5000
 
     static func load(_ id: ID, _ pool: PostgresPool, _ language: Language) async throws -> JourneyView? {
+        try await load([id], pool, language).first
+    }
+
+    /// Lines in the order of their ids, however many in as many round trips as one; what has no step is none.
+    static func load(_ ids: [ID], _ pool: PostgresPool, _ language: Language) async throws -> [JourneyView] {
         let rows = try await pool.query(
             """
-            SELECT id, at, service, kind, CASE WHEN $2 THEN summary_en ELSE summary END AS summary, ref, caused_by,
-                by_whom FROM journey_step WHERE journey_id = $1 ORDER BY at, id LIMIT \(stepLimit)
-            """, [.id(id), .bool(language == .en)])
-        guard !rows.isEmpty else { return nil }
-        let steps = try rows.map {
-            Step(
-                id: try $0.id("id"), at: try $0.time("at"), service: try $0.string("service"),
-                kind: try $0.string("kind"), summary: try $0.string("summary"),
-                ref: try $0.optionalString("ref"), causedBy: try $0.optionalID("caused_by"),
-                by: try $0.optionalString("by_whom"))
+            SELECT j.id AS journey_id, s.* FROM unnest($1::uuid[]) AS j (id) CROSS JOIN LATERAL (
+                SELECT id, at, service, kind, CASE WHEN $2 THEN summary_en ELSE summary END AS summary, ref, caused_by,
+                    by_whom FROM journey_step WHERE journey_id = j.id ORDER BY at, id LIMIT \(stepLimit)) AS s
+            """, [.ids(ids), .bool(language == .en)])
+        let found = try Dictionary(grouping: rows) { try $0.id("journey_id") }
+        let waited = try await JourneyGaps.Records(of: Array(found.keys), pool)
+        return try ids.compactMap { id in
+            guard let rows = found[id] else { return nil }
+            let steps = causesFirst(try rows.map { try Step($0) }.sorted { ($0.at, $0.id) < ($1.at, $1.id) })
+            return JourneyView(id: id, steps: steps, gaps: try JourneyGaps(steps, language).find(id, waited))
         }
-        let ordered = causesFirst(steps)
-        return JourneyView(id: id, steps: ordered, gaps: try await JourneyGaps(ordered, language).find(id, pool))
     }
 
     /// Within one millisecond the ids of two processes have no order: a cause stands before its effect.
@@ -66,5 +69,18 @@ struct JourneyView: AnswerShape {
             }
         }
         return result + waiting.values.flatMap { $0 }
+    }
+}
+
+extension JourneyView.Step {
+    init(_ row: Row) throws {
+        id = try row.id("id")
+        at = try row.time("at")
+        service = try row.string("service")
+        kind = try row.string("kind")
+        summary = try row.string("summary")
+        ref = try row.optionalString("ref")
+        causedBy = try row.optionalID("caused_by")
+        by = try row.optionalString("by_whom")
     }
 }

@@ -32,8 +32,10 @@ extension OrderView {
         try await load("deal_id = $1", .id(deal), in: runner)
     }
 
-    static func load(journey: ID, in runner: some StatementRunner) async throws -> [OrderView] {
-        try await load("journey_id = $1", .id(journey), in: runner)
+    static func load(journeys: [ID], in runner: some StatementRunner) async throws -> [OrderView] {
+        try await load(
+            "journey_id = ANY($1::uuid[])", .ids(journeys), limit: journeys.count == 1 ? limit : companyLimit,
+            in: runner)
     }
 
     static func load(company: ID, in runner: some StatementRunner) async throws -> [OrderView] {
@@ -45,7 +47,7 @@ extension OrderView {
 
     /// Orders of one record at most.
     private static let limit = 200
-    /// Orders of a company that its sums are of.
+    /// Orders of a company that its sums are of; of a page of journeys together.
     static let companyLimit = 2000
 
     /// Orders with their documents in one round trip, oldest first.
