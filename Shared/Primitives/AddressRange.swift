@@ -27,11 +27,28 @@ public struct AddressRange: Sendable, Equatable {
         }
     }
 
+    /// What attempts of a client are counted by: his address without a port, and of IPv6 the network that one customer has (its first 64
+    /// bits). Nil when the text is no address.
+    public static func client(_ text: String) -> String? {
+        var address = text.trimmed
+        if address.hasPrefix("["), let end = address.firstIndex(of: "]") {
+            address = String(address[address.index(after: address.startIndex)..<end])
+        } else if address.count(where: { $0 == ":" }) == 1, let colon = address.firstIndex(of: ":") {
+            address = String(address[..<colon])
+        }
+        guard let bytes = bytes(address) else { return nil }
+        if bytes.starts(with: mapped) { return bytes[12...].map { "\($0)" }.joined(separator: ".") }
+        return stride(from: 0, to: 8, by: 2)
+            .map { String(UInt16(bytes[$0]) << 8 | UInt16(bytes[$0 + 1]), radix: 16) }.joined(separator: ":") + "::/64"
+    }
+
+    private static let mapped = [UInt8](repeating: 0, count: 10) + [0xff, 0xff]
+
     private static func bytes(_ address: String) -> [UInt8]? {
         var bytes = [UInt8](repeating: 0, count: 16)
         if bytes.withUnsafeMutableBytes({ inet_pton(AF_INET6, address, $0.baseAddress) }) == 1 { return bytes }
         var four = [UInt8](repeating: 0, count: 4)
         guard four.withUnsafeMutableBytes({ inet_pton(AF_INET, address, $0.baseAddress) }) == 1 else { return nil }
-        return [UInt8](repeating: 0, count: 10) + [0xff, 0xff] + four
+        return mapped + four
     }
 }

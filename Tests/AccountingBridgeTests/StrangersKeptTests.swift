@@ -15,13 +15,10 @@ import Testing
         #expect(strangers.knocked("b", start.adding(seconds: -1)) == .kept, "a clock that was set back begins anew")
     }
 
-    @Test func addressesAreRememberedUpToALimit() {
+    @Test func whoChangesHisAddressFillsNothingEither() {
         var strangers = StrangersKept()
-        let later = start.adding(seconds: 1)
-        for _ in 0..<StrangersKept.limit { _ = strangers.knocked("old", start) }
-        for _ in 0..<StrangersKept.limit { _ = strangers.knocked("new", later) }
-        for number in 0..<StrangersKept.addressLimit - 2 { _ = strangers.knocked("\(number)", start) }
-        _ = strangers.knocked("one more", later)
-        #expect(strangers.knocked("new", later) == .notKept, "the newest stay")
+        let words = (0..<StrangersKept.addressLimit + 10).map { strangers.knocked("\($0)", start) }
+        #expect(words.count { $0 != .notKept } == StrangersKept.totalLimit && words.count { $0 == .lastKept } == 1)
+        #expect(strangers.knocked("0", start.adding(seconds: StrangersKept.window)) == .kept)
     }
 }

@@ -13,6 +13,17 @@ import Testing
         #expect(AddressRange(range)?.contains(address) == isIn)
     }
 
+    @Test(
+        arguments: [
+            ("203.0.113.9", "203.0.113.9"), (" 203.0.113.9:51234", "203.0.113.9"),
+            ("::ffff:203.0.113.9", "203.0.113.9"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"), ("[2001:db8:1:2:ffff::1]:443", "2001:db8:1:2::/64"),
+            ("unknown", nil), ("", nil), ("203.0.113", nil),
+        ] as [(String, String?)])
+    func aClientIsCountedByHisAddressOrNetwork(_ text: String, _ client: String?) {
+        #expect(AddressRange.client(text) == client)
+    }
+
     @Test(arguments: [
         "", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.0/+8", "::1/129", "localhost", "10.0.0", "10.0.0.0/8/8",
     ])

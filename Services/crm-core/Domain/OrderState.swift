@@ -21,7 +21,7 @@ struct OrderState: Sendable, Equatable {
     let paid, refunded, shipped, returned: Money
     /// УНФ tells of shipments without their sums: goods left, how much of the order cannot be seen.
     let isShippedUnpriced: Bool
-    /// What came back of a shipment for several orders: how much of it was this one's no document says.
+    /// Something came back, and how much of it was this order's no document says: of a shipment for several orders, or told without a sum.
     let isReturnedUnpriced: Bool
     /// A bank's statement tells payments that the base cannot.
     private let isBanked: Bool
@@ -64,7 +64,7 @@ struct OrderState: Sendable, Equatable {
 
     static let unpricedShipments = "1С сообщает об отгрузке этого заказа без суммы"
     static let unpricedReturns =
-        "возврат относится к нескольким заказам сразу: сколько приходится на этот, в 1С не сказано"
+        "сколько из возвращённого приходится на этот заказ, 1С не говорит: возврат бывает и по нескольким заказам сразу"
 
     var revenue: Money { shipped - returned }
     var owed: Money { total - paid + refunded }

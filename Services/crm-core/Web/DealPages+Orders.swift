@@ -32,6 +32,8 @@ extension DealPages {
             "total": HumanText.money(order.total ?? order.askedTotal, language),
             "paid": sum(order.paid, order.payment), "shipped": sum(order.shipped, order.shipment),
             "payment": StateWords.payment(order.payment, language),
+            "untold": order.returnedUnknown == OrderState.unpricedReturns
+                ? ScreenTexts.word("returnsUnknown", language) : "",
             "overdue": order.overdue ? order.dueDate.map { HumanText.day($0) } ?? "" : "",
             "owed": order.owed.flatMap { $0.minor > 0 ? HumanText.money($0, language) : nil } ?? "",
             "revenue": order.revenue.map { HumanText.money($0, language) } ?? "",

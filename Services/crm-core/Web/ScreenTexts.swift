@@ -149,6 +149,10 @@ enum ScreenTexts {
             "Часть оплат неизвестна: \(OrderState.cannotTell)",
             "Some payments are unknown: this 1C base tells full payment only, without sums"
         ),
+        "returnsUnknown": (
+            "Возврат: \(OrderState.unpricedReturns)",
+            "A return: 1C does not tell how much of it belongs to this order; it may be of several orders at once"
+        ),
         "chat": ("Переписка", "Chat"), "reply": ("Ответить клиенту", "Reply to the client"),
         "send": ("Отправить", "Send"), "release": ("Вернуть боту", "Give back to the bot"),
         "held": ("Диалог ведёт", "The talk is held by"), "botTalks": ("Отвечает бот", "The bot answers"),

@@ -230,8 +230,8 @@ public struct ReplayDesk: Sendable {
         let earlier = try await transaction.query(
             """
             SELECT min(seq) AS seq FROM parked WHERE publisher = $1 AND stream = $2 AND lane = $3 AND key = $4 AND seq < $5
-                AND settled_at IS NULL
-            """, place + [.text(event.key), .int(item.seq)])
+                AND settled_at IS NULL AND reason <> $6
+            """, place + [.text(event.key), .int(item.seq), .text(Applier.doubtful)])
         if let seq = try earlier.first?.optionalInt("seq") {
             throw ReplayRefused("an earlier message of the same key, #\(seq), is still set aside")
         }
@@ -247,8 +247,8 @@ public struct ReplayDesk: Sendable {
             """
             DELETE FROM blocked_key AS b WHERE b.publisher = $1 AND b.stream = $2 AND b.lane = $3 AND b.key = $4
                 AND NOT EXISTS (SELECT 1 FROM parked AS p WHERE p.publisher = $1 AND p.stream = $2 AND p.lane = $3
-                    AND p.key = $4 AND p.settled_at IS NULL)
-            """, place + [.text(event.key)])
+                    AND p.key = $4 AND p.settled_at IS NULL AND p.reason <> $5)
+            """, place + [.text(event.key), .text(Applier.doubtful)])
     }
 }
 

@@ -68,12 +68,13 @@ extension Applier {
 
     /// Notes up to where no copies tell which events were done, when we go back behind the oldest copy. A publisher that has lost its
     /// tail says new events after all that we have heard of it; so the time of the oldest copies parts them from the old ones. The latest
-    /// of a page of them: an event is timed before it is numbered, and a longer transaction's comes later than its time says.
+    /// of a page of them: an event is timed before it is numbered, and a longer transaction's comes later than its time says. Never later than when the last one was taken: a clock may
+    /// have been ahead.
     private func noteRetaken(from seq: Int64, after place: Int64) -> Statement {
         Statement(
             """
             UPDATE subscription_cursor AS c
-            SET retaken_to = coalesce(kept.seq, $4::bigint + 1) - 1, retaken_before = coalesce(kept.at, c.moved_at)
+            SET retaken_to = coalesce(kept.seq, $4::bigint + 1) - 1, retaken_before = least(kept.at, c.moved_at)
             FROM (SELECT min(seq) AS seq, max(at) AS at
                 FROM inbox_page($1, $2, $3, $5::bigint + 1, \(EventBatch.pageCount))) AS kept
             WHERE c.publisher = $1 AND c.stream = $2 AND c.lane = $3 AND $5::bigint < $4::bigint

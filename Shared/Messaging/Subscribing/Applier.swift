@@ -111,7 +111,7 @@ struct Applier: Sendable {
     }
 
     /// It holds up nothing: most of these were done.
-    private static let doubtful =
+    static let doubtful =
         "said before the oldest copy of a stream that was settled after a fork: nobody knows whether it was done"
 
     private func finish(_ batch: Batch, _ transaction: EventTransaction) {

@@ -19,13 +19,14 @@ public struct ServiceRequestContext: RequestContext {
         peer = source.channel.remoteAddress?.ipAddress
     }
 
-    /// The client's address for throttling. What the header says is believed only of a known proxy: anybody may send it.
+    /// What a client's attempts are counted by. What the header says is believed only of a known proxy, and of it the last word, which is the
+    /// proxy's own: anybody may send the header.
     public func clientAddress(_ request: Request) -> String {
-        guard let peer, proxies.contains(where: { $0.contains(peer) }),
-            let forwarded = HTTPField.Name("X-Forwarded-For").flatMap({ request.headers[$0] })?
-                .split(separator: ",").last
-        else { return peer ?? "unknown" }
-        return String(forwarded).trimmed
+        guard let peer else { return "unknown" }
+        let said =
+            proxies.contains { $0.contains(peer) }
+            ? HTTPField.Name("X-Forwarded-For").flatMap { request.headers[$0] }?.split(separator: ",").last : nil
+        return said.flatMap { AddressRange.client(String($0)) } ?? AddressRange.client(peer) ?? peer
     }
 
     /// A part of the path as a person means it: the router leaves it percent-encoded, and names may be Cyrillic. No name holds U+0000, which the database

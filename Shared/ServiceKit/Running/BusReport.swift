@@ -59,8 +59,9 @@ extension SuiteService {
         for subscriber in bus.subscriberPlaces where subscriber.behind > 0 {
             var (found, looked): ([QueuePlace], Int64) = ([], 0)
             repeat {
-                found = try await waiting(of: journey, before: subscriber, after: looked)
-                looked += Self.lookingStep
+                let step = looked == 0 ? Self.firstStep : Self.lookingStep
+                found = try await waiting(of: journey, before: subscriber, after: looked, step)
+                looked += step
             } while found.isEmpty && looked < subscriber.behind && ContinuousClock.now < end
             if found.isEmpty, looked < subscriber.behind {
                 found = [try await unseen(before: subscriber, after: looked)]
@@ -72,10 +73,12 @@ extension SuiteService {
 
     /// Events of a log that are looked through at a time, and seconds in which it is looked on: the log of a day keeps no index by journey,
     /// and who asks waits five seconds.
+    private static var firstStep: Int64 { 5000 }
     private static var lookingStep: Int64 { 100_000 }
     private static var lookingSeconds: Double { 1.5 }
 
-    private func waiting(of journey: ID, before subscriber: SubscriberPlace, after looked: Int64) async throws
+    private func waiting(of journey: ID, before subscriber: SubscriberPlace, after looked: Int64, _ step: Int64)
+        async throws
         -> [QueuePlace]
     {
         let from = subscriber.seq + looked
@@ -91,7 +94,7 @@ extension SuiteService {
             ORDER BY n.seq LIMIT 20
             """,
             [
-                .text(subscriber.stream), .text(subscriber.lane.rawValue), .int(from), .int(from + Self.lookingStep),
+                .text(subscriber.stream), .text(subscriber.lane.rawValue), .int(from), .int(from + step),
                 .id(journey),
             ])
         return try rows.map {

@@ -58,10 +58,10 @@ struct OrderReports: Sendable {
             tellsPayments = try row.bool("told_payments")
         }
 
-        /// Asked before the order was to be given, or given again, it is no word on whether the system has it: a base that was restored
-        /// meanwhile has lost what the question still found.
+        /// Asked before the order was to be given, or given again, it is no word on whether the system has it, nor on what has become of it: a
+        /// base that was restored meanwhile has lost what the question still found.
         func isOutdated(_ askedAt: Timestamp?) throws -> Bool {
-            guard let askedAt, try row.string("state") != "sent" else { return false }
+            guard let askedAt else { return false }
             return try row.optionalTime("ready_since").map { $0 > askedAt } ?? false
         }
 

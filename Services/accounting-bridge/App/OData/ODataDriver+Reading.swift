@@ -70,11 +70,13 @@ extension ODataDriver {
         var ordersOf: [String: [String: ODataOrderState.StandIn]] = [:]
         // What was not read in this very batch: a check of the base may meanwhile take back what is known to be unreadable.
         var unread: Set<String> = []
+        // An optional way to documents that others lead to as well: what only it has told stays as it was told.
+        var isShut = false
         let settled = try await settlements(of: currencies.keys.sorted(), wire)
         for part in wanted {
             let isLost = part.isSettled == true && settled == nil || part.through.map(unread.contains) ?? false
             guard isReadable(part), !isLost else {
-                if isMissed(part, among: wanted) { unread.insert(part.entity) }
+                if isMissed(part, among: wanted) { unread.insert(part.entity) } else { isShut = true }
                 continue
             }
             var standIns =
@@ -85,7 +87,7 @@ extension ODataDriver {
             let answer: (rows: [RawJSON], exchange: ID?)
             do { answer = try await rows(of: part, naming: named, wire) } catch DriverFailure.refused(let why) {
                 passOver(part.place, why)
-                if isMissed(part, among: wanted) { unread.insert(part.entity) }
+                if isMissed(part, among: wanted) { unread.insert(part.entity) } else { isShut = true }
                 continue
             }
             let found = state.documents(part, answer.rows, currencies, cards: cards, settled: standIns)
@@ -124,7 +126,7 @@ extension ODataDriver {
             }
             let (row, told) = (orders[key(one)], documents[key(one)] ?? [])
             // Without an object of settlements there is no telling whether its money is gone or only hidden.
-            let isWhole = unread.isEmpty && settledOrders?.contains(key(one)) != false
+            let isWhole = unread.isEmpty && !isShut && settledOrders?.contains(key(one)) != false
             // Of another base's order that has not come to this one yet it tells nothing.
             let isUnheard = one.isOthers && !one.wasTold && row == nil && told.isEmpty
             return HeardReport(
@@ -139,7 +141,8 @@ extension ODataDriver {
 
     /// Whether an order is told short without it: an optional second way to the same documents is only said to be shut.
     private func isMissed(_ part: ODataMapping.Document, among wanted: [ODataMapping.Document]) -> Bool {
-        part.optional != true || !wanted.contains { $0.entity == part.entity && $0.place != part.place }
+        part.optional != true
+            || !wanted.contains { $0.entity == part.entity && $0.place != part.place && $0.optional != true }
     }
 
     private func isReadable(_ part: ODataMapping.Document) -> Bool {

@@ -101,9 +101,13 @@ struct JourneyGaps {
                 gaps.append(
                     gap(change, "money.received", owner, limit: 5 * 86_400, since: since))
             }
-            if ["none", "partly"].contains(order.shipment) {
-                gaps.append(
-                    gap(change, "shipment", language.pick("склад", "the warehouse"), limit: 10 * 86_400, since: since))
+            let isUntold = order.shipmentUnknown == OrderState.unpricedReturns
+            if ["none", "partly"].contains(order.shipment) || isUntold {
+                let owner =
+                    isUntold
+                    ? language.pick("1С \(order.base) не сообщает", "1C \(order.base) does not tell")
+                    : language.pick("склад", "the warehouse")
+                gaps.append(gap(change, "shipment", owner, limit: 10 * 86_400, since: since))
             }
             return gaps
         default: return []

@@ -182,7 +182,8 @@ extension OrderView {
         let spent = try row.money("cost_minor")
         (revenue, cost) = (brought, spent)
         margin = brought.flatMap { brought in spent.map { brought - $0 } }
-        marginUnknown = margin != nil ? nil : spent == nil ? "1С не сообщает себестоимость этого заказа" : goodsReason
+        marginUnknown =
+            margin != nil ? nil : spent == nil ? "1С не сообщает себестоимость этого заказа" : returnedReason
         dueDate = try row.optionalString("due_date")
         overdue =
             dueDate.map { $0 < LocalTime.day(.now()) } == true && (owed?.minor ?? 0) > 0

@@ -121,8 +121,8 @@ struct Settlements: Sendable {
         func note(_ kind: String, _ amount: Money) {
             if amount.minor > 0 { found.append(Difference(orderNumber: order.number, kind: kind, amount: amount)) }
         }
-        if let shipped = order.shipped, shipped.currency == ordered.currency {
-            note("not_shipped", ordered - (shipped - (order.returned ?? .zero(shipped.currency))))
+        if let shipped = order.shipped, let returned = order.returned, shipped.currency == ordered.currency {
+            note("not_shipped", ordered - (shipped - returned))
         }
         if let owed = order.owed {
             note("not_paid", owed)
