@@ -406,12 +406,12 @@ def test_a_restore_that_the_numbers_of_messages_do_not_tell_is_told_by_those_of_
         client = next(iter(node.base.clients))
         node.base.orders[stranger] = {"onec": own, "deleted": False, "posted": True, "number": "", "client": client, "lines": [], "total": 1}
         node.register(stranger)
-        # Its number goes on from what we have confirmed, and further, before we read a word.
-        for _ in range(3):
-            node.read() if node.incoming.exists() else None
-            node.write()
+        # Its number goes on from what we have confirmed, and further, before we read a word: beyond any that we have read of it before, or our next
+        # message would confirm what we have never seen.
+        node.read() if node.incoming.exists() else None
         node.base.sent += 5
-        node.write()
+        for _ in range(4):
+            node.write()
     order = ordered(system, "numbers-after")
     assert wait_for(lambda: parked(system, "база 1С восстановлена из копии"), what="the restore to be told")
     for one in [*lost, order]:
