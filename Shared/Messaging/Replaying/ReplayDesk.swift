@@ -23,10 +23,13 @@ public struct ReplayDesk: Sendable {
     private let begun = Begun()
     let watch: HandlingWatch
 
-    /// Messages that this process has begun, so that each counts once for it.
+    /// Messages of replays under way that this process has begun, so that each counts once for it.
     private final class Begun: Sendable {
-        private let places = Mutex<Set<String>>([])
-        func isNew(_ place: String) -> Bool { places.withLock { $0.insert(place).inserted } }
+        private let places = Mutex<[ID: Set<Int>]>([:])
+        func isNew(_ place: Int, of replay: ID) -> Bool {
+            places.withLock { $0[replay, default: []].insert(place).inserted }
+        }
+        func forget(_ replay: ID) { _ = places.withLock { $0.removeValue(forKey: replay) } }
     }
 
     init(
@@ -157,6 +160,7 @@ public struct ReplayDesk: Sendable {
             try await doAgain(try ReplayItem(row), try row.bytes("body"), id)
         }
         try await pool.query("UPDATE replay SET state = 'applied' WHERE id = $1 AND state = 'applying'", [.id(id)])
+        begun.forget(id)
     }
 
     private func doAgain(_ item: ReplayItem, _ body: [UInt8], _ replay: ID) async throws {
@@ -193,7 +197,7 @@ public struct ReplayDesk: Sendable {
     /// Marks that this process begins the message. One that ended the process each time it was begun is not begun again, or it would end
     /// every instance for ever: it fails, and the list goes on.
     private func begin(_ item: ReplayItem, _ replay: ID) async throws -> Bool {
-        guard begun.isNew("\(replay)/\(item.place)") else { return true }
+        guard begun.isNew(item.place, of: replay) else { return true }
         let row = try await pool.query(
             """
             UPDATE replay_item SET attempts = attempts + 1, outcome = CASE WHEN attempts < $3 THEN outcome ELSE 'failed' END,
