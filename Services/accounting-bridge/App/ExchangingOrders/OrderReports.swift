@@ -95,7 +95,12 @@ struct OrderReports: Sendable {
             report.number = number
         }
         var order = try await find(report.number, in: transaction)
-        if order.base == base, try order.isOutdated(askedAt) { return Self.isOld(report, order) }
+        if order.base == base, try order.isOutdated(askedAt) {
+            return Said(
+                number: report.number, words: "заказ \(report.number): 1С спросили раньше, чем его отдавали снова",
+                isNews: false,
+                journey: order.journey)
+        }
         if order.base == base { return try await say(ofOwn: report, base, tells, &order, exchange, in: transaction) }
         guard authority.others(order.organization, order: order.base).contains(base) else {
             throw XMLRefusal(
