@@ -88,7 +88,7 @@ struct ExchangeRoute: Sendable {
         let answer = ExchangeJournal.Answer(
             status: 401, body: "failure\nНеверный логин или пароль", result: "refused",
             reason: word == .lastKept
-                ? "\(words); дальнейшие попытки с адреса \(address) 15 минут не записываются" : words)
+                ? "\(words); дальнейшие попытки (последняя — с адреса \(address)) 15 минут не записываются" : words)
         guard word != .notKept else { return response(answer) }
         let id = try await journal.open(
             base: wanted, session: nil, kind: kind, method: request.method.rawValue,
