@@ -99,6 +99,9 @@ public final class EventBus: Sendable {
         router.attach(subscribers)
     }
 
+    /// Events whose numbers stand in one row of `event_run` at most.
+    public static let runLimit = StampingTick.limit
+
     /// Says the present state as events, as of a number of the stream; how many.
     public typealias Snapshot = @Sendable (_ asOf: Int64, @escaping Speaking) async throws -> Int
 

@@ -112,7 +112,7 @@ extension SuiteService {
             SELECT n.at FROM day_range AS d CROSS JOIN LATERAL (
                 SELECT e.at FROM event_no AS n JOIN event AS e ON e.day = n.event_day AND e.id = n.event_id
                 WHERE n.day = d.day AND n.stream = $1 AND n.lane = $2
-                    AND n.first BETWEEN $3::bigint - 2000 AND $3 AND n.last >= $3 AND n.seq = $3) AS n
+                    AND n.first BETWEEN $3::bigint - \(EventBus.runLimit) AND $3 AND n.last >= $3 AND n.seq = $3) AS n
             WHERE d.stream = $1 AND d.lane = $2 AND $3 BETWEEN d.first AND d.last
             """, [.text(subscriber.stream), .text(subscriber.lane.rawValue), .int(subscriber.seq + looked)]
         ).first
