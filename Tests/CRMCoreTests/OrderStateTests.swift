@@ -68,6 +68,18 @@ import Testing
         }
     }
 
+    @Test func aCountHasNoUnitAndASumHasItsOwn() {
+        func words(_ value: String, _ unit: String) -> String {
+            StepWords(
+                type: "bi.fact.counted.v1",
+                data: .object(["metric": .string("m"), "value": .string(value), "unit": .string(unit)])
+            ).text(.ru)
+        }
+        #expect(
+            words("1", "pcs") == "Учтено в показателе m: 1" && words("5.00", "RUB") == "Учтено в показателе m: 5.00 RUB"
+        )
+    }
+
     @Test func aSentenceIsFilledFromTheEvent() {
         let data = RawJSON.object([
             "kind": .string("refund"), "orderNumber": .string("500"),

@@ -24,8 +24,8 @@ struct StepWords {
         ref = Self.links.lazy.compactMap { key, name in data[key]?.stringValue.map { "\(name):\($0)" } }.first
     }
 
-    /// Fills the sentence: `{name}` is a field, `{name:short}` a quoted text, `{name:sum}` money, `{name:stage}`,
-    /// `{name:payment}` and `{name:metric}` a word of ours.
+    /// Fills the sentence: `{name}` is a field, `{name:short}` a quoted text, `{name:sum}` money, `{name:stage}` and
+    /// `{name:payment}` a word of ours.
     func text(_ language: Language) -> String {
         guard let pair else { return kind }
         var out = ""
@@ -58,7 +58,7 @@ struct StepWords {
         "crm.payment.recorded": ["counted", "kind"], "onec.bank_payment.allocated": ["stands"],
         "crm.order.flagged": ["done"], "crm.order.linked": ["dealId?"], "onec.order.reported": ["onecNumber?"],
         "crm.order.change_requested": ["kind"], "onec.order.change_answered": ["taken"],
-        "notifier.notification.sent": ["state"],
+        "notifier.notification.sent": ["state"], "bi.fact.counted": ["unit"],
     ]
 
     private static let links = [
@@ -177,6 +177,8 @@ struct StepWords {
         "bi.fact.counted": (
             "Учтено в показателе {metric}: {value} {unit}", "Counted in {metric}: {value} {unit}"
         ),
+        // Pieces are a number by themselves.
+        "bi.fact.counted/pcs": ("Учтено в показателе {metric}: {value}", "Counted in {metric}: {value}"),
     ]
 }
 
